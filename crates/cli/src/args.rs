@@ -1,0 +1,85 @@
+//! What can be typed.
+
+use crate::commands;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// OAuth 2.1 for MCP, whole: puts an MCP server behind a sign-in, and signs in to those that have one.
+#[derive(Parser, Debug)]
+#[command(name = "hallpass", version, about, max_term_width = 100, after_help = AFTER)]
+pub struct Args {
+    /// Say more on standard error.
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Try it:
+  hallpass run                                   a demo MCP server behind a sign-in, at http://localhost:8080/mcp
+  hallpass run http://127.0.0.1:3001/mcp         your MCP server instead
+  hallpass login http://localhost:8080/mcp       in a second terminal
+  hallpass call  http://localhost:8080/mcp tools/list
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.";
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Put one MCP server behind a sign-in on this computer.
+    Run(RunArgs),
+    /// Protect the servers of a configuration file.
+    Serve(ServeArgs),
+    /// Look at a configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Sign in to an MCP server.
+    Login(commands::login::LoginArgs),
+    /// Call a method of an MCP server that you signed in to.
+    Call(commands::call::CallArgs),
+    /// Show where you are signed in.
+    Status(commands::status::StatusArgs),
+    /// Sign out of an MCP server and revoke what it gave.
+    Logout(commands::logout::LogoutArgs),
+}
+
+impl Command {
+    /// Whether it serves others and logs what happens.
+    pub const fn is_server(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Serve(_))
+    }
+}
+
+/// `hallpass run`.
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    /// URL of your MCP server (streamable HTTP). Without it, a small demo server is built in.
+    pub upstream: Option<String>,
+    /// Port on this computer.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Folder for everything that is kept: the database and master.key.
+    #[arg(long, value_name = "FOLDER", default_value = ".hallpass")]
+    pub state: PathBuf,
+}
+
+/// `hallpass serve`.
+#[derive(clap::Args, Debug)]
+pub struct ServeArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "hallpass.toml")]
+    pub config: PathBuf,
+}
+
+/// `hallpass config`.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Say what is wrong in a file, with line and fix. Exit code 1 if anything is.
+    Check {
+        /// The configuration file.
+        #[arg(default_value = "hallpass.toml")]
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,137 @@
+//! `hallpass call`: one request to an MCP server, with the kept sign-in.
+
+use super::login::{ClientArgs, explain};
+use crate::{output::note, say};
+use anyhow::{Context, bail};
+use clap::Args;
+use hallpass_client::{
+    driver::{Caller, Messages},
+    error::Failed,
+    wire::Incoming,
+};
+use serde_json::{Map, Value};
+use std::{fmt::Write as _, io::Read, process::ExitCode};
+
+/// `hallpass call`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The result goes to standard output as JSON, or the error object if the server answered with one. Progress and
+other notifications go to standard error, one JSON object in a line.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.
+
+Examples:
+  hallpass call http://localhost:8080/mcp tools/list
+  hallpass call http://localhost:8080/mcp tools/call '{\"name\":\"echo\",\"arguments\":{\"message\":\"hi\"}}'")]
+pub struct CallArgs {
+    /// URL of the MCP server, as at the sign-in.
+    pub url: String,
+    /// Method, such as tools/list.
+    pub method: String,
+    /// Parameters as a JSON object; `-` reads standard input.
+    pub params: Option<String>,
+    /// Where and as whom.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Calls.
+pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
+    let params = args.params.as_deref().map(read_params).transpose()?;
+    let client = args.client.client(None)?;
+    let mut caller = match client.caller(&args.url, &args.client.account) {
+        Ok(caller) => caller,
+        Err(failed) => return Ok(explain(&args.url, &failed)),
+    };
+    let outcome = call(&mut caller, &args.method, params.as_ref()).await;
+    caller.close().await;
+    Ok(outcome.unwrap_or_else(|failed| explain(&args.url, &failed)))
+}
+
+async fn call(
+    caller: &mut Caller,
+    method: &str,
+    params: Option<&Map<String, Value>>,
+) -> Result<ExitCode, Failed> {
+    let mut messages = caller.call(method, params).await?;
+    show(&mut messages).await
+}
+
+async fn show(messages: &mut Messages<'_>) -> Result<ExitCode, Failed> {
+    let mut code = ExitCode::from(1);
+    while let Some(message) = messages.next().await? {
+        match message {
+            Incoming::Result(result) => {
+                let failed = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
+                code = if failed { ExitCode::from(4) } else { ExitCode::SUCCESS };
+                say!("{}", json(&result));
+            }
+            Incoming::Error(error) => {
+                code = ExitCode::from(4);
+                say!("{}", json(&serde_json::json!({ "error": error })));
+            }
+            Incoming::Notification(notification) => note(&harmless(&Value::Object(notification).to_string())),
+            Incoming::Request { method, .. } => {
+                let method = harmless(&Value::String(method).to_string());
+                note(&format!("The server asked for {method}, which this command does not offer"));
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn read_params(text: &str) -> anyhow::Result<Map<String, Value>> {
+    let mut input = String::new();
+    if text == "-" {
+        std::io::stdin().read_to_string(&mut input).context("standard input cannot be read")?;
+    } else {
+        text.clone_into(&mut input);
+    }
+    match serde_json::from_str(&input).context("the parameters are no JSON")? {
+        Value::Object(params) => Ok(params),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            bail!("the parameters have to be a JSON object, such as '{{\"name\":\"echo\"}}'")
+        }
+    }
+}
+
+/// Indented JSON that a terminal only shows.
+pub fn json(value: &Value) -> String {
+    harmless(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// JSON escapes control characters up to U+001F; those above and the ones that turn text around would still act
+/// on a terminal (T-69). They can only stand inside strings, where an escape means the same.
+fn harmless(json: &str) -> String {
+    let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if acts(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t_69_output_cannot_steer_the_terminal_and_stays_the_same_json() {
+        let value = serde_json::json!({ "a": "\u{9b}2J\u{1b}[2J\u{202e}x\u{7f}é" });
+        let shown = json(&value);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()) && !shown.contains('\u{202e}'));
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
+
+    #[test]
+    fn parameters_are_an_object() {
+        assert!(read_params("{\"a\":1}").is_ok());
+        for bad in ["[]", "1", "", "{", "null"] {
+            assert!(read_params(bad).is_err(), "{bad}");
+        }
+    }
+}

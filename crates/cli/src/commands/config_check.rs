@@ -1,0 +1,28 @@
+//! `hallpass config check`.
+
+use crate::{config, output::note, say};
+use std::{path::Path, process::ExitCode};
+
+/// Says what is wrong, a line each.
+pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    match config::read(file) {
+        Ok(read) => {
+            say!(
+                "{}: good, {} protected server(s) at {}",
+                file.display(),
+                read.servers.len(),
+                read.settings.issuer
+            );
+            for weak in &read.dangerous {
+                note(&format!("note: {weak}"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            for problem in problems {
+                say!("{}: {problem}", file.display());
+            }
+            Ok(ExitCode::from(1))
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! One file per command.
+
+pub mod call;
+pub mod config_check;
+pub mod login;
+pub mod logout;
+pub mod run;
+pub mod serve;
+pub mod status;
+
+use crate::args::{Command, ConfigCommand};
+use std::process::ExitCode;
+
+/// Runs a command.
+pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Config(ConfigCommand::Check { file }) => config_check::run(&file),
+        Command::Login(args) => login::run(args).await,
+        Command::Call(args) => call::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Logout(args) => logout::run(args).await,
+    }
+}

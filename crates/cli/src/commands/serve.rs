@@ -1,0 +1,24 @@
+//! `hallpass serve`.
+
+use crate::{args::ServeArgs, config, node, say};
+use anyhow::bail;
+use std::process::ExitCode;
+
+/// Serves until it is told to stop.
+pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = match config::read(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+            bail!("{} cannot be used:\n{}", args.config.display(), lines.join("\n"));
+        }
+    };
+    let node = node::start(config).await?;
+    for url in node.mcp_urls() {
+        say!("MCP URL: {url}");
+    }
+    if let Some(link) = node.setup_link().await? {
+        say!("Setup link: {}", link.expose());
+    }
+    node.run().await
+}

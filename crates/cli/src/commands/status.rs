@@ -1,0 +1,67 @@
+//! `hallpass status`: where you are signed in.
+
+use super::{
+    call::json,
+    login::{ClientArgs, ends},
+};
+use crate::{output::note, say};
+use clap::Args;
+use hallpass_client::storage::Entry;
+use hallpass_core::time::{Clock, SystemClock, Timestamp};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// `hallpass status`.
+#[derive(Args, Debug)]
+#[command(after_help = "Asks nobody: it shows what is kept. Exit codes: 0 done, 1 failed, 2 wrong usage.")]
+pub struct StatusArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Lists all accounts.
+pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let client = args.client.client(None)?;
+    let entries = client.status().await?;
+    let (now, file) = (SystemClock.now(), client.store().file());
+    if args.json {
+        let list: Vec<Value> = entries.iter().map(described).collect();
+        say!("{}", json(&json!({ "file": file.display().to_string(), "accounts": list })));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for entry in &entries {
+        let tokens = &entry.tokens;
+        say!("{}", entry.server);
+        say!("  account   {}", entry.key.account);
+        say!("  issuer    {}", entry.key.issuer);
+        say!(
+            "  scopes    {}",
+            if tokens.scope.is_empty() { "none named".to_owned() } else { tokens.scope.to_string() }
+        );
+        say!("  token     {}", ends(tokens.expires_at, tokens.refresh_token.is_some(), now));
+    }
+    if entries.is_empty() {
+        note("Not signed in anywhere. Sign in with: hallpass login URL");
+    } else {
+        note(&format!("Kept encrypted in {}", file.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn described(entry: &Entry) -> Value {
+    json!({
+        "server": entry.server,
+        "account": entry.key.account,
+        "issuer": entry.key.issuer,
+        "resource": entry.key.resource,
+        "client_id": entry.client.client_id,
+        "scope": entry.tokens.scope.to_string(),
+        "expires_at": entry.tokens.expires_at.map(Timestamp::seconds),
+        "renewable": entry.tokens.refresh_token.is_some(),
+        "signed_in_at": entry.signed_in_at.seconds(),
+    })
+}

@@ -1,0 +1,164 @@
+//! What can be typed into the file. Unknown keys are errors: a misspelt setting must not be a silent default.
+
+use hallpass_server::RefreshPolicy;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The issuer: the address that people and clients use.
+    pub public_url: Spanned<String>,
+    /// Addresses to listen on.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub listen: Vec<Spanned<String>>,
+    /// The state folder.
+    pub state: Option<String>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<Spanned<String>>,
+    /// `[tokens]`.
+    #[serde(default)]
+    pub tokens: Tokens,
+    /// `[sign_in]`.
+    #[serde(default)]
+    pub sign_in: SignIn,
+    /// `[limits]`.
+    #[serde(default)]
+    pub limits: Limits,
+    /// `[fetch]`.
+    #[serde(default)]
+    pub fetch: FetchEntry,
+    /// `[dangerous]`.
+    #[serde(default)]
+    pub dangerous: Dangerous,
+    /// `[[server]]`.
+    #[serde(default)]
+    pub server: Vec<ServerEntry>,
+}
+
+/// `[tokens]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// "10m".
+    pub access_token_lifetime: Option<Spanned<String>>,
+    /// "30d".
+    pub refresh_idle_lifetime: Option<Spanned<String>>,
+    /// "always", "offline_access" or "never".
+    pub refresh_tokens: Option<RefreshTokens>,
+    /// "30s": within it a repeated refresh gets the same successor.
+    pub rotation_window: Option<Spanned<String>>,
+    /// "365d": within it a lost answer is forgiven while the successor is unused; "0s" is strict.
+    pub lost_answer_window: Option<Spanned<String>>,
+}
+
+/// When a refresh token is issued.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshTokens {
+    /// To each client that registered the grant type.
+    Always,
+    /// To those that asked for `offline_access`.
+    OfflineAccess,
+    /// To nobody.
+    Never,
+}
+
+impl From<RefreshTokens> for RefreshPolicy {
+    fn from(typed: RefreshTokens) -> Self {
+        match typed {
+            RefreshTokens::Always => Self::Always,
+            RefreshTokens::OfflineAccess => Self::OfflineAccess,
+            RefreshTokens::Never => Self::Never,
+        }
+    }
+}
+
+/// `[sign_in]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// "12h".
+    pub session_lifetime: Option<Spanned<String>>,
+}
+
+/// `[limits]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Dynamic registrations a minute and address.
+    pub registrations_per_minute: Option<u32>,
+}
+
+/// `[fetch]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct FetchEntry {
+    /// PEM files of further certificate authorities.
+    #[serde(default, deserialize_with = "one_or_many_paths")]
+    pub extra_ca: Vec<String>,
+}
+
+/// `[dangerous]`: what weakens something. Logged at start.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Dangerous {
+    /// Hosts that may have private addresses although strangers name them.
+    #[serde(default)]
+    pub private_hosts: Vec<String>,
+}
+
+/// `[[server]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerEntry {
+    /// For the log.
+    pub name: String,
+    /// Path of the MCP endpoint, such as "/mcp".
+    pub path: Spanned<String>,
+    /// URL of the MCP server; without it, the built-in demo server.
+    pub upstream: Option<Spanned<String>>,
+    /// For people.
+    pub title: Option<String>,
+    /// What can be granted.
+    #[serde(default)]
+    pub scopes: Vec<ScopeLine>,
+    /// Which of them every call needs. Default: the only one, where there is one.
+    pub required_scopes: Option<Spanned<Vec<String>>>,
+}
+
+/// A scope and its words.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeLine {
+    /// The token.
+    pub name: String,
+    /// In words.
+    pub title: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn one_or_many_paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Spanned<String>>, D::Error> {
+    let spanned = Spanned::<OneOrMany>::deserialize(from)?;
+    let span = spanned.span();
+    let texts = match spanned.into_inner() {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    };
+    Ok(texts.into_iter().map(|text| Spanned::new(span.clone(), text)).collect())
+}

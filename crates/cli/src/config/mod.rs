@@ -1,0 +1,364 @@
+//! The configuration file: what was typed, and what it means, checked together with line and fix.
+
+mod duration;
+mod file;
+mod problem;
+
+pub use problem::Problem;
+
+use file::{ConfigFile, ServerEntry};
+use hallpass_core::{
+    scope::Scope,
+    uri::{Issuer, ResourceUri, UriError},
+};
+use hallpass_server::{RefreshPolicy, Resource, ScopeEntry, Settings};
+use hallpass_store::RotationWindows;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::Spanned;
+
+/// A protected server, as the gateway needs it.
+#[derive(Clone, Debug)]
+pub struct Protected {
+    /// For the log.
+    pub name: String,
+    /// Path of the MCP endpoint.
+    pub path: String,
+    /// Where requests go; `None` is the built-in demo server.
+    pub upstream: Option<String>,
+    /// Scopes that every call needs.
+    pub required_scope: Scope,
+}
+
+/// Everything that a node is started with.
+#[derive(Debug)]
+pub struct Config {
+    /// For the authorization server. Its resources are in the order of `servers`.
+    pub settings: Settings,
+    /// For the gateway.
+    pub servers: Vec<Protected>,
+    /// Where to listen; the first one has to work.
+    pub listen: Vec<SocketAddr>,
+    /// The folder of the state.
+    pub state: PathBuf,
+    /// PEM files of further certificate authorities.
+    pub extra_ca: Vec<PathBuf>,
+    /// `[dangerous] private_hosts`.
+    pub private_hosts: Vec<String>,
+    /// What weakens anything, to be logged at start.
+    pub dangerous: Vec<String>,
+}
+
+/// Reads a file. All that is wrong is told at once.
+pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        vec![Problem::whole(
+            format!("the file cannot be read ({error})"),
+            "name an existing file with --config".to_owned(),
+        )]
+    })?;
+    parse(&text, path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Reads a text; relative paths in it are below `folder`.
+pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let file: ConfigFile = toml::from_str(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
+    let mut check = Check { text, problems: Vec::new() };
+    let config = check.config(file, folder);
+    match config {
+        Some(config) if check.problems.is_empty() => Ok(config),
+        _ => Err(check.problems),
+    }
+}
+
+/// For `hallpass run`: one server on this computer.
+pub fn local(upstream: Option<String>, port: u16, state: &Path) -> Result<Config, Vec<Problem>> {
+    let upstream_line = upstream
+        .as_ref()
+        .map_or(String::new(), |url| format!("upstream = {}\n", toml::Value::from(url.as_str())));
+    let title = if upstream.is_some() { "your MCP server" } else { "the demo MCP server" };
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nstate = {}\n\
+         [[server]]\nname = \"mcp\"\npath = \"/mcp\"\ntitle = \"{title}\"\n{upstream_line}",
+        toml::Value::from(state.to_string_lossy().as_ref()),
+    );
+    parse(&text, Path::new(""))
+}
+
+struct Check<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong<T>(&mut self, at: &Spanned<T>, what: impl Into<String>, fix: impl Into<String>) {
+        self.problems.push(Problem::at(self.text, at.span().start, what.into(), fix.into()));
+    }
+
+    fn config(&mut self, file: ConfigFile, folder: &Path) -> Option<Config> {
+        let issuer = self.issuer(&file.public_url);
+        let listen = self.listen(&file.listen);
+        let (mut resources, mut servers) = (Vec::new(), Vec::new());
+        for entry in &file.server {
+            if let Some((resource, server)) = self.server(entry, issuer.as_ref(), &servers) {
+                resources.push(resource);
+                servers.push(server);
+            }
+        }
+        if file.server.is_empty() {
+            self.problems.push(Problem::whole(
+                "there is no [[server]]".to_owned(),
+                "add one with name, path and upstream".to_owned(),
+            ));
+        }
+        let rotation = RotationWindows {
+            same_successor: self.duration(
+                file.tokens.rotation_window.as_ref(),
+                Duration::from_secs(30),
+                0,
+                300,
+            ),
+            new_successor: self.duration(
+                file.tokens.lost_answer_window.as_ref(),
+                Duration::from_secs(365 * 86_400),
+                0,
+                366 * 86_400,
+            ),
+        };
+        let access_token_lifetime =
+            self.duration(file.tokens.access_token_lifetime.as_ref(), Duration::from_secs(600), 1, 86_400);
+        let refresh_idle_lifetime = self.duration(
+            file.tokens.refresh_idle_lifetime.as_ref(),
+            Duration::from_secs(30 * 86_400),
+            60,
+            3_650 * 86_400,
+        );
+        let session_lifetime = self.duration(
+            file.sign_in.session_lifetime.as_ref(),
+            Duration::from_secs(12 * 3_600),
+            60,
+            90 * 86_400,
+        );
+        let trusted_proxies = self.proxies(&file.trusted_proxies);
+        let settings = Settings {
+            issuer: issuer?,
+            resources,
+            access_token_lifetime,
+            refresh_tokens: file.tokens.refresh_tokens.map_or(RefreshPolicy::Always, Into::into),
+            refresh_idle_lifetime,
+            rotation,
+            session_lifetime,
+            trusted_proxies,
+            registrations_per_minute: file.limits.registrations_per_minute.unwrap_or(60).max(1),
+        };
+        if let Err(error) = settings.check()
+            && !file.server.is_empty()
+            && self.problems.is_empty()
+        {
+            self.problems
+                .push(Problem::whole(error.to_string(), "give each server a path of its own".to_owned()));
+        }
+        let dangerous = file
+            .dangerous
+            .private_hosts
+            .iter()
+            .map(|host| {
+                format!(
+                    "[dangerous] private_hosts: documents may be fetched from {host} at a private address"
+                )
+            })
+            .collect();
+        Some(Config {
+            settings,
+            servers,
+            listen,
+            state: folder.join(file.state.as_deref().unwrap_or("state")),
+            extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
+            private_hosts: file.dangerous.private_hosts,
+            dangerous,
+        })
+    }
+
+    fn issuer(&mut self, at: &Spanned<String>) -> Option<Issuer> {
+        let text = at.get_ref();
+        match Issuer::parse(text) {
+            Ok(issuer) if text.ends_with('/') => {
+                self.wrong(
+                    at,
+                    "public_url ends with a slash, which clients compare as written",
+                    format!("write \"{}\"", text.trim_end_matches('/')),
+                );
+                Some(issuer)
+            }
+            Ok(issuer) => Some(issuer),
+            Err(UriError::Scheme) => {
+                self.wrong(at, "public_url must be https", "put a reverse proxy with a certificate in front and write its https URL; http is only for localhost");
+                None
+            }
+            Err(error) => {
+                self.wrong(
+                    at,
+                    format!("public_url is not usable: {error}"),
+                    "write the address that people and clients use, such as \"https://mcp.example.com\"",
+                );
+                None
+            }
+        }
+    }
+
+    fn listen(&mut self, entries: &[Spanned<String>]) -> Vec<SocketAddr> {
+        let mut listen = Vec::new();
+        for entry in entries {
+            match entry.get_ref().parse() {
+                Ok(address) => listen.push(address),
+                Err(_) => self.wrong(
+                    entry,
+                    "listen is not an address with a port",
+                    "write \"127.0.0.1:8080\" or \"[::1]:8080\"",
+                ),
+            }
+        }
+        if entries.is_empty() {
+            listen.push(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        }
+        listen
+    }
+
+    fn proxies(&mut self, entries: &[Spanned<String>]) -> Vec<std::net::IpAddr> {
+        let mut proxies = Vec::new();
+        for entry in entries {
+            match entry.get_ref().parse() {
+                Ok(address) => proxies.push(address),
+                Err(_) => self.wrong(
+                    entry,
+                    "not an IP address",
+                    "write the address from which your reverse proxy connects, such as \"127.0.0.1\"",
+                ),
+            }
+        }
+        proxies
+    }
+
+    fn duration(
+        &mut self,
+        at: Option<&Spanned<String>>,
+        default: Duration,
+        least: u64,
+        most: u64,
+    ) -> Duration {
+        let Some(at) = at else { return default };
+        match duration::parse(at.get_ref()) {
+            Some(duration) if (least..=most).contains(&duration.as_secs()) => duration,
+            Some(_) => {
+                self.wrong(
+                    at,
+                    format!("must be between {least}s and {most}s"),
+                    "choose a time within these bounds",
+                );
+                default
+            }
+            None => {
+                self.wrong(at, "not a length of time", "write a number with s, m, h or d, such as \"10m\"");
+                default
+            }
+        }
+    }
+
+    fn server(
+        &mut self,
+        entry: &ServerEntry,
+        issuer: Option<&Issuer>,
+        earlier: &[Protected],
+    ) -> Option<(Resource, Protected)> {
+        let before = self.problems.len();
+        let (path, name) = (entry.path.get_ref(), &entry.name);
+        if let Err(error) = hallpass_gateway::check_path(name, path, &[]) {
+            self.wrong(&entry.path, error.to_string(), "choose a path such as \"/mcp\"");
+        }
+        if earlier.iter().any(|other| other.path == *path) {
+            self.wrong(&entry.path, "another server has this path", "give each server a path of its own");
+        }
+        if let Some(upstream) = &entry.upstream {
+            self.upstream(upstream);
+        }
+        let title = entry.title.clone().unwrap_or_else(|| name.clone());
+        let scopes: Vec<ScopeEntry> = if entry.scopes.is_empty() {
+            vec![ScopeEntry { name: "mcp".to_owned(), title: format!("Use all tools of {title}") }]
+        } else {
+            entry
+                .scopes
+                .iter()
+                .map(|scope| ScopeEntry {
+                    name: scope.name.clone(),
+                    title: scope.title.clone().unwrap_or_else(|| scope.name.clone()),
+                })
+                .collect()
+        };
+        let required_scope = self.required(entry, &scopes);
+        let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
+        match Resource::new(uri, title, scopes) {
+            Ok(resource) if self.problems.len() == before => {
+                let upstream = entry.upstream.as_ref().map(|url| url.get_ref().clone());
+                Some((
+                    resource,
+                    Protected { name: name.clone(), path: path.clone(), upstream, required_scope },
+                ))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                self.wrong(&entry.path, error.to_string(), "correct the scopes of this server");
+                None
+            }
+        }
+    }
+
+    /// What every call needs: the only scope, where there is one, else what the file says.
+    fn required(&mut self, entry: &ServerEntry, scopes: &[ScopeEntry]) -> Scope {
+        let Some(names) = &entry.required_scopes else {
+            return match scopes {
+                [only] => Scope::of([&*only.name]),
+                _ => Scope::none(),
+            };
+        };
+        for name in names.get_ref() {
+            if !scopes.iter().any(|scope| scope.name == *name) {
+                self.wrong(
+                    names,
+                    format!("required_scopes names {name:?}, which is not one of the server's scopes"),
+                    "add it to scopes, or remove it here",
+                );
+            }
+        }
+        Scope::of(names.get_ref().iter().map(String::as_str))
+    }
+
+    /// The operator's own network: any host, with or without TLS.
+    fn upstream(&mut self, at: &Spanned<String>) {
+        let parsed = url::Url::parse(at.get_ref());
+        let usable = parsed.is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.fragment().is_none()
+        });
+        if !usable {
+            self.wrong(
+                at,
+                "upstream is not the URL of an MCP server",
+                "write the URL of its streamable HTTP endpoint, such as \"http://127.0.0.1:3001/mcp\"",
+            );
+        } else if at.get_ref().starts_with("https://") {
+            self.wrong(
+                at,
+                "an https upstream is not supported yet",
+                "use http on a network of your own; https follows",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

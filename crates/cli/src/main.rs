@@ -1,0 +1,27 @@
+//! The program `hallpass`.
+
+mod args;
+mod commands;
+mod config;
+mod node;
+mod output;
+mod state;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    output::start_log(args.verbose, args.command.is_server());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&anyhow::anyhow!(error).context("the runtime could not start")),
+    };
+    let outcome = runtime.block_on(commands::run(args.command));
+    // A browser that is still open, or a hash that is still computed, must not keep the program.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => output::failed(&error),
+    }
+}

@@ -1,0 +1,126 @@
+//! Accepting connections: bounded in number and in the time that a peer may take to say something.
+
+use anyhow::Context;
+use axum::{Router, extract::ConnectInfo};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
+};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tower::ServiceExt;
+
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 20_000;
+/// Time to send the head of a request: a peer that trickles bytes does not hold a connection (slowloris).
+const HEAD: Duration = Duration::from_secs(15);
+
+/// Tells all listeners to stop.
+#[derive(Clone)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// Not stopped.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    /// Stops.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Binds the first address for sure and the others if they are there.
+pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for (at, address) in addresses.iter().enumerate() {
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if at == 0 && error.kind() == ErrorKind::AddrInUse => {
+                anyhow::bail!(
+                    "port {} on {} is in use: stop what runs there, or choose another with --port (or `listen` in the configuration)",
+                    address.port(),
+                    address.ip()
+                );
+            }
+            Err(error) if at == 0 && error.kind() == ErrorKind::PermissionDenied => {
+                anyhow::bail!("port {} may not be used by this user: choose one above 1023", address.port());
+            }
+            Err(error) if at == 0 => {
+                return Err(error).with_context(|| {
+                    format!("cannot listen on {address}: `listen` must be an address of this machine")
+                });
+            }
+            // Without IPv6 there is no [::1].
+            Err(error) => tracing::debug!(%address, %error, "not listening there"),
+        }
+    }
+    Ok(listeners)
+}
+
+/// Serves a listener until the stop, then lets open requests end.
+pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut stopped = stop.0.subscribe();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, for example: others may finish meanwhile.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = async { drop(stopped.wait_for(|stopped| *stopped).await); } => break,
+        };
+        let (router, watcher) = (router.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            connection(stream, peer, router, watcher).await;
+        });
+    }
+    graceful.shutdown().await;
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(64 * 1024);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(serving.into_owned()).await {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+}
+
+/// Ctrl-C, or SIGTERM from whoever started us.
+pub async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,87 @@
+//! The program as a child process.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A free port.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A running `hallpass`.
+pub struct Node {
+    child: Child,
+    pub port: u16,
+    pub setup_link: Option<String>,
+}
+
+impl Node {
+    /// `hallpass run` with the built-in demo server.
+    pub fn run(state: &Path, port: u16) -> Self {
+        Self::spawn(command(&["run", "--port", &port.to_string(), "--state", state.to_str().unwrap()]), port)
+    }
+
+    /// Any server command; waits until it listens.
+    pub fn spawn(mut command: Command, port: u16) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut setup_link = None;
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some(link) = line.strip_prefix("Setup link: ") {
+                setup_link = Some(link.to_owned());
+            }
+            if line.starts_with("Try in a second terminal") {
+                break;
+            }
+        }
+        std::thread::spawn(move || lines.for_each(drop));
+        let node = Self { child, port, setup_link };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while super::http::send(port, "GET", "/jwks", &[], "").is_none() {
+            assert!(Instant::now() < deadline, "the server does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        node
+    }
+
+    /// SIGKILL: nothing is flushed, nothing is closed.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn stop(mut self) -> bool {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with these arguments.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end: exit code, standard output, standard error.
+pub fn finished(arguments: &[&str]) -> (i32, String, String) {
+    let output = command(arguments).output().unwrap();
+    let mut text = String::new();
+    output.stderr.as_slice().read_to_string(&mut text).unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8(output.stdout).unwrap(), text)
+}

@@ -1,0 +1,108 @@
+//! A person with a browser, and a client of theirs, over real HTTP.
+
+use super::http::{self, Answer};
+use std::collections::BTreeMap;
+
+pub const REDIRECT: &str = "http://127.0.0.1:5000/callback";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// Signed in at a server on this machine.
+#[derive(Clone)]
+pub struct Person {
+    port: u16,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Person {
+    /// Makes the first account through the link.
+    pub fn set_up(port: u16, link: &str) -> Self {
+        let mut person = Self { port, cookies: BTreeMap::new() };
+        let path = link.split_once("/setup").map(|(_, rest)| format!("/setup{rest}")).unwrap();
+        let page = person.send("GET", &path, &[]).unwrap();
+        let (csrf, code) = (page.hidden("csrf"), page.hidden("code"));
+        let done = person.send(
+            "POST",
+            "/setup",
+            &[("csrf", &csrf), ("code", &code), ("name", "ada"), ("password", "an analytical engine")],
+        );
+        assert_eq!(done.unwrap().status, 303);
+        person
+    }
+
+    fn send(&mut self, method: &str, path: &str, pairs: &[(&str, &str)]) -> Option<Answer> {
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let headers = [("Cookie", cookies.as_str())];
+        let answer = match method {
+            "POST" => http::form(self.port, path, pairs, &headers)?,
+            _ => http::send(self.port, method, path, &headers, "")?,
+        };
+        for cookie in answer.headers("set-cookie") {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        Some(answer)
+    }
+
+    /// Allows a client: the code, if the server lived to tell.
+    pub fn allow(&mut self, client: &str) -> Option<String> {
+        let request = hallpass_core::parameters::encode([
+            ("response_type", "code"),
+            ("client_id", client),
+            ("redirect_uri", REDIRECT),
+            ("code_challenge", CHALLENGE),
+            ("code_challenge_method", "S256"),
+            ("state", "x"),
+        ]);
+        let page = self.send("GET", &format!("/authorize?{request}"), &[])?;
+        assert_eq!(page.status, 200, "{page:?}");
+        let (csrf, sealed) = (page.hidden("csrf"), page.hidden("page"));
+        let moving =
+            self.send("POST", "/consent", &[("csrf", &csrf), ("page", &sealed), ("decision", "allow")])?;
+        let code = moving.body.split("?code=").nth(1).unwrap_or_else(|| panic!("{moving:?}"));
+        Some(code.split('&').next().unwrap().to_owned())
+    }
+
+    /// "Sign out everywhere".
+    pub fn sign_out_everywhere(&mut self) {
+        let page = self.send("GET", "/account", &[]).unwrap();
+        let csrf = page.hidden("csrf");
+        assert_eq!(
+            self.send("POST", "/account", &[("csrf", &csrf), ("action", "everywhere")]).unwrap().status,
+            303
+        );
+    }
+}
+
+/// Registers a public client.
+pub fn register(port: u16) -> String {
+    let body = serde_json::json!({
+        "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none", "client_name": "Test",
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    http::json(port, "/register", &body, &[]).unwrap().json()["client_id"].as_str().unwrap().to_owned()
+}
+
+/// Redeems a code.
+pub fn redeem(port: u16, client: &str, code: &str) -> Option<Answer> {
+    let pairs = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+    ];
+    http::form(port, "/token", &pairs, &[])
+}
+
+/// Refreshes.
+pub fn refresh(port: u16, client: &str, token: &str) -> Option<Answer> {
+    http::form(
+        port,
+        "/token",
+        &[("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", token)],
+        &[],
+    )
+}

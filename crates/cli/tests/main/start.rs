@@ -1,0 +1,154 @@
+//! What can be wrong at the start, and mistakes in what is typed: one sentence that names the fix.
+
+use super::{
+    http,
+    node::{Node, finished, free_port},
+    person::{self, Person},
+};
+use std::{fs, net::TcpListener, path::Path};
+
+fn run(state: &Path, port: u16) -> (i32, String, String) {
+    finished(&["run", "--port", &port.to_string(), "--state", state.to_str().unwrap()])
+}
+
+fn fails(state: &Path, port: u16, words: &[&str]) {
+    let (code, out, err) = run(state, port);
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    let sentence = err.lines().last().unwrap_or_default();
+    for word in words {
+        assert!(sentence.contains(word), "{word} in: {sentence}");
+    }
+}
+
+#[test]
+fn a_port_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    fails(folder.path(), taken.local_addr().unwrap().port(), &["is in use", "--port"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    fails(&file.join("state"), free_port(), &["cannot be made", "--state"]);
+}
+
+#[test]
+fn a_database_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    Node::run(folder.path(), port).kill();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("sqlite-") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    fs::write(folder.path().join("hallpass.sqlite"), vec![7; 100_000]).unwrap();
+    fails(folder.path(), port, &["hallpass.sqlite", "cannot be used"]);
+}
+
+#[test]
+fn t_101_a_lost_and_a_foreign_master_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    Node::run(folder.path(), port).kill();
+    let key = folder.path().join("master.key");
+    fs::remove_file(&key).unwrap();
+    fails(folder.path(), port, &["master.key", "is missing", "put back"]);
+    let other = tempfile::tempdir().unwrap();
+    Node::run(other.path(), port).kill();
+    fs::copy(other.path().join("master.key"), &key).unwrap();
+    fails(folder.path(), port, &["another master key", "put back"]);
+    fs::write(&key, "nonsense").unwrap();
+    fails(folder.path(), port, &["master.key", "damaged"]);
+}
+
+#[test]
+fn a_second_server_on_the_same_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Node::run(folder.path(), free_port());
+    let (code, _, err) = run(folder.path(), free_port());
+    assert_eq!(code, 1);
+    assert!(err.contains("another"), "{err}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_a_wrong_url_says_so() {
+    assert_eq!(finished(&["nonsense"]).0, 2);
+    let (code, _, err) = finished(&["run", "not a url"]);
+    assert!(code == 1 && err.contains("upstream is not the URL"), "{err}");
+    let (code, out, _) = finished(&["--help"]);
+    assert!(code == 0 && out.contains("hallpass login"));
+}
+
+#[test]
+fn config_check_says_what_is_wrong_with_line_and_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hallpass.toml");
+    fs::write(&file, "public_url = \"http://mcp.example.com\"\n[[server]]\nname = \"a\"\npath = \"/a\"\n")
+        .unwrap();
+    let (code, out, _) = finished(&["config", "check", file.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("line 1") && out.contains("https"), "{out}");
+    fs::write(&file, "public_url = \"https://mcp.example.com\"\n[[server]]\nname = \"a\"\npath = \"/a\"\n")
+        .unwrap();
+    assert_eq!(finished(&["config", "check", file.to_str().unwrap()]).0, 0);
+    assert!(finished(&["config", "check", "/nowhere.toml"]).1.contains("cannot be read"));
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_an_error_of_the_call_and_not_of_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let upstream = format!("http://127.0.0.1:{}/mcp", free_port());
+    let command = super::node::command(&[
+        "run",
+        &upstream,
+        "--port",
+        &port.to_string(),
+        "--state",
+        folder.path().to_str().unwrap(),
+    ]);
+    let node = Node::spawn(command, port);
+    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
+    let client = person::register(port);
+    let code = person.allow(&client).unwrap();
+    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    let answer = http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap();
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(!answer.body.contains("127.0.0.1"));
+}
+
+#[test]
+fn b_17_b_36_the_demo_behind_the_gateway_and_a_revocation_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let refused = http::json(port, "/mcp", &body, &[]).unwrap();
+    assert_eq!(refused.status, 401);
+    let challenge = refused.header("www-authenticate");
+    assert!(
+        challenge.contains(&format!(
+            "resource_metadata=\"http://localhost:{port}/.well-known/oauth-protected-resource/mcp\""
+        )),
+        "{challenge}"
+    );
+    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
+    let client = person::register(port);
+    let code = person.allow(&client).unwrap();
+    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let call = || http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap();
+    let answer = call();
+    assert!(answer.status == 200 && answer.body.contains("echo"), "{answer:?}");
+    person.sign_out_everywhere();
+    std::thread::sleep(std::time::Duration::from_millis(1000));
+    let after = call();
+    assert_eq!(after.status, 401, "{after:?}");
+    assert!(after.header("www-authenticate").contains("invalid_token"));
+}

@@ -1,0 +1,175 @@
+//! The operations, over the network: sign in, call, sign out. All rules are in the other modules; here answers
+//! are carried to them and their requests are sent.
+
+mod access;
+mod call;
+mod login;
+mod logout;
+mod prepare;
+
+pub use call::{Caller, Messages};
+pub use login::{Interaction, LoginOptions, SignedIn, WhatFor};
+pub use logout::{Revoked, SignedOut};
+
+use crate::{
+    error::{ClientError, Failed, Party},
+    storage::{Entry, StorageError, Store},
+    wire::ClientInfo,
+};
+use bytes::Bytes;
+use hallpass_core::{
+    entropy::{Entropy, SystemEntropy},
+    time::{Clock, SystemClock, Timestamp},
+    uri::ResourceUri,
+};
+use hallpass_fetch::{Fetch, FetchError, Limits, Policy};
+use http::{Request, Response};
+use std::sync::Arc;
+
+/// How this client presents itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For registrations, consent pages and the callback page.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// URL of its metadata document, where it has one (`client_id` by URL). The document has to list
+    /// `http://127.0.0.1/callback`.
+    pub metadata_document: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "hallpass".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            metadata_document: None,
+        }
+    }
+}
+
+/// A client with its kept credentials. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    fetch: Fetch,
+    store: Store,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("settings", &self.settings)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client on this machine's clock and randomness.
+    pub fn new(fetch: Fetch, store: Store, settings: Settings) -> Self {
+        Self::with(fetch, store, settings, Arc::new(SystemClock), Arc::new(SystemEntropy))
+    }
+
+    /// The same with a clock and a source of randomness of the caller's.
+    pub fn with(
+        fetch: Fetch,
+        store: Store,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { fetch, store, settings: Arc::new(settings), clock, entropy }
+    }
+
+    /// Where the credentials are kept, to be shown to people.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// All signed-in accounts.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub async fn status(&self) -> Result<Vec<Entry>, Failed> {
+        Ok(self.read_store(|contents| contents.entries.clone()).await?)
+    }
+
+    fn info(&self) -> ClientInfo<'_> {
+        ClientInfo { name: &self.settings.name, version: &self.settings.version }
+    }
+
+    /// Reads the store off the runtime's threads.
+    async fn read_store<T: Send + 'static>(
+        &self,
+        pick: impl FnOnce(&crate::storage::Contents) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let store = self.store.clone();
+        blocking(move || store.read().map(|contents| pick(&contents))).await
+    }
+
+    /// Changes the store off the runtime's threads.
+    async fn change_store<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        change: impl FnOnce(&mut crate::storage::Contents) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (store, entropy) = (self.store.clone(), Arc::clone(&self.entropy));
+        blocking(move || store.update(now, &*entropy, change)).await
+    }
+
+    async fn ask(
+        &self,
+        what: Party,
+        request: Request<Bytes>,
+        policy: &Policy,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, Failed> {
+        self.fetch
+            .send(request, policy, limits)
+            .await
+            .map_err(|source| ClientError::Fetch { what, source }.into())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(outcome) => outcome,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is shutting down, and this task with it.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+fn server_url(text: &str) -> Result<ResourceUri, Failed> {
+    ResourceUri::parse(text).map_err(|error| ClientError::ServerUrl(error).into())
+}
+
+/// For the server that the person named: any address, http only on this machine.
+fn server_policy(server: &ResourceUri) -> Policy {
+    Policy::trusted(server.parsed().host_str())
+}
+
+/// For everything that the server's metadata names: the same host, else public addresses only; this machine
+/// only if the server already is here. A hostile server must not make us ask inside our own network (T-51).
+fn named_policy(server: &ResourceUri) -> Policy {
+    let policy = server_policy(server);
+    if server.is_loopback() { policy.with_loopback() } else { policy }
+}
+
+/// Whether an answer may still be on its way or was lost, so that the same request may be sent once more.
+const fn is_lost(error: FetchError) -> bool {
+    matches!(error, FetchError::Timeout | FetchError::Interrupted)
+}
+
+/// All values of `WWW-Authenticate` that are text.
+fn challenges(headers: &http::HeaderMap) -> Vec<&str> {
+    headers.get_all(http::header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! A good access token: renewed ahead of its end, by one process at a time, and never deleted by a loser.
+
+use super::{Client, is_lost, named_policy};
+use crate::{
+    error::{ClientError, Failed, Party},
+    refresh::{Due, due},
+    storage::{Entry, EntryKey, RefreshLock},
+    token::{Asked, TokenError, read_tokens, refresh_request},
+};
+use hallpass_core::{entropy::random, secret::SecretString, uri::ResourceUri};
+use hallpass_fetch::Limits;
+use http::Response;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long to wait for another process that refreshes the same token: longer than its request may take.
+const LOCK_PATIENCE: Duration = Duration::from_secs(35);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+impl Client {
+    /// The sign-in of this account, with a token that is good as far as this client can know; `None`: not
+    /// signed in.
+    pub(super) async fn access(&self, server: &ResourceUri, account: &str) -> Result<Option<Entry>, Failed> {
+        let (url, account) = (server.as_str().to_owned(), account.to_owned());
+        let Some(entry) =
+            self.read_store(move |contents| contents.for_server(&url, &account).cloned()).await?
+        else {
+            return Ok(None);
+        };
+        let [spread] = random::<1>(&*self.entropy);
+        match due(&entry.tokens, self.clock.now(), spread) {
+            _ if entry.tokens.refresh_token.is_none() => Ok(Some(entry)),
+            Due::Fresh => Ok(Some(entry)),
+            Due::Ended => self.renew(server, &entry).await,
+            // An outage of the authorization server must not stop a token that is still good.
+            Due::Soon => match self.renew(server, &entry).await {
+                Err(failed) if failed.error.is_passing() => Ok(Some(entry)),
+                outcome => outcome,
+            },
+        }
+    }
+
+    /// A newer sign-in than `seen`: another process's, or refreshed now. `None`: there is none to be had.
+    pub(super) async fn renew(&self, server: &ResourceUri, seen: &Entry) -> Result<Option<Entry>, Failed> {
+        let _lock = self.refresh_lock(&seen.key).await?;
+        // Whoever waited for the lock finds here what the other one brought (CL-068).
+        let Some(current) = self.current(&seen.key).await? else { return Ok(None) };
+        if current.tokens.access_token != seen.tokens.access_token {
+            return Ok(Some(current));
+        }
+        let Some(refresh_token) = current.tokens.refresh_token.clone() else { return Ok(None) };
+        let response = self.send_refresh(server, &current, &refresh_token).await?;
+        let asked = Asked { scope: &current.tokens.scope, refresh_token: Some(&refresh_token) };
+        let now = self.clock.now();
+        match read_tokens(&response, asked, now) {
+            Ok(tokens) => {
+                // On disk before first use, and before the old one is forgotten (CL-070).
+                let (key, used, new) = (current.key.clone(), refresh_token, tokens.clone());
+                let kept =
+                    self.change_store(now, move |contents| contents.replace_tokens(&key, &used, new)).await?;
+                let renewed = Entry { tokens, ..current };
+                if kept {
+                    return Ok(Some(renewed));
+                }
+                // Signed out while the answer was on its way: nothing is brought back.
+                self.revoke(server, &renewed).await;
+                self.current(&renewed.key).await
+            }
+            Err(failure) => self.refused(&current.key, &refresh_token, &current, failure.widen()).await,
+        }
+    }
+
+    /// `invalid_grant` deletes the sign-in only if it still is the one that was refused (CL-069), a client that
+    /// is not known any more only its registration (CL-026), anything else nothing (CL-072).
+    async fn refused(
+        &self,
+        key: &EntryKey,
+        refused: &SecretString,
+        current: &Entry,
+        failed: Failed,
+    ) -> Result<Option<Entry>, Failed> {
+        let now = self.clock.now();
+        let ClientError::Token(reason) = failed.error else { return Err(failed) };
+        if reason == TokenError::InvalidGrant {
+            let (key, refused) = (key.clone(), refused.clone());
+            let newer = move |contents: &mut crate::storage::Contents| {
+                contents.remove_refused(&key, &refused);
+                contents.entry(&key).cloned()
+            };
+            return Ok(self.change_store(now, newer).await?);
+        }
+        if reason == TokenError::InvalidClient {
+            let (issuer, client_id) = (key.issuer.clone(), current.client.client_id.clone());
+            self.change_store(now, move |contents| contents.remove_registration(&issuer, &client_id)).await?;
+        }
+        Err(failed)
+    }
+
+    async fn send_refresh(
+        &self,
+        server: &ResourceUri,
+        entry: &Entry,
+        refresh_token: &SecretString,
+    ) -> Result<Response<bytes::Bytes>, Failed> {
+        let request =
+            || refresh_request(&entry.token_endpoint, &entry.client, refresh_token, &entry.key.resource);
+        let policy = named_policy(server);
+        match self.fetch.send(request()?, &policy, Limits::TOKEN).await {
+            // The answer may be lost and the token used up: at once again, within the server's grace (CL-071).
+            Err(lost) if is_lost(lost) => {
+                self.ask(Party::AuthorizationServer, request()?, &policy, Limits::TOKEN).await
+            }
+            Ok(response) => Ok(response),
+            Err(source) => Err(ClientError::Fetch { what: Party::AuthorizationServer, source }.into()),
+        }
+    }
+
+    pub(super) async fn refresh_lock(&self, key: &EntryKey) -> Result<RefreshLock, Failed> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            if let Some(lock) = self.store.try_refresh_lock(key)? {
+                return Ok(lock);
+            }
+            if Instant::now() >= until {
+                return Err(ClientError::Busy.into());
+            }
+            sleep(LOCK_PAUSE).await;
+        }
+    }
+
+    async fn current(&self, key: &EntryKey) -> Result<Option<Entry>, Failed> {
+        let key = key.clone();
+        Ok(self.read_store(move |contents| contents.entry(&key).cloned()).await?)
+    }
+}

@@ -1,0 +1,270 @@
+//! Signing in: discovery, registration, the person in the browser, tokens.
+
+use super::{Client, named_policy, prepare::Prepared, server_url};
+use crate::{
+    authorize::{AuthorizationRequest, Pending},
+    browser::PageUrl,
+    callback::{CallbackError, Code},
+    error::{ClientError, Failed, Party},
+    loopback::{Listener, Page},
+    peer::{Failure, PeerText},
+    registration::{Identity, Route, read_registration, registration_request, route},
+    storage::{ClientCredentials, Entry, EntryKey, Registration, Tokens},
+    token::{Asked, TokenError, read_tokens},
+};
+use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
+use hallpass_fetch::Limits;
+use std::{path::PathBuf, time::Duration};
+use tokio::time::timeout;
+
+/// How to sign in.
+#[derive(Clone, Debug)]
+pub struct LoginOptions {
+    /// The person's own name for the account.
+    pub account: String,
+    /// Ask for exactly these scopes.
+    pub scope: Option<Scope>,
+    /// Ask for these beside what was asked for at the last sign-in (step-up).
+    pub more_scope: Option<Scope>,
+    /// A client id from the authorization server's operator, and its secret where it has one.
+    pub client: Option<(String, Option<SecretString>)>,
+    /// An account to suggest to the authorization server.
+    pub login_hint: Option<String>,
+    /// Register anew even where a registration is kept.
+    pub register_anew: bool,
+    /// How long to wait for the person.
+    pub patience: Duration,
+}
+
+impl Default for LoginOptions {
+    fn default() -> Self {
+        Self {
+            account: "default".to_owned(),
+            scope: None,
+            more_scope: None,
+            client: None,
+            login_hint: None,
+            register_anew: false,
+            patience: Duration::from_mins(5),
+        }
+    }
+}
+
+/// What a person is told when the page is to be opened.
+#[derive(Clone, Debug)]
+pub struct WhatFor<'a> {
+    /// The server that is signed in to.
+    pub server: &'a str,
+    /// What it calls itself. Its own words: show as such.
+    pub server_name: Option<&'a PeerText>,
+    /// Scopes that are asked for.
+    pub scope: &'a Scope,
+}
+
+/// The person, as far as signing in needs one.
+pub trait Interaction: Send {
+    /// Shows the page's URL and host, and opens it. The sign-in waits for the callback meanwhile.
+    fn open(&mut self, page: &PageUrl, what_for: &WhatFor<'_>);
+}
+
+/// A sign-in that was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Who issued the tokens.
+    pub issuer: String,
+    /// The resource that they are for.
+    pub resource: String,
+    /// What was asked for.
+    pub requested_scope: Scope,
+    /// What was granted; it may be less (CL-059).
+    pub scope: Scope,
+    /// When the access token ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it is renewed without the person.
+    pub renewable: bool,
+    /// Where it is kept.
+    pub kept_in: PathBuf,
+}
+
+impl Client {
+    /// Signs in to the server. One verifier, one `state`, one listener; nothing is tried twice by itself except
+    /// that a registration which the authorization server has forgotten is replaced once (CL-026).
+    ///
+    /// # Errors
+    /// Every variant but `MoreScopeNeeded` and `SignInNeeded`.
+    pub async fn login(
+        &self,
+        server: &str,
+        options: &LoginOptions,
+        interaction: &mut dyn Interaction,
+    ) -> Result<SignedIn, Failed> {
+        let prepared = self.prepare(server_url(server)?, options).await?;
+        let issuer = prepared.authorization_server.issuer.as_str().to_owned();
+        let by_document = self.settings.metadata_document.is_some()
+            && prepared.authorization_server.takes_metadata_documents;
+        let kept = if options.register_anew || options.client.is_some() || by_document {
+            None
+        } else {
+            self.kept_registration(&issuer).await?
+        };
+        let reused = kept.as_ref().map(|registration| registration.client.client_id.clone());
+        let first = self.attempt(&prepared, options, kept, interaction).await;
+        let Some(client_id) = reused else { return first };
+        let forget =
+            move |contents: &mut crate::storage::Contents| contents.remove_registration(&issuer, &client_id);
+        match first {
+            Err(Failure { error: ClientError::Token(TokenError::InvalidClient), .. }) => {
+                self.store_now(forget).await?;
+                self.attempt(&prepared, options, None, interaction).await
+            }
+            // A server that forgot the client shows an error page and never calls back (P03): start afresh
+            // next time.
+            Err(failed) if matches!(failed.error, ClientError::NobodyAnswered) => {
+                self.store_now(forget).await?;
+                Err(failed)
+            }
+            other => other,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+        kept: Option<Registration>,
+        interaction: &mut dyn Interaction,
+    ) -> Result<SignedIn, Failed> {
+        let port = kept.as_ref().and_then(|kept| url::Url::parse(&kept.redirect_uri).ok()?.port());
+        let listener = Listener::bind(port).await.map_err(ClientError::Loopback)?;
+        let redirect_uri = listener.redirect_uri();
+        let client = self.identity(prepared, options, kept, &redirect_uri).await?;
+        let request = AuthorizationRequest {
+            server: prepared.authorization_server.clone(),
+            client: client.clone(),
+            redirect_uri,
+            resource: prepared.resource.clone(),
+            scope: prepared.scope.clone(),
+            login_hint: options.login_hint.clone(),
+        };
+        let (page, pending) = request.begin(&*self.entropy)?;
+        let server = prepared.server.as_str();
+        interaction
+            .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
+        let code = self.wait(listener, &pending, server, options.patience).await?;
+        let tokens = self.redeem(prepared, pending, &code).await?;
+        self.keep(prepared, options, client, tokens).await
+    }
+
+    async fn kept_registration(&self, issuer: &str) -> Result<Option<Registration>, Failed> {
+        let (issuer, now) = (issuer.to_owned(), self.clock.now());
+        Ok(self.read_store(move |contents| contents.registration(&issuer, now).cloned()).await?)
+    }
+
+    async fn identity(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+        kept: Option<Registration>,
+        redirect_uri: &str,
+    ) -> Result<ClientCredentials, Failed> {
+        let server = &prepared.authorization_server;
+        let identity = Identity {
+            configured: options.client.as_ref().map(|(id, secret)| (id.as_str(), secret.as_ref())),
+            metadata_document: self.settings.metadata_document.as_deref(),
+            kept: kept.as_ref(),
+        };
+        let registration = match route(server, identity)? {
+            Route::Known(client) => return Ok(client),
+            Route::Kept(registration) => Registration { used_at: self.clock.now(), ..registration },
+            Route::Dynamic(endpoint) => {
+                let request = registration_request(server, &endpoint, &self.settings.name, redirect_uri)?;
+                let policy = named_policy(&prepared.server);
+                let response = self.ask(Party::AuthorizationServer, request, &policy, Limits::TOKEN).await?;
+                read_registration(&response, server, redirect_uri, self.clock.now())?
+            }
+        };
+        let client = registration.client.clone();
+        self.store_now(move |contents| contents.put_registration(registration)).await?;
+        Ok(client)
+    }
+
+    async fn wait(
+        &self,
+        listener: Listener,
+        pending: &Pending,
+        server: &str,
+        patience: Duration,
+    ) -> Result<Code, Failed> {
+        let name = self.settings.name.as_str();
+        let judge = |arrived: crate::loopback::Arrived| match pending.receive(&arrived.query) {
+            Err(failure) if failure.error == CallbackError::Unrelated => {
+                arrived.answer(Page::unrelated());
+                None
+            }
+            Err(failure) => {
+                arrived.answer(Page::refused(name, server));
+                Some(Err(failure))
+            }
+            Ok(code) => {
+                arrived.answer(Page::accepted(name, server));
+                Some(Ok(code))
+            }
+        };
+        let answered =
+            timeout(patience, listener.wait(judge)).await.map_err(|_| ClientError::NobodyAnswered)?;
+        Ok(answered?)
+    }
+
+    async fn redeem(&self, prepared: &Prepared, pending: Pending, code: &Code) -> Result<Tokens, Failed> {
+        let request = pending.token_request(code)?;
+        let policy = named_policy(&prepared.server);
+        let response = self.ask(Party::AuthorizationServer, request, &policy, Limits::TOKEN).await?;
+        let asked = Asked { scope: &prepared.scope, refresh_token: None };
+        Ok(read_tokens(&response, asked, self.clock.now())?)
+    }
+
+    async fn keep(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+        client: ClientCredentials,
+        tokens: Tokens,
+    ) -> Result<SignedIn, Failed> {
+        let server = &prepared.authorization_server;
+        let done = SignedIn {
+            issuer: server.issuer.as_str().to_owned(),
+            resource: prepared.resource.clone(),
+            requested_scope: prepared.scope.clone(),
+            scope: tokens.scope.clone(),
+            expires_at: tokens.expires_at,
+            renewable: tokens.refresh_token.is_some(),
+            kept_in: self.store.file(),
+        };
+        let entry = Entry {
+            key: EntryKey {
+                issuer: done.issuer.clone(),
+                resource: done.resource.clone(),
+                account: options.account.clone(),
+            },
+            server: prepared.server.as_str().to_owned(),
+            client,
+            token_endpoint: server.token_endpoint.as_str().to_owned(),
+            revocation_endpoint: server
+                .revocation_endpoint
+                .as_ref()
+                .map(|endpoint| endpoint.as_str().to_owned()),
+            requested_scope: prepared.scope.clone(),
+            tokens,
+            signed_in_at: self.clock.now(),
+        };
+        self.store_now(move |contents| contents.put_entry(entry)).await?;
+        Ok(done)
+    }
+
+    async fn store_now(
+        &self,
+        change: impl FnOnce(&mut crate::storage::Contents) + Send + 'static,
+    ) -> Result<(), Failed> {
+        Ok(self.change_store(self.clock.now(), change).await?)
+    }
+}

@@ -1,0 +1,135 @@
+//! What can end an operation of the driver.
+
+use crate::{
+    authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, discovery::DiscoveryError,
+    peer::Failure, registration::RegistrationError, storage::StorageError, token::TokenError,
+};
+use hallpass_core::{scope::Scope, uri::UriError};
+use hallpass_fetch::FetchError;
+use std::io;
+
+/// Why an operation ended. With what the peer said about it: [`Failed`].
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server's URL.
+    #[error("the server's URL: {0}")]
+    ServerUrl(UriError),
+    /// The server wants a token and there is none (any more): sign in.
+    #[error("not signed in to this server (any more)")]
+    SignInNeeded,
+    /// The token is good, and not enough: sign in for more.
+    #[error("the server asks for more permissions: {0}")]
+    MoreScopeNeeded(
+        /// What it asks for, in union with what was asked for before.
+        Scope,
+    ),
+    /// The server answers without a token and has no metadata.
+    #[error("the server does not ask for a sign-in")]
+    NotProtected,
+    /// Discovery.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// Registration.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The authorization request.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    /// The authorization response.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The person did not come back in time.
+    #[error("nobody answered in the browser in time")]
+    NobodyAnswered,
+    /// The token endpoint.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The kept credentials.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The callback listener.
+    #[error("no callback on 127.0.0.1 can be received: {0}")]
+    Loopback(io::Error),
+    /// The browser.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// The network, or a URL that must not be asked.
+    #[error("{what}: {source}")]
+    Fetch {
+        /// Who was asked.
+        what: Party,
+        /// What happened.
+        source: FetchError,
+    },
+    /// An answer with a status that says nothing useful.
+    #[error("{what} answered with status {status}")]
+    Status {
+        /// Who answered.
+        what: Party,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The server does not speak MCP over Streamable HTTP.
+    #[error("the server's answer is no MCP message")]
+    NotMcp,
+    /// Another process refreshes this token and does not come to an end.
+    #[error("another process is busy refreshing this sign-in")]
+    Busy,
+}
+
+impl ClientError {
+    /// Whether it may work a moment later.
+    pub const fn is_passing(&self) -> bool {
+        if let Self::Fetch { source, .. } = self {
+            return source.is_transport();
+        }
+        matches!(self, Self::Busy | Self::Token(TokenError::Unavailable { .. }))
+    }
+
+    /// Whether one authorization server cannot be asked, so that another of the same server may be.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::Discovery(DiscoveryError::NoServerMetadata) | Self::Fetch { .. } | Self::Status { .. }
+        )
+    }
+}
+
+/// Who was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// The MCP server.
+    Server,
+    /// The authorization server.
+    AuthorizationServer,
+}
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server => "the server",
+            Self::AuthorizationServer => "the authorization server",
+        })
+    }
+}
+
+/// An ended operation, and what the peer said about it.
+pub type Failed = Failure<ClientError>;
+
+macro_rules! widened {
+    ($($error:ty)+) => {$(
+        impl From<$error> for Failed {
+            fn from(error: $error) -> Self {
+                ClientError::from(error).into()
+            }
+        }
+
+        impl From<Failure<$error>> for Failed {
+            fn from(failure: Failure<$error>) -> Self {
+                failure.widen()
+            }
+        }
+    )+};
+}
+
+widened! { DiscoveryError RegistrationError AuthorizeError CallbackError TokenError StorageError }

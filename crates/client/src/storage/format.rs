@@ -1,0 +1,164 @@
+//! The bytes of the file: a line that says what it is, a nonce, and JSON sealed by AES-256-GCM-SIV.
+//!
+//! The first line is authenticated too. A new version gets a new line; releases read a version before any
+//! release writes it.
+
+use super::{ClientCredentials, Contents, Entry, EntryKey, Registration, TokenAuth, Tokens};
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use hallpass_core::{
+    entropy::{Entropy, random},
+    json,
+    scope::Scope,
+    secret::SecretString,
+    time::Timestamp,
+};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+const FIRST_LINE: &[u8] = b"hallpass credentials 1\n";
+const ANY_VERSION: &[u8] = b"hallpass credentials ";
+
+/// Why the bytes say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Damaged,
+    Newer,
+}
+
+/// `None` if the key has the wrong length.
+pub(super) fn seal(key: &[u8], contents: &Contents, entropy: &dyn Entropy) -> Option<Vec<u8>> {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key).ok()?);
+    let nonce = random::<NONCE_LEN>(entropy);
+    let mut text = Zeroizing::new(write(contents).to_string().into_bytes());
+    let sealed = Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(sealed, Aad::from(FIRST_LINE), &mut *text).ok()?;
+    Some([FIRST_LINE, &nonce, &text].concat())
+}
+
+pub(super) fn open(key: &[u8], sealed: &[u8]) -> Result<Contents, Broken> {
+    let Some(rest) = sealed.strip_prefix(FIRST_LINE) else {
+        return Err(if sealed.starts_with(ANY_VERSION) { Broken::Newer } else { Broken::Damaged });
+    };
+    let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Broken::Damaged)?;
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key).map_err(|_| Broken::Damaged)?);
+    let mut text = Zeroizing::new(ciphertext.to_vec());
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let plain = key.open_in_place(nonce, Aad::from(FIRST_LINE), &mut text).map_err(|_| Broken::Damaged)?;
+    let limits = json::Limits { bytes: usize::MAX, depth: 8 };
+    let members = json::parse_object(plain, limits).map_err(|_| Broken::Damaged)?;
+    read(&members).ok_or(Broken::Damaged)
+}
+
+fn write(contents: &Contents) -> Value {
+    let registrations: Vec<Value> = contents.registrations.iter().map(write_registration).collect();
+    let entries: Vec<Value> = contents.entries.iter().map(write_entry).collect();
+    serde_json::json!({ "registrations": registrations, "entries": entries })
+}
+
+fn read(members: &Map<String, Value>) -> Option<Contents> {
+    Some(Contents {
+        registrations: list(members, "registrations")?.map(read_registration).collect::<Option<_>>()?,
+        entries: list(members, "entries")?.map(read_entry).collect::<Option<_>>()?,
+    })
+}
+
+fn write_client(client: &ClientCredentials) -> Value {
+    serde_json::json!({
+        "client_id": client.client_id,
+        "client_secret": client.client_secret.as_ref().map(SecretString::expose),
+        "auth": client.auth.name(),
+    })
+}
+
+fn read_client(members: &Map<String, Value>) -> Option<ClientCredentials> {
+    let members = members.get("client")?.as_object()?;
+    Some(ClientCredentials {
+        client_id: text(members, "client_id")?,
+        client_secret: secret(members, "client_secret"),
+        auth: TokenAuth::parse(&text(members, "auth")?)?,
+    })
+}
+
+fn write_registration(registration: &Registration) -> Value {
+    serde_json::json!({
+        "issuer": registration.issuer,
+        "client": write_client(&registration.client),
+        "redirect_uri": registration.redirect_uri,
+        "secret_expires_at": registration.secret_expires_at.map(Timestamp::millis),
+        "used_at": registration.used_at.millis(),
+    })
+}
+
+fn read_registration(members: &Map<String, Value>) -> Option<Registration> {
+    Some(Registration {
+        issuer: text(members, "issuer")?,
+        client: read_client(members)?,
+        redirect_uri: text(members, "redirect_uri")?,
+        secret_expires_at: time(members, "secret_expires_at"),
+        used_at: time(members, "used_at")?,
+    })
+}
+
+fn write_entry(entry: &Entry) -> Value {
+    let tokens = &entry.tokens;
+    serde_json::json!({
+        "issuer": entry.key.issuer,
+        "resource": entry.key.resource,
+        "account": entry.key.account,
+        "server": entry.server,
+        "client": write_client(&entry.client),
+        "token_endpoint": entry.token_endpoint,
+        "revocation_endpoint": entry.revocation_endpoint,
+        "requested_scope": entry.requested_scope.to_string(),
+        "signed_in_at": entry.signed_in_at.millis(),
+        "access_token": tokens.access_token.expose(),
+        "issued_at": tokens.issued_at.millis(),
+        "expires_at": tokens.expires_at.map(Timestamp::millis),
+        "refresh_token": tokens.refresh_token.as_ref().map(SecretString::expose),
+        "scope": tokens.scope.to_string(),
+    })
+}
+
+fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
+    Some(Entry {
+        key: EntryKey {
+            issuer: text(members, "issuer")?,
+            resource: text(members, "resource")?,
+            account: text(members, "account")?,
+        },
+        server: text(members, "server")?,
+        client: read_client(members)?,
+        token_endpoint: text(members, "token_endpoint")?,
+        revocation_endpoint: text(members, "revocation_endpoint"),
+        requested_scope: Scope::parse(&text(members, "requested_scope")?).ok()?,
+        tokens: Tokens {
+            access_token: secret(members, "access_token")?,
+            issued_at: time(members, "issued_at")?,
+            expires_at: time(members, "expires_at"),
+            refresh_token: secret(members, "refresh_token"),
+            scope: Scope::parse(&text(members, "scope")?).ok()?,
+        },
+        signed_in_at: time(members, "signed_in_at")?,
+    })
+}
+
+fn list<'a>(
+    members: &'a Map<String, Value>,
+    name: &str,
+) -> Option<impl Iterator<Item = &'a Map<String, Value>>> {
+    let values = members.get(name)?.as_array()?;
+    let objects: Option<Vec<_>> = values.iter().map(Value::as_object).collect();
+    objects.map(Vec::into_iter)
+}
+
+fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
+    members.get(name)?.as_str().map(str::to_owned)
+}
+
+fn secret(members: &Map<String, Value>, name: &str) -> Option<SecretString> {
+    text(members, name).map(SecretString::new)
+}
+
+fn time(members: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+    members.get(name)?.as_i64().map(Timestamp::from_millis)
+}

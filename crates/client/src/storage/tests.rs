@@ -1,0 +1,258 @@
+//! The folder under crashes, races, foreign hands and hostile names.
+use super::*;
+use hallpass_core::{entropy::SystemEntropy, scope::Scope, secret::SecretString};
+use std::{fs, sync::Barrier, thread};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// Fresh for each test, and gone after it.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> (Self, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("hallpass"));
+        (Self(folder), store)
+    }
+}
+
+pub(crate) fn entry(issuer: &str, account: &str, refresh: &str) -> Entry {
+    Entry {
+        key: EntryKey {
+            issuer: issuer.into(),
+            resource: "https://mcp.example/mcp".into(),
+            account: account.into(),
+        },
+        server: "https://mcp.example/mcp".into(),
+        client: ClientCredentials {
+            client_id: "client".into(),
+            client_secret: Some(SecretString::new("client-secret-canary")),
+            auth: TokenAuth::Basic,
+        },
+        token_endpoint: format!("{issuer}/token"),
+        revocation_endpoint: None,
+        requested_scope: Scope::parse("read").unwrap(),
+        tokens: tokens(refresh),
+        signed_in_at: NOW,
+    }
+}
+
+fn tokens(refresh: &str) -> Tokens {
+    Tokens {
+        access_token: SecretString::new("access-token-canary"),
+        issued_at: NOW,
+        expires_at: Some(NOW),
+        refresh_token: Some(SecretString::new(refresh)),
+        scope: Scope::none(),
+    }
+}
+
+fn put(store: &Store, entry: Entry) {
+    store.update(NOW, &SystemEntropy, |contents| contents.put_entry(entry)).unwrap();
+}
+
+#[test]
+fn what_is_kept_is_read_back() {
+    let (_folder, store) = Folder::new();
+    assert_eq!(store.read().unwrap(), Contents::default());
+    let registration = Registration {
+        issuer: "https://as.example".into(),
+        client: entry("", "", "").client,
+        redirect_uri: "http://127.0.0.1:1/callback".into(),
+        secret_expires_at: Some(NOW),
+        used_at: NOW,
+    };
+    let kept = Contents {
+        registrations: vec![registration],
+        entries: vec![entry("https://as.example", "default", "r")],
+    };
+    store.update(NOW, &SystemEntropy, |contents| *contents = kept.clone()).unwrap();
+    assert_eq!(store.read().unwrap(), kept);
+    assert_eq!(kept.registration("https://as.example", NOW), None);
+    assert!(kept.registration("https://as.example", NOW.minus(std::time::Duration::from_secs(1))).is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn cl_061_only_the_owner_can_read_and_nothing_stands_in_clear() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, store) = Folder::new();
+    put(&store, entry("https://as.example", "default", "refresh-token-canary"));
+    for file in fs::read_dir(folder.0.path().join("hallpass")).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+        let bytes = fs::read(&path).unwrap();
+        for canary in ["canary", "as.example", "mcp.example"] {
+            assert!(!bytes.windows(canary.len()).any(|part| part == canary.as_bytes()), "{path:?}");
+        }
+    }
+    let mode = fs::metadata(folder.0.path().join("hallpass")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    fs::set_permissions(store.key_file(), fs::Permissions::from_mode(0o640)).unwrap();
+    let refused = store.read().unwrap_err();
+    assert!(matches!(refused, StorageError::Readable(_)));
+    assert!(refused.to_string().contains("chmod 600"));
+}
+
+#[test]
+fn cl_061_damage_is_an_error_and_deletes_nothing() {
+    let (_folder, store) = Folder::new();
+    put(&store, entry("https://as.example", "default", "r"));
+    let good = fs::read(store.file()).unwrap();
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let newer = String::from_utf8_lossy(&good).replacen("credentials 1", "credentials 2", 1).into_bytes();
+    for bad in [&flipped[..], &good[..good.len() - 1], b"", b"garbage"] {
+        fs::write(store.file(), bad).unwrap();
+        assert!(matches!(store.read(), Err(StorageError::Unreadable(_))));
+        let change = store.update(NOW, &SystemEntropy, |contents| contents.entries.clear());
+        assert!(matches!(change, Err(StorageError::Unreadable(_))));
+        assert_eq!(fs::read(store.file()).unwrap(), bad);
+    }
+    fs::write(store.file(), newer).unwrap();
+    assert!(matches!(store.read(), Err(StorageError::Newer(_))));
+    fs::write(store.file(), &good).unwrap();
+    fs::remove_file(store.key_file()).unwrap();
+    assert!(matches!(store.read(), Err(StorageError::KeyMissing { .. })));
+    assert!(matches!(store.update(NOW, &SystemEntropy, |_| ()), Err(StorageError::KeyMissing { .. })));
+}
+
+#[test]
+fn cl_061_a_crash_while_writing_leaves_the_old_file() {
+    let (_folder, store) = Folder::new();
+    put(&store, entry("https://as.example", "default", "old"));
+    // What a crash leaves: half a new file beside the old one.
+    fs::write(store.file().with_extension("half.tmp"), b"hallpass cred").unwrap();
+    assert_eq!(store.read().unwrap().entries.len(), 1);
+    put(&store, entry("https://as.example", "other", "new"));
+    assert_eq!(store.read().unwrap().entries.len(), 2);
+}
+
+#[test]
+fn t_64_names_of_servers_are_no_paths() {
+    let (folder, store) = Folder::new();
+    let names = ["../../.ssh/config", "/etc/passwd", "a\0b", "..\\..\\x", "CON", &"x".repeat(4096), "\n"];
+    for name in names {
+        let mut entry = entry(name, name, "r");
+        entry.key.resource = name.to_owned();
+        entry.server = name.to_owned();
+        let _lock = store.try_refresh_lock(&entry.key).unwrap().unwrap();
+        put(&store, entry);
+    }
+    assert_eq!(store.read().unwrap().entries.len(), names.len());
+    let around: Vec<_> =
+        fs::read_dir(folder.0.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(around, ["hallpass"]);
+    for file in fs::read_dir(folder.0.path().join("hallpass")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with("credentials") || name.starts_with("refresh-"), "{name}");
+    }
+}
+
+#[test]
+fn b_41_cl_025_credentials_belong_to_one_issuer_as_written() {
+    let mut contents = Contents::default();
+    let issuers =
+        ["https://as.example", "https://as.example/", "https://AS.example", "https://other.example"];
+    for (number, issuer) in issuers.iter().enumerate() {
+        let mut entry = entry(issuer, "default", "r");
+        entry.server = format!("https://mcp{number}.example/");
+        contents.put_entry(entry);
+        contents.put_registration(Registration {
+            issuer: (*issuer).to_owned(),
+            client: ClientCredentials {
+                client_id: format!("c{number}"),
+                client_secret: None,
+                auth: TokenAuth::None,
+            },
+            redirect_uri: String::new(),
+            secret_expires_at: None,
+            used_at: NOW,
+        });
+    }
+    assert_eq!((contents.entries.len(), contents.registrations.len()), (4, 4));
+    for (number, issuer) in issuers.iter().enumerate() {
+        assert_eq!(contents.registration(issuer, NOW).unwrap().client.client_id, format!("c{number}"));
+    }
+    assert_eq!(contents.registration("https://as.example//", NOW), None);
+}
+
+#[test]
+fn b_39_cl_069_a_loser_neither_deletes_nor_overwrites_the_winner() {
+    let mut contents = Contents::default();
+    let winner = entry("https://as.example", "default", "new");
+    contents.put_entry(winner.clone());
+    let old = SecretString::new("old");
+    assert!(!contents.remove_refused(&winner.key, &old));
+    assert!(!contents.replace_tokens(&winner.key, &old, tokens("stolen")));
+    assert_eq!(contents.entry(&winner.key), Some(&winner));
+    assert!(contents.replace_tokens(&winner.key, &SecretString::new("new"), tokens("newer")));
+    assert!(contents.remove_refused(&winner.key, &SecretString::new("newer")));
+    // Signed out meanwhile: an answer that comes later brings nothing back.
+    assert!(!contents.replace_tokens(&winner.key, &SecretString::new("newer"), tokens("late")));
+    assert!(contents.entries.is_empty());
+}
+
+#[test]
+fn p25_the_file_does_not_grow_without_bound() {
+    let (_folder, store) = Folder::new();
+    store
+        .update(NOW, &SystemEntropy, |contents| {
+            for number in 0..1_700 {
+                let mut entry = entry("https://as.example", &number.to_string(), "r");
+                entry.tokens.issued_at = Timestamp::from_seconds(number);
+                contents.put_entry(entry);
+            }
+        })
+        .unwrap();
+    let entries = store.read().unwrap().entries;
+    assert_eq!(entries.len(), 256);
+    assert!(entries.iter().all(|entry| entry.tokens.issued_at >= Timestamp::from_seconds(1_700 - 256)));
+    // Without a refresh token, an ended access token is of no use.
+    let later = NOW.plus(std::time::Duration::from_hours(25));
+    let mut dead = entry_without_refresh();
+    dead.key.account = "dead".into();
+    put(&store, dead);
+    store.update(later, &SystemEntropy, |_| ()).unwrap();
+    assert!(store.read().unwrap().entries.iter().all(|entry| entry.key.account != "dead"));
+}
+
+fn entry_without_refresh() -> Entry {
+    let mut entry = entry("https://as.example", "default", "");
+    entry.tokens.refresh_token = None;
+    entry
+}
+
+#[test]
+fn changes_of_many_at_once_are_all_kept() {
+    let (_folder, store) = Folder::new();
+    let barrier = Barrier::new(8);
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let (store, barrier) = (&store, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for round in 0..5 {
+                    put(store, entry("https://as.example", &format!("{number}-{round}"), "r"));
+                }
+            });
+        }
+    });
+    assert_eq!(store.read().unwrap().entries.len(), 40);
+}
+
+#[test]
+fn cl_068_one_refresher_at_a_time_and_a_dead_one_blocks_nobody() {
+    let (_folder, store) = Folder::new();
+    let key = entry("https://as.example", "default", "r").key;
+    let held = store.try_refresh_lock(&key).unwrap().unwrap();
+    assert!(store.clone().try_refresh_lock(&key).unwrap().is_none());
+    drop(held);
+    assert!(store.try_refresh_lock(&key).unwrap().is_some());
+}
+
+#[test]
+fn cl_065_debug_shows_no_secret() {
+    let shown = format!("{:?}", entry("https://as.example", "default", "refresh-canary"));
+    assert!(!shown.contains("canary"), "{shown}");
+}

@@ -1,0 +1,13 @@
+//! The signed tokens of OAuth, one file per kind, each with its own `typ` so that none is taken for another
+//! (RFC 8725 §3.11).
+//!
+//! | to read | file |
+//! |---|---|
+//! | access tokens (RFC 9068): sign and verify | [`access_token`] |
+//! | which grant an access token of ours comes from | [`grant_reference`] |
+
+pub mod access_token;
+pub mod grant_reference;
+
+pub use access_token::{AccessToken, AccessTokenError, AccessTokenSigner, Expectations, VerifiedAccessToken};
+pub use grant_reference::GrantReference;

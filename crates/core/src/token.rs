@@ -1,0 +1,160 @@
+//! Refresh tokens: derived, never stored.
+//!
+//! `hpr_` and 60 characters of base64url: version, key number, grant id (16), generation (4), MAC (20), checksum (3).
+//! A forged one costs no lookup, a dump of the database contains none, and a scanner finds a leaked one by prefix and
+//! checksum without asking us.
+
+use crate::{
+    encoding,
+    id::GrantId,
+    seal::{KeyRing, Purpose},
+    secret::SecretString,
+};
+use aws_lc_rs::digest;
+
+/// What every refresh token starts with.
+pub const REFRESH_PREFIX: &str = "hpr_";
+const VERSION: u8 = 1;
+const MAC: usize = 20;
+const SUM: usize = 3;
+
+/// Why a text is not one of our refresh tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshTokenError {
+    /// Not of the form at all, for example an access token.
+    #[error("not a refresh token")]
+    Form,
+    /// Damaged on the way: the checksum is wrong.
+    #[error("a damaged refresh token")]
+    Damaged,
+    /// Of the form, but not made by this server.
+    #[error("not a refresh token of this server")]
+    Forged,
+}
+
+/// What a genuine refresh token says. Whether it is alive is the store's to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The grant.
+    pub grant: GrantId,
+    /// Counts the refreshes of the grant.
+    pub generation: u32,
+}
+
+impl RefreshToken {
+    /// The text for the client. The same grant and generation give the same text: a repeated refresh converges.
+    pub fn mint(self, keys: &KeyRing) -> SecretString {
+        let number = keys.current();
+        let mut bytes = self.body(number);
+        let mac = keys.mac(number, Purpose::RefreshToken, &bytes).unwrap_or_default();
+        bytes.extend(mac.iter().take(MAC));
+        let sum = checksum(&bytes);
+        bytes.extend(sum);
+        SecretString::new(format!("{REFRESH_PREFIX}{}", encoding::base64url(&bytes)))
+    }
+
+    /// Checks form, checksum and MAC, in this order.
+    pub fn check(keys: &KeyRing, text: &str) -> Result<Self, RefreshTokenError> {
+        let text = text.strip_prefix(REFRESH_PREFIX).ok_or(RefreshTokenError::Form)?;
+        let bytes: [u8; 22 + MAC + SUM] =
+            encoding::array_from_base64url(text).ok_or(RefreshTokenError::Form)?;
+        let (body, sum) = bytes.split_at(22 + MAC);
+        if checksum(body) != sum {
+            return Err(RefreshTokenError::Damaged);
+        }
+        let (body, mac) = body.split_at(22);
+        let (head, rest) = body.split_at(2);
+        let (grant, generation) = rest.split_at(16);
+        let (&[version, number], Ok(grant), Ok(generation)) =
+            (head, <[u8; 16]>::try_from(grant), <[u8; 4]>::try_from(generation))
+        else {
+            return Err(RefreshTokenError::Form);
+        };
+        if version != VERSION {
+            return Err(RefreshTokenError::Form);
+        }
+        keys.check(number, Purpose::RefreshToken, body, mac).map_err(|_| RefreshTokenError::Forged)?;
+        Ok(Self { grant: GrantId::from_bytes(grant), generation: u32::from_be_bytes(generation) })
+    }
+
+    fn body(self, number: u8) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(22 + MAC + SUM);
+        bytes.extend([VERSION, number]);
+        bytes.extend(self.grant.as_bytes());
+        bytes.extend(self.generation.to_be_bytes());
+        bytes
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; SUM] {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let mut sum = [0; SUM];
+    for (to, from) in sum.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{seal::MasterKey, secret::SecretBytes};
+
+    fn ring(fill: u8) -> KeyRing {
+        let master = MasterKey { number: 3, bytes: SecretBytes::new([fill; 32]) };
+        KeyRing::new(&[master], &SecretBytes::new([1; 32]), "https://a.example").unwrap()
+    }
+
+    fn token() -> RefreshToken {
+        RefreshToken { grant: GrantId::from_bytes([5; 16]), generation: 7 }
+    }
+
+    #[test]
+    fn sixty_four_characters_and_always_the_same() {
+        let text = token().mint(&ring(1));
+        assert_eq!(text.expose().len(), 64);
+        assert_eq!(text, token().mint(&ring(1)));
+        assert_eq!(RefreshToken::check(&ring(1), text.expose()), Ok(token()));
+    }
+
+    #[test]
+    fn golden_vector_of_version_1() {
+        // Written by the first release: tokens outlive releases, so this text must be read for ever.
+        let text = "hpr_AQMFBQUFBQUFBQUFBQUFBQUFAAAAB1";
+        assert!(token().mint(&ring(1)).expose().starts_with(&text[..33]));
+    }
+
+    #[test]
+    fn t_99_another_key_opens_nothing() {
+        let text = token().mint(&ring(1));
+        assert_eq!(RefreshToken::check(&ring(2), text.expose()), Err(RefreshTokenError::Forged));
+    }
+
+    #[test]
+    fn every_changed_character_is_noticed() {
+        let ring = ring(1);
+        let text = token().mint(&ring).expose().to_owned();
+        for at in 0..text.len() {
+            for other in ['A', 'B', '-', '_', '9', '='] {
+                let mut bad: Vec<char> = text.chars().collect();
+                if bad[at] == other {
+                    continue;
+                }
+                bad[at] = other;
+                let bad: String = bad.into_iter().collect();
+                assert!(RefreshToken::check(&ring, &bad).is_err(), "{bad}");
+            }
+        }
+        assert_eq!(RefreshToken::check(&ring, ""), Err(RefreshTokenError::Form));
+        assert_eq!(RefreshToken::check(&ring, &format!("{text}A")), Err(RefreshTokenError::Form));
+    }
+
+    #[test]
+    fn b_26_a_right_checksum_is_no_mac() {
+        let mut bytes = token().body(3);
+        bytes.extend([0; MAC]);
+        bytes.extend(checksum(&bytes));
+        let forged = format!("{REFRESH_PREFIX}{}", encoding::base64url(&bytes));
+        assert_eq!(RefreshToken::check(&ring(1), &forged), Err(RefreshTokenError::Forged));
+    }
+}

@@ -1,0 +1,349 @@
+//! What an operator sets, and the checks at start: a gateway that would take a path of ours does not start.
+
+use crate::session::SessionSealer;
+use hallpass_core::{scope::Scope, time::Clock, uri::ResourceUri};
+use hallpass_resource::{KeySource, Revocations};
+use http::Uri;
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+/// All that the gateway needs.
+pub struct GatewayConfig {
+    /// `scheme://host[:port]` as written, without a path and without a terminating slash.
+    pub public_origin: String,
+    /// What is protected. One path each.
+    pub servers: Vec<ProtectedServer>,
+    /// The keys of the servers' issuer.
+    pub keys: Arc<KeySource>,
+    /// What is revoked. Until its first full load every call is refused with 503.
+    pub revocations: Arc<Revocations>,
+    /// Seals the session ids of upstreams.
+    pub sessions: Arc<dyn SessionSealer>,
+    /// Where `now` comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Bound to loopback: `Host` and `Origin` are checked, because a page that rebinds its own name reaches us
+    /// (RS-060). On a public host the token alone decides, and any origin may ask.
+    pub local: bool,
+    /// Origins that may ask when `local`, beside those of this machine, as browsers write them.
+    pub allowed_origins: Vec<String>,
+    /// Paths of other routers on the same listener that no server may take, beside those of the authorization
+    /// server.
+    pub reserved_paths: Vec<String>,
+    /// Bounds of one call.
+    pub limits: Limits,
+}
+
+/// One MCP server behind the gateway.
+#[derive(Clone, Debug)]
+pub struct ProtectedServer {
+    /// Its short name, for logs. Part of what its sessions are bound to, so keep it.
+    pub name: String,
+    /// Its path here, such as `/mcp`.
+    pub path: String,
+    /// Its resource identifier: the public origin and the path.
+    pub resource: ResourceUri,
+    /// The issuer of its tokens, as written in them.
+    pub issuer: String,
+    /// Issuer identifiers for the metadata, the best first.
+    pub authorization_servers: Vec<String>,
+    /// Scopes that the metadata lists.
+    pub scopes: Scope,
+    /// Scopes that every call needs.
+    pub required_scope: Scope,
+    /// Where it really is: an http URL, also on a private network.
+    pub upstream: String,
+    /// A name for people.
+    pub title: Option<String>,
+}
+
+/// Bounds of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a message from a client.
+    pub body: usize,
+    /// Time to receive it.
+    pub receive: Duration,
+    /// Time for a connection to the upstream.
+    pub connect: Duration,
+    /// Time until the upstream starts to answer. Tools may work for minutes.
+    pub answer: Duration,
+    /// Silence in the middle of a JSON answer. Event streams may be silent for as long as the token is good.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 4 * 1024 * 1024,
+            receive: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            answer: Duration::from_mins(5),
+            silence: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Why a configuration is refused. Each says what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The public origin has a path, or is none.
+    #[error("the public origin `{0}` must be a scheme, a host and maybe a port, without a path")]
+    PublicOrigin(String),
+    /// Not a plain path.
+    #[error(
+        "the path `{path}` of server `{name}` must start with `/`, not end with it, and contain only letters, digits and - . _ ~"
+    )]
+    Path {
+        /// Of which server.
+        name: String,
+        /// The path.
+        path: String,
+    },
+    /// The path is needed for something else.
+    #[error("the path `{path}` of server `{name}` is needed for `{taken}`: choose another, such as `/mcp`")]
+    PathTaken {
+        /// Of which server.
+        name: String,
+        /// The path.
+        path: String,
+        /// What has it.
+        taken: String,
+    },
+    /// Two servers at one path.
+    #[error("the servers `{first}` and `{second}` have the same path: give one of them another")]
+    SamePath {
+        /// The first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The identifier is not the URL that clients call, so no client would accept the metadata (RFC 9728 §3.3).
+    #[error("the resource of server `{name}` must be `{expected}`, the URL that clients call")]
+    Resource {
+        /// Of which server.
+        name: String,
+        /// Public origin and path.
+        expected: String,
+    },
+    /// Nobody to get a token from.
+    #[error("server `{0}` names no authorization server")]
+    NoAuthorizationServer(String),
+    /// Not an http URL.
+    #[error(
+        "the upstream of server `{0}` must be an http URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
+    )]
+    Upstream(String),
+}
+
+/// The paths of the authorization server. Nothing at them or below them is anybody else's.
+const OURS: [&str; 17] = [
+    "/.well-known",
+    "/account",
+    "/admin",
+    "/assets",
+    "/authorize",
+    "/consent",
+    "/device",
+    "/health",
+    "/introspect",
+    "/jwks",
+    "/par",
+    "/register",
+    "/revocations",
+    "/revoke",
+    "/setup",
+    "/sign-in",
+    "/sign-out",
+];
+
+impl GatewayConfig {
+    /// Checks everything that can be checked without a request.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let origin = Url::parse(&self.public_origin).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none()
+        });
+        let written = self.public_origin.split_once("://").map_or("/", |(_, host)| host);
+        if origin.is_none() || written.contains(['/', '?', '#', '@']) {
+            return Err(ConfigError::PublicOrigin(self.public_origin.clone()));
+        }
+        for (at, server) in self.servers.iter().enumerate() {
+            server.check(&self.public_origin, &self.reserved_paths)?;
+            if let Some(first) = self.servers.iter().take(at).find(|other| other.path == server.path) {
+                let (first, second) = (first.name.clone(), server.name.clone());
+                return Err(ConfigError::SamePath { first, second });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server may have this path, for whoever checks a configuration file.
+///
+/// # Errors
+/// [`ConfigError::Path`] or [`ConfigError::PathTaken`].
+pub fn check_path(name: &str, path: &str, reserved: &[String]) -> Result<(), ConfigError> {
+    if !is_plain_path(path) {
+        return Err(ConfigError::Path { name: name.to_owned(), path: path.to_owned() });
+    }
+    let mut ours = OURS.into_iter().chain(["/token"]).chain(reserved.iter().map(String::as_str));
+    match ours.find(|taken| overlaps(path, taken)) {
+        None => Ok(()),
+        Some(taken) => Err(ConfigError::PathTaken {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            taken: taken.to_owned(),
+        }),
+    }
+}
+
+impl ProtectedServer {
+    fn check(&self, public_origin: &str, reserved: &[String]) -> Result<(), ConfigError> {
+        check_path(&self.name, &self.path, reserved)?;
+        let name = self.name.clone();
+        let expected = format!("{public_origin}{}", self.path);
+        if self.resource.as_str() != expected {
+            return Err(ConfigError::Resource { name, expected });
+        }
+        if self.authorization_servers.is_empty() {
+            return Err(ConfigError::NoAuthorizationServer(name));
+        }
+        self.upstream_uri().map(|_| ())
+    }
+
+    /// The upstream as it is asked.
+    pub(crate) fn upstream_uri(&self) -> Result<Uri, ConfigError> {
+        let refused = || ConfigError::Upstream(self.name.clone());
+        let url = Url::parse(&self.upstream).map_err(|_| refused())?;
+        let plain = url.scheme() == "http"
+            && url.host_str().is_some_and(|host| !host.is_empty())
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none();
+        if plain { url.as_str().parse().map_err(|_| refused()) } else { Err(refused()) }
+    }
+}
+
+/// A path that every reader takes for the same one: no escapes, no dots, no empty segments, no pattern of a router.
+fn is_plain_path(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| {
+        path == "/"
+            || rest.split('/').all(|segment| {
+                !matches!(segment, "" | "." | "..")
+                    && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+            })
+    })
+}
+
+/// Whether one of the two is the other or is above it.
+fn overlaps(path: &str, taken: &str) -> bool {
+    let above = |above: &str, below: &str| {
+        let above = above.trim_end_matches('/');
+        below.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    above(path, taken) || (taken != "/" && above(taken, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(path: &str) -> ProtectedServer {
+        ProtectedServer {
+            name: "files".into(),
+            path: path.into(),
+            resource: ResourceUri::parse(&format!("https://h.example{path}")).unwrap(),
+            issuer: "https://h.example".into(),
+            authorization_servers: vec!["https://h.example".into()],
+            scopes: Scope::none(),
+            required_scope: Scope::none(),
+            upstream: "http://10.0.0.7:3001/mcp?key=1".into(),
+            title: None,
+        }
+    }
+
+    fn check(server: &ProtectedServer) -> Result<(), ConfigError> {
+        server.check("https://h.example", &["/more/here".into()])
+    }
+
+    #[test]
+    fn paths_of_ours_are_refused_with_a_sentence() {
+        for good in ["/mcp", "/a/b-c", "/authorized", "/tokens", "/more/there", "/mcp.v1"] {
+            assert_eq!(check(&server(good)), Ok(()), "{good}");
+        }
+        for taken in [
+            "/",
+            "/authorize",
+            "/authorize/mcp",
+            "/token",
+            "/register",
+            "/revoke",
+            "/jwks",
+            "/sign-in",
+            "/sign-out",
+            "/setup",
+            "/account",
+            "/account/mcp",
+            "/assets",
+            "/consent",
+            "/.well-known",
+            "/.well-known/mcp",
+            "/more",
+            "/more/here/x",
+        ] {
+            let error = check(&server(taken)).unwrap_err();
+            assert!(matches!(error, ConfigError::PathTaken { .. }), "{taken}: {error}");
+            assert!(error.to_string().contains("choose another"));
+        }
+    }
+
+    #[test]
+    fn rs_047_only_paths_that_every_reader_takes_for_the_same() {
+        for bad in [
+            "mcp", "", "/mcp/", "//mcp", "/a//b", "/a/../b", "/./a", "/%6dcp", "/{x}", "/*x", "/a b", "/ü",
+            "/a;b",
+        ] {
+            let server = ProtectedServer { path: bad.into(), ..server("/mcp") };
+            assert!(matches!(check(&server), Err(ConfigError::Path { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rs_002_the_resource_is_the_url_that_is_called() {
+        for other in [
+            "https://h.example/mcp/",
+            "https://h.example/other",
+            "https://H.example/mcp",
+            "https://i.example/mcp",
+        ] {
+            let server = ProtectedServer { resource: ResourceUri::parse(other).unwrap(), ..server("/mcp") };
+            let expected = "https://h.example/mcp".to_owned();
+            assert_eq!(
+                check(&server),
+                Err(ConfigError::Resource { name: "files".into(), expected }),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn upstreams_are_http_urls() {
+        for bad in [
+            "",
+            "127.0.0.1:3001",
+            "https://x.example/mcp",
+            "ftp://x/",
+            "http://",
+            "http://u@h/",
+            "http://h/#x",
+            "/mcp",
+        ] {
+            let server = ProtectedServer { upstream: bad.into(), ..server("/mcp") };
+            assert_eq!(check(&server), Err(ConfigError::Upstream("files".into())), "{bad}");
+        }
+        let server = ProtectedServer { authorization_servers: vec![], ..server("/mcp") };
+        assert_eq!(check(&server), Err(ConfigError::NoAuthorizationServer("files".into())));
+    }
+}

@@ -1,0 +1,171 @@
+//! One call from top to bottom. The order is a security property (RS-015): where from, who, what, may it, and only
+//! then anything that tells a caller about the server.
+
+use crate::{
+    audit,
+    headers::{self, AnswerFault, Kind},
+    message::{self, Action, Call, SESSION_ID},
+    refuse::{self, Refusal},
+    router::Server,
+    session::{Principal, is_session_id},
+    stream::{Guarded, RECHECK},
+    tools,
+    upstream::UpstreamError,
+};
+use axum::body::Body;
+use hallpass_core::time::Timestamp;
+use hallpass_resource::{Authenticated, Authorized, cors, refuse::ERROR_CODE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use std::{pin::pin, sync::Arc};
+use tokio::time::{Instant, timeout};
+
+/// Answers a request at an MCP path.
+pub(crate) async fn serve(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
+    let started = std::time::Instant::now();
+    let (parts, body) = request.into_parts();
+    let admitted = match server.admission.admit(&parts) {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            let refusal = Refusal::NotAdmitted(reason);
+            audit::refused(&server, None, None, &refusal, started);
+            return refuse::respond(&refusal, &server, None);
+        }
+    };
+    let mut response = if parts.method == Method::OPTIONS {
+        preflight()
+    } else {
+        guarded(&server, parts, body, started).await
+    };
+    admitted.open(response.headers_mut());
+    response
+}
+
+/// Browsers ask without a token.
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    cors::preflight(&mut response, refuse::METHODS);
+    headers::protect(response.headers_mut());
+    response
+}
+
+/// Everything behind the token.
+async fn guarded(
+    server: &Arc<Server>,
+    parts: Parts,
+    body: Body,
+    started: std::time::Instant,
+) -> Response<Body> {
+    let now = server.resource.now();
+    let caller = match server.resource.authenticate(&parts.headers, now).await {
+        Ok(caller) => caller,
+        Err(reason) => {
+            let refusal = Refusal::Token(reason);
+            audit::refused(server, None, None, &refusal, started);
+            return refuse::respond(&refusal, server, None);
+        }
+    };
+    let principal = server.principal(&caller);
+    let call = match message::read(parts, body, &server.limits, &principal, &*server.sessions).await {
+        Ok(call) => call,
+        Err(unread) => {
+            let refusal = Refusal::Unread(unread);
+            audit::refused(server, Some(&caller), None, &refusal, started);
+            return refuse::respond(&refusal, server, None);
+        }
+    };
+    let required = tools::required(&server.rules, call.operation());
+    let authorized = match caller.clone().authorize(call, required) {
+        Ok(authorized) => authorized,
+        Err(reason) => {
+            let refusal = Refusal::Token(reason);
+            audit::refused(server, Some(&caller), None, &refusal, started);
+            return refuse::respond(&refusal, server, None);
+        }
+    };
+    match ask(server, &authorized).await {
+        Ok(answer) => {
+            let response = pass_back(server, &authorized, answer);
+            audit::answered(server, &caller, authorized.operation(), response.status(), started);
+            response
+        }
+        Err(refusal) => {
+            let call = authorized.operation();
+            audit::refused(server, Some(&caller), Some(call), &refusal, started);
+            refuse::respond(&refusal, server, call.id())
+        }
+    }
+}
+
+/// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
+async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Response<Incoming>, Refusal> {
+    let until = match authorized.operation().action {
+        Action::Message(_) | Action::EndSession => Some(Instant::now() + server.limits.answer),
+        // A server may hold the head of this stream back until it has something to say.
+        Action::Listen => None,
+    };
+    let mut sent = pin!(server.upstream.send(authorized));
+    let answer = loop {
+        let patience = until.map_or(RECHECK, |until| RECHECK.min(until.duration_since(Instant::now())));
+        if let Ok(answer) = timeout(patience, sent.as_mut()).await {
+            break answer?;
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Err(UpstreamError::Timeout.into());
+        }
+        let now: Timestamp = server.resource.now();
+        server.resource.recheck(authorized.caller(), now)?;
+    };
+    headers::check_status(answer.status()).map_err(|fault: AnswerFault| {
+        tracing::warn!(server = %server.name, status = answer.status().as_u16(), %fault, "answer not passed on");
+        fault
+    })?;
+    Ok(answer)
+}
+
+/// The answer as the client gets it.
+fn pass_back(
+    server: &Arc<Server>,
+    authorized: &Authorized<Call>,
+    answer: Response<Incoming>,
+) -> Response<Body> {
+    let (caller, call) = (authorized.caller(), authorized.operation());
+    let (parts, body) = answer.into_parts();
+    let empty = body.is_end_stream();
+    let kind = headers::kind(parts.status, &parts.headers, empty);
+    let session = session(server, caller, call, &parts.headers);
+    let headers = headers::answer(kind, &parts.headers, session);
+    let guard = |silence| Body::new(Guarded::new(body, Arc::clone(server), caller.clone(), silence));
+    let mut response = match kind {
+        Kind::Json => Response::new(guard(Some(server.limits.silence))),
+        Kind::Events => Response::new(guard(None)),
+        Kind::Empty => Response::new(Body::empty()),
+        Kind::Other => {
+            tracing::warn!(server = %server.name, status = parts.status.as_u16(), "body of another media type not passed on");
+            let text = "The MCP server's answer is neither JSON nor an event stream";
+            refuse::error(parts.status, call.id(), i64::from(ERROR_CODE), text)
+        }
+    };
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The client's form of the session id that the upstream sent: what it has already, when it is the same session.
+fn session(server: &Server, caller: &Authenticated, call: &Call, headers: &HeaderMap) -> Option<HeaderValue> {
+    let upstream = headers.get(SESSION_ID)?;
+    if let Some(known) = &call.session
+        && known.upstream == *upstream
+    {
+        return Some(known.sealed.clone());
+    }
+    let text = upstream.to_str().ok().filter(|text| is_session_id(text))?;
+    HeaderValue::try_from(server.sessions.seal(&server.principal(caller), text)).ok()
+}
+
+impl Server {
+    fn principal<'a>(&'a self, caller: &'a Authenticated) -> Principal<'a> {
+        Principal { subject: caller.subject(), client_id: caller.client_id(), server: &self.name }
+    }
+}

@@ -1,0 +1,40 @@
+//! The gateway: stands in front of MCP servers, lets authorized calls through and nothing else back.
+//!
+//! ```text
+//! admit → message → tools → credentials → upstream → headers, stream
+//! ```
+//!
+//! `upstream::send` takes `Authorized<Call>`: it cannot be reached without a verified token and a scope check, and
+//! what it sends is written from the call. The received bytes and headers go nowhere.
+//!
+//! | to read | file |
+//! |---|---|
+//! | what an operator sets, and what is refused at start | [`config`] |
+//! | every route | `router` |
+//! | one call, from top to bottom | `forward` |
+//! | who may speak to us at all | `admit` |
+//! | what is asked | `message`, `session` |
+//! | what it takes | `tools` |
+//! | what the upstream sees | `credentials`, `upstream/` |
+//! | what the client sees | `headers`, `stream`, `refuse` |
+//! | what the operator sees | `audit` |
+//! | an MCP server to try it with | [`demo`] |
+
+mod admit;
+mod audit;
+pub mod config;
+mod credentials;
+pub mod demo;
+mod forward;
+mod headers;
+mod message;
+mod refuse;
+mod router;
+pub mod session;
+mod stream;
+mod tools;
+mod upstream;
+
+pub use config::{ConfigError, GatewayConfig, Limits, ProtectedServer, check_path};
+pub use router::router;
+pub use session::{KeyRingSealer, Principal, SessionSealer};

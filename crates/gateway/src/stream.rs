@@ -1,0 +1,132 @@
+//! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
+
+use crate::router::Server;
+use bytes::Bytes;
+use hallpass_resource::Authenticated;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+
+/// How often an open stream asks whether its token is still good.
+pub(crate) const RECHECK: Duration = Duration::from_secs(1);
+
+/// The body of an answer. Nothing is buffered: an event passes when it comes, and when the client leaves, the
+/// connection to the upstream is dropped with this.
+pub(crate) struct Guarded {
+    inner: Incoming,
+    server: Arc<Server>,
+    caller: Authenticated,
+    /// How long it may be silent. Nothing for event streams.
+    silence: Option<Duration>,
+    heard: Instant,
+    next_check: Instant,
+    /// Made when there is something to wait for: most answers are there at once.
+    timer: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+/// Why an answer is cut off. The client sees a broken connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CutOff {
+    /// The upstream.
+    #[error("the upstream broke off its answer: {0}")]
+    Upstream(#[from] hyper::Error),
+    /// Silence where there has to be more.
+    #[error("the upstream fell silent in the middle of its answer")]
+    Silent,
+}
+
+impl Guarded {
+    /// Passes `inner` on to this caller.
+    pub(crate) fn new(
+        inner: Incoming,
+        server: Arc<Server>,
+        caller: Authenticated,
+        silence: Option<Duration>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            inner,
+            server,
+            caller,
+            silence,
+            heard: now,
+            next_check: now + RECHECK,
+            timer: None,
+            ended: false,
+        }
+    }
+
+    /// Whether it may go on. A stream whose token is no longer good ends, as if the upstream had ended it.
+    fn may_go_on(&mut self, now: Instant) -> bool {
+        self.next_check = now + RECHECK;
+        let resource = &self.server.resource;
+        match resource.recheck(&self.caller, resource.now()) {
+            Ok(()) => true,
+            Err(reason) => {
+                tracing::info!(server = %self.server.name, client = self.caller.client_id(), %reason, "stream ended");
+                self.ended = true;
+                false
+            }
+        }
+    }
+}
+
+impl Body for Guarded {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+                let now = Instant::now();
+                // An upstream that never pauses never lets the timer run.
+                if now >= self.next_check && !self.may_go_on(now) {
+                    continue;
+                }
+                self.heard = now;
+                // Trailers could carry headers past the list.
+                return Poll::Ready(match frame {
+                    Some(Ok(frame)) if frame.is_trailers() => None,
+                    Some(Ok(frame)) => Some(Ok(frame)),
+                    Some(Err(error)) => Some(Err(error.into())),
+                    None => None,
+                });
+            }
+            let until = self.next_check;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            if timer.deadline() < until {
+                timer.as_mut().reset(until);
+            }
+            ready!(timer.as_mut().poll(context));
+            let now = Instant::now();
+            if self.may_go_on(now)
+                && self.silence.is_some_and(|silence| now.duration_since(self.heard) >= silence)
+            {
+                self.ended = true;
+                return Poll::Ready(Some(Err(CutOff::Silent)));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,19 @@
+//! The gateway as a client and as an upstream see it: real tokens, a real server behind it, nothing between mocked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking"
+)]
+
+mod admission;
+mod client_sees;
+mod demo;
+mod envelope;
+mod sessions;
+mod streams;
+mod support;
+mod upstream_sees;

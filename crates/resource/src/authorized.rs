@@ -1,0 +1,97 @@
+//! The two proofs: who calls, and what the caller may do. Neither can be made but by validation.
+
+use crate::refuse::Reason;
+use hallpass_core::{jwt::GrantReference, scope::Scope, time::Timestamp};
+use std::sync::Arc;
+
+/// Who calls: the access token was checked in every way but its scope. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Authenticated(pub(crate) Arc<Identity>);
+
+/// What a token says once it is verified.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub subject: Box<str>,
+    pub client_id: Box<str>,
+    pub scope: Scope,
+    pub grant: Option<GrantReference>,
+    pub expires_at: Timestamp,
+}
+
+impl Authenticated {
+    /// The `sub` of the token: the person, or a machine.
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        &self.0.client_id
+    }
+
+    /// What was granted.
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    /// The grant that the token belongs to, where its authorization server names it.
+    pub fn grant(&self) -> Option<GrantReference> {
+        self.0.grant
+    }
+
+    /// The token's `exp`.
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.expires_at
+    }
+
+    /// Allows `operation` when the token has every scope that it needs.
+    ///
+    /// # Errors
+    /// [`Reason::InsufficientScope`].
+    pub fn authorize<T>(self, operation: T, required: &Scope) -> Result<Authorized<T>, Reason> {
+        if self.0.scope.covers(required) {
+            Ok(Authorized { caller: self, operation })
+        } else {
+            Err(Reason::InsufficientScope)
+        }
+    }
+}
+
+/// The caller may do `T`. Whoever takes one of these as an argument cannot be reached without both checks.
+#[derive(Clone, Debug)]
+pub struct Authorized<T = ()> {
+    caller: Authenticated,
+    operation: T,
+}
+
+impl<T> Authorized<T> {
+    /// Who calls.
+    pub fn caller(&self) -> &Authenticated {
+        &self.caller
+    }
+
+    /// The `sub` of the token.
+    pub fn subject(&self) -> &str {
+        self.caller.subject()
+    }
+
+    /// The client that the token was issued to.
+    pub fn client_id(&self) -> &str {
+        self.caller.client_id()
+    }
+
+    /// What was granted.
+    pub fn scope(&self) -> &Scope {
+        self.caller.scope()
+    }
+
+    /// What was allowed.
+    pub fn operation(&self) -> &T {
+        &self.operation
+    }
+
+    /// The proof taken apart: a step that consumes the operation needs the caller still.
+    pub fn into_parts(self) -> (Authenticated, T) {
+        (self.caller, self.operation)
+    }
+}

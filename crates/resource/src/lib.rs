@@ -1,0 +1,59 @@
+//! Guards an MCP server that is written in Rust: validation of access tokens, challenges, metadata, as a tower layer,
+//! an axum extractor, or plain functions.
+//!
+//! It knows no authorization server in particular: whoever signs access tokens as RFC 9068 has them and publishes its
+//! keys will do.
+//!
+//! | to read | module |
+//! |---|---|
+//! | the check that every request goes through | [`protected_resource`] |
+//! | its parts, pure | [`validate`] |
+//! | what it results in | [`authorized`], [`refuse`] |
+//! | what it needs | [`keys`], [`revocations`] |
+//! | the document that names the authorization server | [`metadata`] |
+//! | the ways to use it | [`layer`], [`axum`] |
+//!
+//! ```
+//! use hallpass_core::{jose::KeySet, scope::Scope, uri::ResourceUri};
+//! use hallpass_resource::{KeySource, ProtectedResource, Revocations, Settings, metadata};
+//! use std::sync::Arc;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let resource = ResourceUri::parse("https://mcp.example/mcp").unwrap();
+//! let settings = Settings {
+//!     metadata_url: metadata::url(&resource),
+//!     resource,
+//!     issuer: "https://as.example".into(),
+//! };
+//! let keys = Arc::new(KeySource::fixed(KeySet::default())); // or KeySource::jwks(url, fetch, policy)
+//! let server = ProtectedResource::new(settings, keys, Arc::new(Revocations::without_feed()));
+//!
+//! let needed = Scope::parse("files:read").unwrap();
+//! let reason = server.authorize(&http::HeaderMap::new(), &needed, server.now()).await.unwrap_err();
+//! let answer = server.refuse(reason, &needed);
+//! assert_eq!(answer.status(), 401);
+//! assert_eq!(
+//!     answer.headers()["www-authenticate"],
+//!     "Bearer resource_metadata=\"https://mcp.example/.well-known/oauth-protected-resource/mcp\", scope=\"files:read\"",
+//! );
+//! # });
+//! ```
+
+pub mod authorized;
+pub mod axum;
+mod cache;
+pub mod cors;
+pub mod keys;
+pub mod layer;
+pub mod metadata;
+pub mod protected_resource;
+pub mod refuse;
+pub mod revocations;
+pub mod validate;
+
+pub use authorized::{Authenticated, Authorized};
+pub use keys::KeySource;
+pub use layer::ProtectLayer;
+pub use protected_resource::{ProtectedResource, Settings};
+pub use refuse::Reason;
+pub use revocations::{Revocation, Revocations, Revoked};

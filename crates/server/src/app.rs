@@ -1,0 +1,104 @@
+//! Everything that the handlers share.
+
+use crate::{
+    clients::document::DocumentSource, http::rate_limit::RateLimiter, keys::TokenKeys,
+    login::password::PasswordHasher, metadata, settings::Settings,
+};
+use bytes::Bytes;
+use hallpass_core::{
+    entropy::Entropy,
+    seal::{KeyRing, MasterKey},
+    secret::SecretBytes,
+    time::Clock,
+};
+use hallpass_fetch::Fetch;
+use hallpass_store::{Store, StoreError};
+use std::sync::Arc;
+
+/// The authorization server.
+pub struct App {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Sealing and authenticating.
+    pub keys: Arc<KeyRing>,
+    /// Signing of access tokens.
+    pub tokens: TokenKeys,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Client ID metadata documents.
+    pub documents: DocumentSource,
+    /// Password hashing off the runtime's threads.
+    pub passwords: PasswordHasher,
+    /// Limits by address.
+    pub limits: RateLimiter,
+    /// The metadata document, written once.
+    pub metadata: Bytes,
+}
+
+/// What the server is made of.
+pub struct Parts {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Master keys, the first one for what is new.
+    pub masters: Vec<MasterKey>,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Outbound requests.
+    pub fetch: Fetch,
+}
+
+/// Why the server cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Settings(#[from] crate::settings::SettingsError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in the store was not sealed under this master key.
+    #[error(
+        "the keys in the database were sealed under another master key or another public URL: put back the master.key that belongs to this database, and the public URL it was made for"
+    )]
+    WrongMasterKey,
+    /// The crypto library made no key.
+    #[error("no signing key could be made")]
+    NoSigningKey,
+    /// No master key.
+    #[error("there is no master key")]
+    NoMasterKey,
+}
+
+impl App {
+    /// Puts the server together: derives the keys, reads or makes the signing key.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, StartError> {
+        parts.settings.check()?;
+        let candidate = SecretBytes::new(hallpass_core::entropy::random(&*parts.entropy));
+        let root = parts.store.root_secret(candidate).await?;
+        let keys = KeyRing::new(&parts.masters, &root, parts.settings.issuer.as_str())
+            .map_err(|_| StartError::NoMasterKey)?;
+        let now = parts.clock.now();
+        let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
+        let metadata = metadata::document(&parts.settings);
+        Ok(Arc::new(Self {
+            keys: Arc::new(keys),
+            tokens,
+            documents: DocumentSource::new(parts.fetch, Arc::clone(&parts.store)),
+            passwords: PasswordHasher::new(),
+            limits: RateLimiter::new(),
+            metadata,
+            store: parts.store,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            settings: parts.settings,
+        }))
+    }
+}

@@ -1,0 +1,177 @@
+//! Asking a person, and the answer.
+//!
+//! The page seals what it showed and the id of the grant that it may become. At the answer everything is worked out
+//! again from the sealed query; if something looks different by then, the question is asked again. A page sent twice
+//! is still one grant, because both codes carry the page's id. A refusal stores nothing and burns nothing.
+
+use super::{Asked, Stop, again, respond, rules::AuthorizeRefusal, stopped};
+use crate::{
+    app::App,
+    clients::Origin,
+    cx::Cx,
+    http::{
+        browser::{self, Browser, SignedIn},
+        respond::{Reply, see_other},
+    },
+    pages::{self, ConsentPage, Problem},
+    router::Incoming,
+    settings::OFFLINE_ACCESS,
+    token::{FormRefusal, form},
+};
+use hallpass_core::{
+    encoding,
+    grant::{AuthorizationCode, digest16},
+    id::GrantId,
+    seal::Purpose,
+    time::Timestamp,
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a page may be answered.
+const PAGE_LIFETIME: Duration = Duration::from_secs(600);
+
+/// What a page seals. Only ever read back from our own seal.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    grant: [u8; 16],
+    shown: [u8; 16],
+    at: i64,
+    query: String,
+}
+
+/// The page that asks.
+pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, asked: &Asked<'_>) -> Reply {
+    let sealed = Sealed {
+        grant: *GrantId::new(cx.now, &*app.entropy).as_bytes(),
+        shown: shown(asked, signed_in),
+        at: cx.now.millis(),
+        query: asked.query.to_owned(),
+    };
+    let plaintext = serde_json::to_vec(&sealed).unwrap_or_default();
+    let context = signed_in.session.id.as_bytes();
+    let sealed = app.keys.seal(Purpose::ConsentPage, context, &plaintext, &*app.entropy);
+    let title = |name: &str| {
+        let entry = asked.checked.resource.scopes.iter().find(|entry| entry.name == name);
+        entry.map_or_else(|| name.to_owned(), |entry| entry.title.clone())
+    };
+    let redirect = asked.redirect.uri();
+    pages::consent(&ConsentPage {
+        base: app.settings.issuer.path(),
+        receiver: &redirect.receiver(),
+        on_this_computer: redirect.is_loopback(),
+        private_use: redirect.is_private_use(),
+        client_name: asked.client.name.as_str(),
+        client_host: match &asked.client.origin {
+            Origin::Registered => None,
+            Origin::Document { url, .. } => Some(url.host()),
+        },
+        resource_title: &asked.checked.resource.title,
+        resource: asked.checked.resource.uri.as_str(),
+        scopes: asked.checked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),
+        offline: asked.client.refresh,
+        person: &signed_in.person.name,
+        csrf: &browser.csrf(app),
+        query: asked.query,
+        page: &encoding::base64url(&sealed),
+    })
+}
+
+/// `POST /consent`.
+pub async fn decide(app: &App, incoming: &Incoming) -> Reply {
+    match decision(app, incoming).await {
+        Ok(reply) => reply,
+        Err(stop) => stopped(&stop),
+    }
+}
+
+async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
+    let parameters = match form(incoming) {
+        Ok(parameters) => parameters,
+        Err(FormRefusal::MediaType | FormRefusal::Parameters(_)) => {
+            return Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest));
+        }
+    };
+    let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
+    let Some(signed_in) = browser.signed_in.as_ref() else {
+        return Ok(pages::problem(StatusCode::FORBIDDEN, &Problem::SignedOut));
+    };
+    if !browser.sent_this(app, incoming, parameters.get("csrf")) {
+        return Ok(pages::problem(StatusCode::FORBIDDEN, &Problem::NotFromHere));
+    }
+    let Some(sealed) = parameters.get("page").and_then(|text| open(app, signed_in, text)) else {
+        return Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::StartAgain));
+    };
+    let now = incoming.cx.now;
+    if now.since(Timestamp::from_millis(sealed.at)) > PAGE_LIFETIME {
+        return Ok(ask_again(app, &sealed));
+    }
+    let (request, asked) = again(app, &sealed.query).await?;
+    if shown(&asked, signed_in) != sealed.shown {
+        return Ok(ask_again(app, &sealed));
+    }
+    match parameters.get("decision") {
+        Some("allow") => {
+            app.documents.keep(&asked.client, now).await.map_err(Stop::Store)?;
+            let code = code(&sealed, signed_in, &asked, request.redirect_uri.is_some(), now);
+            tracing::info!(person = %signed_in.person.id, client = asked.client.id, receiver = code.receiver,
+                resource = %asked.checked.resource.uri, scope = %asked.checked.scope, "person allowed");
+            Ok(respond::code(app, &asked.redirect, &request, &code.seal(&app.keys, &*app.entropy)))
+        }
+        Some("deny") => {
+            tracing::info!(person = %signed_in.person.id, client = asked.client.id, "person declined");
+            Ok(respond::refusal(app, &asked.redirect, &request, AuthorizeRefusal::Denied))
+        }
+        Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest)),
+    }
+}
+
+fn ask_again(app: &App, sealed: &Sealed) -> Reply {
+    see_other(&format!("{}/authorize?{}", app.settings.issuer.path(), sealed.query))
+}
+
+fn open(app: &App, signed_in: &SignedIn, text: &str) -> Option<Sealed> {
+    let sealed = encoding::from_base64url(text)?;
+    let context = signed_in.session.id.as_bytes();
+    let plaintext = app.keys.open(Purpose::ConsentPage, context, &sealed).ok()?;
+    serde_json::from_slice(&plaintext).ok()
+}
+
+/// What the person saw and agreed to, in one digest.
+fn shown(asked: &Asked<'_>, signed_in: &SignedIn) -> [u8; 16] {
+    let parts = [
+        asked.client.id.as_str(),
+        asked.client.name.as_str(),
+        asked.redirect.uri().as_str(),
+        asked.checked.resource.uri.as_str(),
+        &asked.checked.scope.to_string(),
+        &signed_in.person.id.to_string(),
+        &signed_in.person.epoch.to_string(),
+    ];
+    digest16(&parts.join("\n"))
+}
+
+fn code(
+    sealed: &Sealed,
+    signed_in: &SignedIn,
+    asked: &Asked<'_>,
+    redirect_was_sent: bool,
+    now: Timestamp,
+) -> AuthorizationCode {
+    let resource = asked.checked.resource;
+    AuthorizationCode {
+        grant: GrantId::from_bytes(sealed.grant),
+        person: signed_in.person.id,
+        epoch: signed_in.person.epoch,
+        consented_at: now,
+        client: digest16(&asked.client.id),
+        redirect: digest16(asked.redirect.uri().as_str()),
+        redirect_was_sent,
+        resource: digest16(resource.uri.as_str()),
+        scope_list: resource.list_digest(),
+        scopes: resource.positions(&asked.checked.scope),
+        challenge: asked.checked.challenge,
+        receiver: asked.redirect.uri().receiver(),
+    }
+}

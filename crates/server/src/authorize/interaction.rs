@@ -1,0 +1,45 @@
+//! What a person has to do next: sign in, or answer.
+
+use super::request::AuthorizationRequest;
+use crate::{
+    app::App,
+    http::browser::{Browser, SignedIn},
+};
+use hallpass_core::{encoding, seal::Purpose, time::Timestamp};
+use std::time::Duration;
+
+/// The next step.
+pub enum Next<'a> {
+    /// Sign in; a sign-in after `since` will do.
+    SignIn {
+        /// When the request was first seen.
+        since: Timestamp,
+    },
+    /// Answer the question.
+    Ask(&'a SignedIn),
+}
+
+/// Decides. `prompt=login` and `max_age` ask for a sign-in of a certain age; one that happened since this request was
+/// first seen always satisfies them, or the person would go round in circles.
+pub fn next<'a>(app: &App, request: &AuthorizationRequest, browser: &'a Browser, now: Timestamp) -> Next<'a> {
+    let since = request.since.as_deref().and_then(|text| open_since(app, text)).unwrap_or(now);
+    let Some(signed_in) = &browser.signed_in else { return Next::SignIn { since } };
+    let at = signed_in.session.signed_in_at;
+    let wants_login =
+        request.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|one| one == "login"));
+    let max_age = request.max_age.as_deref().and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let too_old = wants_login || max_age.is_some_and(|max_age| now.since(at) > max_age);
+    if too_old && at < since { Next::SignIn { since } } else { Next::Ask(signed_in) }
+}
+
+/// Seals the moment for the query.
+pub fn seal_since(app: &App, since: Timestamp) -> String {
+    let sealed = app.keys.seal(Purpose::SignInForm, b"since", &since.millis().to_be_bytes(), &*app.entropy);
+    encoding::base64url(&sealed)
+}
+
+fn open_since(app: &App, text: &str) -> Option<Timestamp> {
+    let sealed = encoding::from_base64url(text)?;
+    let bytes = app.keys.open(Purpose::SignInForm, b"since", &sealed).ok()?;
+    Some(Timestamp::from_millis(i64::from_be_bytes(bytes.try_into().ok()?)))
+}

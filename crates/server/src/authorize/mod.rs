@@ -1,0 +1,120 @@
+//! The authorization endpoint (RFC 6749 §3.1), as a story. The order of the steps is a security property: only
+//! when the redirect URI has been checked may anything go to the client, and only when a person has signed in does
+//! it, so that nobody's link can bounce a stranger through this server.
+
+pub mod consent;
+mod interaction;
+mod request;
+mod respond;
+mod rules;
+
+use crate::{
+    app::App,
+    clients::{self, Client, ClientRefusal},
+    http::{browser, respond::Reply},
+    login,
+    pages::{self, Problem},
+    router::Incoming,
+};
+use hallpass_core::redirect::{CheckedRedirect, RedirectError};
+use hallpass_store::StoreError;
+use http::StatusCode;
+use interaction::Next;
+use request::{AuthorizationRequest, RequestRefusal};
+use rules::CheckedRequest;
+
+pub use interaction::seal_since;
+pub use request::SINCE;
+
+/// Why a person sees a page and the client learns nothing.
+#[derive(Debug)]
+enum Stop {
+    Request(RequestRefusal),
+    Client(ClientRefusal),
+    Redirect(RedirectError),
+    Store(StoreError),
+}
+
+/// `GET /authorize`.
+pub async fn authorize(app: &App, incoming: &Incoming) -> Reply {
+    match story(app, incoming).await {
+        Ok(reply) => reply,
+        Err(stop) => stopped(&stop),
+    }
+}
+
+async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
+    let request = request::read(&incoming.query).map_err(Stop::Request)?;
+    let (client, redirect) = who(app, &request).await?;
+    let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
+    let checked = rules::check(&request, &app.settings);
+    let reply = match interaction::next(app, &request, &browser, incoming.cx.now) {
+        Next::SignIn { since } => login::form_page(app, &browser, &incoming.query, since, &client),
+        Next::Ask(signed_in) => match checked {
+            Ok(checked) => consent::page(
+                app,
+                incoming.cx,
+                &browser,
+                signed_in,
+                &Asked { client, redirect, checked, query: &incoming.query },
+            ),
+            Err(refusal) => {
+                tracing::info!(?refusal, client = client.id, "authorization request refused");
+                respond::refusal(app, &redirect, &request, refusal)
+            }
+        },
+    };
+    Ok(crate::http::respond::with_cookie(reply, browser.cookie(app)))
+}
+
+/// What a person is asked.
+struct Asked<'a> {
+    client: Client,
+    redirect: CheckedRedirect,
+    checked: CheckedRequest<'a>,
+    query: &'a str,
+}
+
+async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, CheckedRedirect), Stop> {
+    let client = clients::find(app, request.client_id.as_deref()).await.map_err(Stop::Client)?;
+    let redirect =
+        client.redirects.check(&app.keys, request.redirect_uri.as_deref()).map_err(Stop::Redirect)?;
+    Ok((client, redirect))
+}
+
+/// Asked again at the yes: everything is worked out anew from the query that the page sealed.
+async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest, Asked<'a>), Stop> {
+    let request = request::read(query).map_err(Stop::Request)?;
+    let (client, redirect) = who(app, &request).await?;
+    let checked =
+        rules::check(&request, &app.settings).map_err(|_| Stop::Request(RequestRefusal::Changed))?;
+    Ok((request, Asked { client, redirect, checked, query }))
+}
+
+fn stopped(stop: &Stop) -> Reply {
+    match stop {
+        Stop::Store(error) => tracing::error!(?error, "authorization request failed in the store"),
+        _ => tracing::info!(?stop, "authorization request stopped at a page"),
+    }
+    let (status, problem) = match stop {
+        Stop::Request(RequestRefusal::Changed) => (StatusCode::BAD_REQUEST, Problem::StartAgain),
+        Stop::Request(_) => (StatusCode::BAD_REQUEST, Problem::BadRequest),
+        Stop::Client(ClientRefusal::Missing) => (StatusCode::BAD_REQUEST, Problem::NoClient),
+        Stop::Client(ClientRefusal::Unknown) => (StatusCode::BAD_REQUEST, Problem::UnknownClient),
+        Stop::Client(ClientRefusal::DocumentUnreachable(_)) => {
+            (StatusCode::BAD_GATEWAY, Problem::DocumentUnreachable)
+        }
+        Stop::Client(ClientRefusal::DocumentGone) => (StatusCode::BAD_REQUEST, Problem::DocumentGone),
+        Stop::Client(ClientRefusal::DocumentAuthMethod) => {
+            (StatusCode::BAD_REQUEST, Problem::DocumentAuthMethod)
+        }
+        Stop::Client(ClientRefusal::DocumentUrl(_) | ClientRefusal::DocumentInvalid) => {
+            (StatusCode::BAD_REQUEST, Problem::DocumentInvalid)
+        }
+        Stop::Redirect(_) => (StatusCode::BAD_REQUEST, Problem::Redirect),
+        Stop::Client(ClientRefusal::Unavailable) | Stop::Store(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
+        }
+    };
+    pages::problem(status, &problem)
+}

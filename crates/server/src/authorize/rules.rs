@@ -1,0 +1,136 @@
+//! Every check of an authorization request after client and redirect URI, in the order of the standards. Pure.
+
+use super::request::AuthorizationRequest;
+use crate::settings::{Resource, Settings};
+use hallpass_core::{
+    error::ErrorCode,
+    pkce::{CodeChallenge, PkceError},
+    scope::Scope,
+};
+
+/// A request that a person may be asked about.
+#[derive(Debug)]
+pub struct CheckedRequest<'a> {
+    /// What it is for.
+    pub resource: &'a Resource,
+    /// What it may get there.
+    pub scope: Scope,
+    /// PKCE.
+    pub challenge: CodeChallenge,
+}
+
+/// Broken rules that the client learns of, at its redirect URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizeRefusal {
+    /// `request` (RFC 9101) is not supported.
+    RequestObject,
+    /// `request_uri` is not supported, and never fetched.
+    RequestUri,
+    /// No `response_type`.
+    ResponseTypeMissing,
+    /// Anything but `code`: there is no implicit grant.
+    ResponseType,
+    /// Anything but `query`.
+    ResponseMode,
+    /// PKCE.
+    Pkce(PkceError),
+    /// None given, and there is more than one.
+    ResourceMissing,
+    /// More than one.
+    SeveralResources,
+    /// Not one of ours.
+    ResourceUnknown,
+    /// Not a scope at all.
+    ScopeMalformed,
+    /// Nothing that was asked for exists here.
+    ScopeUnknown,
+    /// The person said no.
+    Denied,
+}
+
+impl AuthorizeRefusal {
+    /// What the client learns.
+    pub const fn code(self) -> (ErrorCode, &'static str) {
+        match self {
+            Self::RequestObject => (ErrorCode::RequestNotSupported, "request objects are not supported"),
+            Self::RequestUri => (ErrorCode::RequestUriNotSupported, "request_uri is not supported"),
+            Self::ResponseTypeMissing => (ErrorCode::InvalidRequest, "response_type is required"),
+            Self::ResponseType => (ErrorCode::UnsupportedResponseType, "response_type must be code"),
+            Self::ResponseMode => (ErrorCode::InvalidRequest, "response_mode must be query"),
+            Self::Pkce(PkceError::ChallengeMissing) => {
+                (ErrorCode::InvalidRequest, "code_challenge is required")
+            }
+            Self::Pkce(_) => (
+                ErrorCode::InvalidRequest,
+                "code_challenge_method must be S256 and code_challenge 43 characters of base64url",
+            ),
+            Self::ResourceMissing => {
+                (ErrorCode::InvalidTarget, "resource is required: there is more than one")
+            }
+            Self::SeveralResources => (ErrorCode::InvalidTarget, "ask for one resource at a time"),
+            Self::ResourceUnknown => {
+                (ErrorCode::InvalidTarget, "resource is not one that this server protects")
+            }
+            Self::ScopeMalformed => (ErrorCode::InvalidScope, "scope is malformed"),
+            Self::ScopeUnknown => (ErrorCode::InvalidScope, "none of the scopes exists at this resource"),
+            Self::Denied => (ErrorCode::AccessDenied, "the person declined"),
+        }
+    }
+}
+
+/// Checks everything.
+pub fn check<'a>(
+    request: &AuthorizationRequest,
+    settings: &'a Settings,
+) -> Result<CheckedRequest<'a>, AuthorizeRefusal> {
+    if request.request {
+        return Err(AuthorizeRefusal::RequestObject);
+    }
+    if request.request_uri {
+        return Err(AuthorizeRefusal::RequestUri);
+    }
+    match request.response_type.as_deref() {
+        None => return Err(AuthorizeRefusal::ResponseTypeMissing),
+        Some("code") => {}
+        Some(_) => return Err(AuthorizeRefusal::ResponseType),
+    }
+    if request.response_mode.as_deref().is_some_and(|mode| mode != "query") {
+        return Err(AuthorizeRefusal::ResponseMode);
+    }
+    let challenge = CodeChallenge::from_request(
+        request.code_challenge.as_deref(),
+        request.code_challenge_method.as_deref(),
+    )
+    .map_err(AuthorizeRefusal::Pkce)?;
+    let resource = resource(request, settings)?;
+    Ok(CheckedRequest { resource, scope: scope(request, resource)?, challenge })
+}
+
+/// One resource, one audience. Clients of 2025-03-26 send none and mean the only one.
+fn resource<'a>(
+    request: &AuthorizationRequest,
+    settings: &'a Settings,
+) -> Result<&'a Resource, AuthorizeRefusal> {
+    match request.resources.as_slice() {
+        [] => settings.only_resource().ok_or(AuthorizeRefusal::ResourceMissing),
+        [asked, others @ ..] => {
+            let resource = settings.resource(asked).ok_or(AuthorizeRefusal::ResourceUnknown)?;
+            let same =
+                |other: &String| settings.resource(other).is_some_and(|other| other.uri == resource.uri);
+            if others.iter().all(same) { Ok(resource) } else { Err(AuthorizeRefusal::SeveralResources) }
+        }
+    }
+}
+
+/// Narrowed to what exists here: clients ask for `openid email profile` where nobody has that (P32).
+fn scope(request: &AuthorizationRequest, resource: &Resource) -> Result<Scope, AuthorizeRefusal> {
+    let Some(asked) = request.scope.as_deref() else { return Ok(resource.usual()) };
+    let asked = Scope::parse(asked).map_err(|_| AuthorizeRefusal::ScopeMalformed)?;
+    let granted = asked.narrowed_to(&resource.grantable());
+    let openid_only =
+        granted.is_empty() && asked.iter().all(|name| matches!(name, "openid" | "email" | "profile"));
+    if openid_only {
+        return Ok(resource.usual());
+    }
+    if granted.is_empty() { Err(AuthorizeRefusal::ScopeUnknown) } else { Ok(granted) }
+}

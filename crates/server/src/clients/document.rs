@@ -1,0 +1,169 @@
+//! Clients described by a document at their `client_id`
+//! (draft-ietf-oauth-client-id-metadata-document-01).
+
+use super::{AuthMethod, Client, ClientRefusal, Origin, Redirects, display::DisplayName};
+use bytes::Bytes;
+use hallpass_core::{
+    metadata::client::ClientMetadata,
+    time::Timestamp,
+    uri::{ClientMetadataUrl, RedirectUri},
+};
+use hallpass_fetch::{Fetch, FetchError, Policy};
+use hallpass_store::{Store, StoredDocument};
+use std::sync::Arc;
+
+/// Fetches documents, and falls back on the copy kept since the first yes.
+pub struct DocumentSource {
+    fetch: Fetch,
+    store: Arc<dyn Store>,
+}
+
+impl DocumentSource {
+    /// With the one door out and the store of the copies.
+    pub fn new(fetch: Fetch, store: Arc<dyn Store>) -> Self {
+        Self { fetch, store }
+    }
+
+    /// The client of this document. Only a failure on the way (no answer, 5xx, a bot wall's 403) falls back on the
+    /// last good copy; 404, 410 and a broken document are the owner's word.
+    pub async fn client(&self, url: ClientMetadataUrl, now: Timestamp) -> Result<Client, ClientRefusal> {
+        match self.fetch.get_document(url.parsed(), &Policy::strict()).await {
+            Ok(document) if document.is_json() => {
+                let client = read(&url, &document.body);
+                if client.is_err() {
+                    self.fetch.forget(url.parsed(), &Policy::strict());
+                }
+                client
+            }
+            Ok(_) => self.copy(&url, FetchError::Status(200)).await,
+            Err(FetchError::Status(404 | 410)) => Err(ClientRefusal::DocumentGone),
+            Err(error) if error.is_forbidden() => Err(ClientRefusal::DocumentUnreachable(error)),
+            Err(error) => {
+                tracing::warn!(%url, ?error, at = now.seconds(), "client metadata document not fetched, looking for a copy");
+                self.copy(&url, error).await
+            }
+        }
+    }
+
+    async fn copy(&self, url: &ClientMetadataUrl, error: FetchError) -> Result<Client, ClientRefusal> {
+        let kept = self
+            .store
+            .document_read(url.as_str().to_owned())
+            .await
+            .map_err(|_| ClientRefusal::Unavailable)?;
+        let kept = kept.ok_or(ClientRefusal::DocumentUnreachable(error))?;
+        read(url, &Bytes::from(kept.body))
+    }
+
+    /// Keeps the copy that a person has just said yes to.
+    pub async fn keep(&self, client: &Client, now: Timestamp) -> Result<(), hallpass_store::StoreError> {
+        match &client.origin {
+            Origin::Registered => Ok(()),
+            Origin::Document { url, body } => {
+                let document =
+                    StoredDocument { url: url.as_str().to_owned(), body: body.to_vec(), checked_at: now };
+                self.store.document_put(document).await
+            }
+        }
+    }
+}
+
+/// The rules for what a document says.
+fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefusal> {
+    let metadata =
+        ClientMetadata::parse_document(body, url.as_str()).map_err(|_| ClientRefusal::DocumentInvalid)?;
+    if !speaks_code(&metadata) {
+        return Err(ClientRefusal::DocumentInvalid);
+    }
+    if !may_be_public(&metadata) {
+        return Err(ClientRefusal::DocumentAuthMethod);
+    }
+    let texts: Vec<RedirectUri> =
+        metadata.redirect_uris.iter().filter_map(|text| RedirectUri::parse(text).ok()).collect();
+    if texts.is_empty() {
+        return Err(ClientRefusal::DocumentInvalid);
+    }
+    Ok(Client {
+        id: url.as_str().to_owned(),
+        name: DisplayName::new(metadata.client_name.as_deref().unwrap_or_default()),
+        origin: Origin::Document { url: url.clone(), body: body.clone() },
+        refresh: metadata.grant_types.is_some_and(|types| types.iter().any(|name| name == "refresh_token")),
+        redirects: Redirects { texts, ..Redirects::default() },
+    })
+}
+
+/// Unknown grant and response types are ignored; those that we need must not be missing.
+fn speaks_code(metadata: &ClientMetadata) -> bool {
+    let lists = |list: &Option<Vec<String>>, name: &str| {
+        list.as_ref().is_none_or(|have| have.iter().any(|one| one == name))
+    };
+    lists(&metadata.grant_types, "authorization_code") && lists(&metadata.response_types, "code")
+}
+
+/// ChatGPT's document prefers `private_key_jwt` and lists `none` as well.
+fn may_be_public(metadata: &ClientMetadata) -> bool {
+    let none = AuthMethod::None.name();
+    metadata.token_endpoint_auth_method.as_deref().is_none_or(|method| method == none)
+        || metadata
+            .token_endpoint_auth_methods_supported
+            .as_ref()
+            .is_some_and(|have| have.iter().any(|one| one == none))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(change: impl FnOnce(&mut serde_json::Value)) -> Result<Client, ClientRefusal> {
+        let url = ClientMetadataUrl::parse("https://client.example/id.json").unwrap();
+        let mut document = json!({
+            "client_id": url.as_str(),
+            "client_name": "Client",
+            "redirect_uris": ["http://127.0.0.1/cb", "https://client.example/cb"],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+        });
+        change(&mut document);
+        read(&url, &Bytes::from(document.to_string()))
+    }
+
+    #[test]
+    fn as_047_a_usable_document() {
+        let client = check(|_| {}).unwrap();
+        assert_eq!((client.name.as_str(), client.refresh, client.redirects.texts.len()), ("Client", true, 2));
+        let odd = check(|d| {
+            d["grant_types"] = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer"])
+        });
+        assert!(!odd.unwrap().refresh);
+    }
+
+    #[test]
+    fn as_045_as_048_what_a_document_must_not_say() {
+        for (key, value) in [
+            ("client_id", json!("https://client.example/ID.json")),
+            ("client_secret", json!("x")),
+            ("token_endpoint_auth_method", json!("client_secret_basic")),
+            ("grant_types", json!(["client_credentials"])),
+            ("response_types", json!(["token"])),
+        ] {
+            assert!(check(|d| d[key] = value.clone()).is_err(), "{key}");
+        }
+        assert_eq!(
+            check(|d| d["redirect_uris"] = json!(["javascript:x"])).unwrap_err(),
+            ClientRefusal::DocumentInvalid
+        );
+        let key_only = check(|d| d["token_endpoint_auth_method"] = json!("private_key_jwt"));
+        assert_eq!(key_only.unwrap_err(), ClientRefusal::DocumentAuthMethod);
+    }
+
+    #[test]
+    fn chatgpt_lists_none_beside_its_key() {
+        let both = check(|d| {
+            d["token_endpoint_auth_method"] = json!("private_key_jwt");
+            d["jwks_uri"] = json!("https://client.example/jwks.json");
+            d["token_endpoint_auth_methods_supported"] = json!(["none", "private_key_jwt"]);
+        });
+        assert!(both.is_ok(), "{both:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Who asks: a registered client, whose registration is its `client_id`, or one described by a metadata document.
+
+pub mod display;
+pub mod document;
+pub mod registered;
+
+use crate::app::App;
+use display::DisplayName;
+use hallpass_core::{
+    redirect::{self, CheckedRedirect, RedirectError},
+    seal::KeyRing,
+    uri::{ClientMetadataUrl, RedirectUri},
+};
+
+/// How a client proves at the token endpoint who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// A public client.
+    None,
+    /// A secret in the `Authorization` header.
+    SecretBasic,
+    /// A secret in the body.
+    SecretPost,
+}
+
+impl AuthMethod {
+    /// All that are offered.
+    pub const ALL: [Self; 3] = [Self::None, Self::SecretBasic, Self::SecretPost];
+
+    /// As registered at IANA.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SecretBasic => "client_secret_basic",
+            Self::SecretPost => "client_secret_post",
+        }
+    }
+
+    /// By its registered name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+}
+
+/// Where a client came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It registered itself; the registration is the id.
+    Registered,
+    /// The document at its id, as received.
+    Document {
+        /// The URL.
+        url: ClientMetadataUrl,
+        /// The body that was found valid, to be kept with the first yes.
+        body: bytes::Bytes,
+    },
+}
+
+/// A client, known well enough to ask a person about it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// As written.
+    pub id: String,
+    /// What it calls itself, made harmless.
+    pub name: DisplayName,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether it may be given refresh tokens.
+    pub refresh: bool,
+    /// Its redirect URIs.
+    pub redirects: Redirects,
+}
+
+/// Redirect URIs: as text, or as keyed tags where the text did not fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirects {
+    /// As text.
+    pub texts: Vec<RedirectUri>,
+    /// The first 8 bytes of a MAC over [`redirect::comparable`] and the salt.
+    pub tags: Vec<[u8; 8]>,
+    /// What makes the tags of one registration differ from those of another.
+    pub salt: Vec<u8>,
+    /// Number of the key that made the tags.
+    pub key: u8,
+}
+
+impl Redirects {
+    /// Finds the asked URI among them.
+    pub fn check(&self, keys: &KeyRing, asked: Option<&str>) -> Result<CheckedRedirect, RedirectError> {
+        let only = match (self.texts.as_slice(), self.tags.as_slice()) {
+            ([only], []) => Some(only),
+            _ => None,
+        };
+        redirect::check(asked, only, |asked| self.contain(keys, asked))
+    }
+
+    fn contain(&self, keys: &KeyRing, asked: &RedirectUri) -> bool {
+        self.texts.iter().any(|registered| redirect::matches(registered, asked))
+            || (!self.tags.is_empty() && {
+                let tag = registered::redirect_tag(keys, self.key, &self.salt, asked);
+                tag.is_some_and(|tag| self.tags.contains(&tag))
+            })
+    }
+}
+
+/// Why there is no client to ask a person about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRefusal {
+    /// No `client_id`.
+    Missing,
+    /// Neither a registration of ours nor a metadata document URL.
+    Unknown,
+    /// An https URL that cannot be a metadata document's.
+    DocumentUrl(hallpass_core::uri::UriError),
+    /// The document could not be fetched, and there is no earlier copy.
+    DocumentUnreachable(hallpass_fetch::FetchError),
+    /// The document says that there is no such client any more (404, 410).
+    DocumentGone,
+    /// The document breaks a rule.
+    DocumentInvalid,
+    /// The document wants a method of authentication that is not offered.
+    DocumentAuthMethod,
+    /// The store failed.
+    Unavailable,
+}
+
+/// Whether this `client_id` is the URL of a metadata document.
+pub fn is_document(id: &str) -> bool {
+    id.starts_with("https://")
+}
+
+/// Finds the client: a registration of ours, else a document.
+pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> {
+    let id = id.ok_or(ClientRefusal::Missing)?;
+    if is_document(id) {
+        let url = ClientMetadataUrl::parse(id).map_err(ClientRefusal::DocumentUrl)?;
+        return app.documents.client(url, app.clock.now()).await;
+    }
+    let registered = registered::read(&app.keys, id).ok_or(ClientRefusal::Unknown)?;
+    Ok(Client {
+        id: id.to_owned(),
+        name: DisplayName::new(&registered.name),
+        origin: Origin::Registered,
+        refresh: registered.refresh,
+        redirects: registered.redirects,
+    })
+}

@@ -1,0 +1,72 @@
+//! Following the feed of revocations, for the gateways in this process.
+
+use crate::app::App;
+use hallpass_store::{Revocation, StoreError};
+use std::{sync::Arc, time::Duration};
+
+/// How often the feed is read: a revocation is honoured well within a second.
+const INTERVAL: Duration = Duration::from_millis(400);
+const PAGE: u32 = 1_000;
+
+/// What a follower is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// All that is in force, and the counter: forget what was known before.
+    Loaded(Vec<Revocation>, i64),
+    /// New entries, in the order of their commits, and the counter. None, where nothing happened.
+    Added(Vec<Revocation>, i64),
+    /// The feed cannot be read; tried again.
+    Failing,
+}
+
+/// Reads the feed for ever and tells `tell` what changed. The first call is [`Change::Loaded`]; there is another when
+/// the store went back behind the cursor.
+pub async fn follow(app: Arc<App>, mut tell: impl FnMut(Change) + Send) {
+    let mut cursor = None;
+    loop {
+        match step(&app, cursor).await {
+            Ok((next, change)) => {
+                cursor = Some(next);
+                tell(change);
+            }
+            Err(error) => {
+                tracing::warn!(?error, "the feed of revocations cannot be read");
+                tell(Change::Failing);
+            }
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn step(app: &App, cursor: Option<i64>) -> Result<(i64, Change), StoreError> {
+    let (entries, counter) = all_after(app, cursor.unwrap_or(0)).await?;
+    match cursor {
+        Some(cursor) if counter < cursor => {
+            tracing::error!(
+                cursor,
+                counter,
+                "the store went back: revocations are loaded anew, some may be lost"
+            );
+            let (entries, counter) = all_after(app, 0).await?;
+            Ok((counter, Change::Loaded(entries, counter)))
+        }
+        Some(_) => Ok((counter, Change::Added(entries, counter))),
+        None => Ok((counter, Change::Loaded(entries, counter))),
+    }
+}
+
+async fn all_after(app: &App, cursor: i64) -> Result<(Vec<Revocation>, i64), StoreError> {
+    let mut all = Vec::new();
+    let mut last = cursor;
+    loop {
+        let page = app.store.feed_after(last, PAGE).await?;
+        let Some(end) = page.entries.last().map(|entry| entry.ticket) else {
+            return Ok((all, page.counter));
+        };
+        last = end;
+        all.extend(page.entries);
+        if last >= page.counter {
+            return Ok((all, page.counter));
+        }
+    }
+}

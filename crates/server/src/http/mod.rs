@@ -1,0 +1,6 @@
+//! What all endpoints share of HTTP.
+
+pub mod browser;
+pub mod client_auth;
+pub mod rate_limit;
+pub mod respond;

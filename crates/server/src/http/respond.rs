@@ -1,0 +1,166 @@
+//! The only place where a reason becomes a status and headers.
+
+use crate::pages::STYLE;
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use hallpass_core::error::ErrorCode;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde::Serialize;
+use std::{sync::OnceLock, time::Duration};
+
+/// What every handler answers with.
+pub type Reply = Response<Full<Bytes>>;
+
+/// What the browser may do with our pages: nothing but show them, with this very style, and send their forms to us.
+/// There is no redirect behind a form that `form-action` could block.
+fn page_policy() -> HeaderValue {
+    static POLICY: OnceLock<HeaderValue> = OnceLock::new();
+    let policy = || {
+        let style = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+        let text = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        );
+        HeaderValue::from_str(&text)
+            .unwrap_or(HeaderValue::from_static("default-src 'none'; form-action 'self'"))
+    };
+    POLICY.get_or_init(policy).clone()
+}
+
+/// A refusal, as the peer learns it: a registered code and a fixed description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code.
+    pub code: ErrorCode,
+    /// Fixed text without anything of the request in it.
+    pub description: &'static str,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// Whether the client used the `Authorization` header, and so has to be told the scheme (RFC 6749 §5.2).
+    pub basic: bool,
+}
+
+impl Refusal {
+    /// With this code and description.
+    pub const fn new(code: ErrorCode, description: &'static str) -> Self {
+        Self { code, description, retry_after: None, basic: false }
+    }
+}
+
+/// The table: which status a code has at the endpoints that answer JSON.
+const fn status(code: ErrorCode, limited: bool) -> StatusCode {
+    match code {
+        ErrorCode::InvalidClient | ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
+        ErrorCode::TemporarilyUnavailable if limited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::InsufficientScope => StatusCode::FORBIDDEN,
+        ErrorCode::InvalidRequest
+        | ErrorCode::InvalidGrant
+        | ErrorCode::UnauthorizedClient
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::InvalidScope
+        | ErrorCode::AccessDenied
+        | ErrorCode::UnsupportedResponseType
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidRedirectUri
+        | ErrorCode::InvalidClientMetadata
+        | ErrorCode::InvalidSoftwareStatement
+        | ErrorCode::RequestNotSupported
+        | ErrorCode::RequestUriNotSupported
+        | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    error: &'static str,
+    error_description: &'static str,
+}
+
+/// A refusal at an endpoint that answers JSON.
+pub fn refused(refusal: &Refusal) -> Reply {
+    let body = ErrorBody { error: refusal.code.name(), error_description: refusal.description };
+    let status = status(refusal.code, refusal.retry_after.is_some());
+    let mut reply = protocol(status, &body);
+    let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
+    if let Some(wait) = refusal.retry_after.or(unavailable) {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    if refusal.basic && status == StatusCode::UNAUTHORIZED {
+        reply
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"hallpass\""));
+    }
+    reply
+}
+
+/// JSON of an endpoint that hands out or takes secrets: never kept by anybody on the way (RFC 6749 §5.1).
+pub fn protocol(status: StatusCode, body: &impl Serialize) -> Reply {
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut reply = plain(status, "application/json", Bytes::from(bytes));
+    no_store(&mut reply);
+    reply
+}
+
+/// A document for everybody, to be kept for `max_age`.
+pub fn public(content_type: &'static str, body: Bytes, max_age: Duration) -> Reply {
+    let mut reply = plain(StatusCode::OK, content_type, body);
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={}", max_age.as_secs())) {
+        reply.headers_mut().insert(header::CACHE_CONTROL, value);
+    }
+    reply
+}
+
+/// A page for a person.
+pub fn page(status: StatusCode, html: String) -> Reply {
+    let mut reply = plain(status, "text/html; charset=utf-8", Bytes::from(html));
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, page_policy());
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("permissions-policy", HeaderValue::from_static("interest-cohort=()"));
+    no_store(&mut reply);
+    reply
+}
+
+/// On to another page of ours. 303, so that no browser sends a password twice (RFC 9700 §4.12).
+pub fn see_other(location: &str) -> Reply {
+    let mut reply = plain(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());
+    if let Ok(value) = HeaderValue::from_str(location) {
+        reply.headers_mut().insert(header::LOCATION, value);
+    }
+    no_store(&mut reply);
+    reply
+}
+
+/// Nothing but a status.
+pub fn empty(status: StatusCode) -> Reply {
+    let mut reply = plain(status, "text/plain; charset=utf-8", Bytes::new());
+    no_store(&mut reply);
+    reply
+}
+
+/// With a cookie, if there is one to set.
+pub fn with_cookie(mut reply: Reply, cookie: Option<HeaderValue>) -> Reply {
+    if let Some(cookie) = cookie {
+        reply.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    reply
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    reply
+}
+
+fn no_store(reply: &mut Reply) {
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+}

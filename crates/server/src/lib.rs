@@ -1,0 +1,29 @@
+//! The authorization server of hallpass: OAuth 2.1 for MCP, as one axum router.
+//!
+//! Start reading at [`router`], the one table of routes. The story of an authorization is `authorize`, then `token`.
+//! The server sees the store only through its traits, and makes no outbound request but through `fetch`.
+
+mod account;
+pub mod app;
+mod authorize;
+mod clients;
+mod cx;
+pub mod feed;
+mod http;
+mod keys;
+mod login;
+mod metadata;
+mod pages;
+mod register;
+mod revoke;
+pub mod router;
+pub mod settings;
+mod sweep;
+mod token;
+
+pub use app::{App, Parts, StartError};
+pub use feed::follow;
+pub use login::setup::setup_link;
+pub use router::{own_paths, router};
+pub use settings::{RefreshPolicy, Resource, ScopeEntry, Settings, SettingsError};
+pub use sweep::sweep_forever;

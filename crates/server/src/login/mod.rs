@@ -1,0 +1,184 @@
+//! Signing in, signing out, and where a visitor is sent.
+//!
+//! A sign-in answers 303 to the authorization request it was for. The request waits in the form itself, sealed and
+//! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF).
+
+pub mod password;
+pub mod session;
+pub mod setup;
+
+use crate::{
+    app::App,
+    authorize::{SINCE, seal_since},
+    clients::Client,
+    http::{
+        browser::{self, Browser},
+        respond::{Reply, see_other, with_cookie},
+    },
+    pages::{self, Problem, SignInPage},
+    router::Incoming,
+    token::form,
+};
+use hallpass_core::{
+    encoding,
+    parameters::{Parameters, append_to},
+    seal::Purpose,
+    time::Timestamp,
+};
+use http::{Method, StatusCode};
+use password::{Checked, SignInError};
+
+/// What waits behind a sign-in form.
+#[derive(serde::Serialize, serde::Deserialize, Default)]
+struct Waiting {
+    query: Option<String>,
+    since: i64,
+    client: String,
+}
+
+/// The form, with an authorization request waiting behind it.
+pub fn form_page(app: &App, browser: &Browser, query: &str, since: Timestamp, client: &Client) -> Reply {
+    let client = client.name.as_str().to_owned();
+    let waiting = Waiting { query: Some(query.to_owned()), since: since.millis(), client };
+    sign_in_page(app, browser, &waiting, None, StatusCode::OK)
+}
+
+fn sign_in_page(
+    app: &App,
+    browser: &Browser,
+    waiting: &Waiting,
+    message: Option<&str>,
+    status: StatusCode,
+) -> Reply {
+    let plaintext = serde_json::to_vec(waiting).unwrap_or_default();
+    let sealed = app.keys.seal(Purpose::SignInForm, &browser.id, &plaintext, &*app.entropy);
+    pages::sign_in(
+        status,
+        &SignInPage {
+            base: app.settings.issuer.path(),
+            client_name: &waiting.client,
+            message,
+            csrf: &browser.csrf(app),
+            waiting: &encoding::base64url(&sealed),
+        },
+    )
+}
+
+/// `GET /` : to set-up while there is nobody, else to the account.
+pub async fn start(app: &App, _: &Incoming) -> Reply {
+    let base = app.settings.issuer.path();
+    match app.store.person_exists().await {
+        Ok(true) => see_other(&format!("{base}/account")),
+        Ok(false) => see_other(&format!("{base}/setup")),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// `GET` and `POST /sign-in`.
+pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
+    let browser = match browser::read(app, incoming).await {
+        Ok(browser) => browser,
+        Err(error) => return unavailable(&error),
+    };
+    if incoming.method != Method::POST {
+        let reply = sign_in_page(app, &browser, &Waiting::default(), None, StatusCode::OK);
+        return with_cookie(reply, browser.cookie(app));
+    }
+    let Ok(parameters) = form(incoming) else {
+        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+    };
+    let waiting = parameters.get("waiting").and_then(|text| open(app, &browser, text));
+    let Some(waiting) = waiting.filter(|_| browser.sent_this(app, incoming, parameters.get("csrf"))) else {
+        // The cookie is new, or the form is an old one or somebody else's: a fresh form, never a sign-in.
+        let message = Some(
+            "This form is no longer valid. Please sign in again; if this page keeps coming back, allow cookies for this site.",
+        );
+        let reply = sign_in_page(app, &browser, &Waiting::default(), message, StatusCode::FORBIDDEN);
+        return with_cookie(reply, browser.cookie(app));
+    };
+    attempt(app, incoming, &browser, &waiting, &parameters).await
+}
+
+async fn attempt(
+    app: &App,
+    incoming: &Incoming,
+    browser: &Browser,
+    waiting: &Waiting,
+    parameters: &Parameters,
+) -> Reply {
+    let (name, password) =
+        (parameters.get("name").unwrap_or_default(), parameters.get("password").unwrap_or_default());
+    let message = match password::check(app, incoming, name, password).await {
+        Ok(Checked { person }) => return signed_in(app, incoming, waiting, person).await,
+        Err(SignInError::Wrong) => "Name or password is wrong.",
+        Err(SignInError::TooMany) => {
+            "Too many tries for this account. Please wait a quarter of an hour, or use a browser in which you signed in before."
+        }
+        Err(SignInError::Busy) => "Too many people are signing in at this moment. Please try again.",
+        Err(SignInError::Store(error)) => return unavailable(&error),
+    };
+    sign_in_page(app, browser, waiting, Some(message), StatusCode::UNAUTHORIZED)
+}
+
+async fn signed_in(
+    app: &App,
+    incoming: &Incoming,
+    waiting: &Waiting,
+    person: hallpass_store::Person,
+) -> Reply {
+    let cookie = match session::open(app, incoming.cx, &person).await {
+        Ok(Some(cookie)) => cookie,
+        Ok(None) => return pages::problem(StatusCode::FORBIDDEN, &Problem::SignedOut),
+        Err(error) => return unavailable(&error),
+    };
+    let base = app.settings.issuer.path();
+    let target = match &waiting.query {
+        None => format!("{base}/account"),
+        Some(query) => {
+            let without =
+                query.split('&').filter(|pair| !pair.starts_with(SINCE)).collect::<Vec<_>>().join("&");
+            let since = seal_since(app, Timestamp::from_millis(waiting.since));
+            append_to(&format!("{base}/authorize?{without}"), [(SINCE, &*since)])
+        }
+    };
+    let reply = with_cookie(see_other(&target), Some(cookie));
+    with_cookie(reply, browser::known_cookie(app, person.id))
+}
+
+/// `POST /sign-out`.
+pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
+    let browser = match browser::read(app, incoming).await {
+        Ok(browser) => browser,
+        Err(error) => return unavailable(&error),
+    };
+    let Ok(parameters) = form(incoming) else {
+        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+    };
+    if !browser.sent_this(app, incoming, parameters.get("csrf")) {
+        return pages::problem(StatusCode::FORBIDDEN, &Problem::NotFromHere);
+    }
+    if let Some(signed_in) = &browser.signed_in
+        && let Err(error) = app.store.session_close(signed_in.session.id).await
+    {
+        return unavailable(&error);
+    }
+    // "Not you? Switch account" of the consent page comes here with the request to return to.
+    let back = parameters.get("query").filter(|query| query.len() < 8192);
+    let base = app.settings.issuer.path();
+    let target = back.map_or_else(|| format!("{base}/sign-in"), |query| format!("{base}/authorize?{query}"));
+    with_cookie(see_other(&target), browser::clear_session(app))
+}
+
+fn open(app: &App, browser: &Browser, text: &str) -> Option<Waiting> {
+    let sealed = encoding::from_base64url(text)?;
+    let plaintext = app.keys.open(Purpose::SignInForm, &browser.id, &sealed).ok()?;
+    serde_json::from_slice(&plaintext).ok()
+}
+
+/// The page for a store that failed.
+pub fn unavailable(error: &hallpass_store::StoreError) -> Reply {
+    tracing::error!(?error, "a page failed in the store");
+    let mut reply = pages::problem(StatusCode::SERVICE_UNAVAILABLE, &Problem::Unavailable);
+    reply.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"));
+    reply
+}

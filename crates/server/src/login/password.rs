@@ -1,0 +1,223 @@
+//! Passwords: argon2id, off the runtime's threads, behind limits that lock nobody's owner out.
+
+use crate::{
+    app::App,
+    http::{browser, rate_limit::Limited},
+    router::Incoming,
+};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use hallpass_core::{entropy::Entropy, secret::SecretString};
+use hallpass_store::{Attempt, Person, StoreError};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// OWASP's profile: 19 MiB, two passes.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// Hashes computed at once, and how many more may wait.
+const AT_ONCE: usize = 2;
+const WAITING: usize = 32;
+/// Tries for one account in [`WINDOW`], over all addresses.
+const TRIES: u32 = 100;
+/// Tries from one address, per minute: an office behind one address still gets in.
+const TRIES_FROM_HERE: u32 = 20;
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Shortest and longest password, in characters and bytes. Nobody may make us hash a megabyte.
+pub const SHORTEST: usize = 12;
+const LONGEST: usize = 1024;
+
+/// Computes hashes on threads of their own, a few at a time.
+pub struct PasswordHasher {
+    running: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+/// Why there is no hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl PasswordHasher {
+    /// With nobody waiting.
+    pub fn new() -> Self {
+        Self {
+            running: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+        }
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let _place = self.places.try_acquire().map_err(|_| Busy)?;
+        let _running = self.running.acquire().await.map_err(|_| Busy)?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+    }
+
+    /// PHC string of a new password.
+    pub async fn hash(&self, password: SecretString, entropy: &dyn Entropy) -> Result<String, Busy> {
+        let salt = hallpass_core::entropy::random::<16>(entropy);
+        let hashed = self.run(move || hash(&password, &salt)).await?;
+        hashed.ok_or(Busy)
+    }
+
+    /// Whether this is the password. Without a hash to compare, the same work is done for nothing, so that time does
+    /// not tell who has an account.
+    pub async fn verify(&self, password: SecretString, phc: Option<String>) -> Result<bool, Busy> {
+        self.run(move || match phc {
+            Some(phc) => PasswordHash::new(&phc).is_ok_and(|parsed| {
+                argon2().is_some_and(|argon2| {
+                    argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok()
+                })
+            }),
+            None => {
+                let _ = hash(&password, &[0; 16]);
+                false
+            }
+        })
+        .await
+    }
+}
+
+fn argon2() -> Option<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).ok()?;
+    Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &SecretString, salt: &[u8; 16]) -> Option<String> {
+    let hashed = argon2()?.hash_password_with_salt(password.expose().as_bytes(), salt).ok()?;
+    Some(hashed.to_string())
+}
+
+/// Name as compared: case and outer white space do not matter.
+pub fn fold(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// What is wrong with a new name or password, in words for the form.
+pub fn complaint(name: &str, password: &str) -> Option<&'static str> {
+    let folded = fold(name);
+    if folded.is_empty() || folded.chars().count() > 64 || folded.chars().any(char::is_control) {
+        return Some("Please choose a name of 1 to 64 characters.");
+    }
+    if password.chars().count() < SHORTEST {
+        return Some("Please choose a password of at least 12 characters; a few words are fine.");
+    }
+    if password.len() > LONGEST {
+        return Some("This password is too long: 1,024 bytes at most.");
+    }
+    if fold(password).contains(&folded) && folded.chars().count() > 2 {
+        return Some("The password must not contain the name.");
+    }
+    None
+}
+
+/// A person whose password was right.
+pub struct Checked {
+    /// The person.
+    pub person: Person,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug)]
+pub enum SignInError {
+    /// Unknown name or wrong password: the two look the same.
+    Wrong,
+    /// Over the limit of this account or of this address.
+    TooMany,
+    /// All places for hashing are taken.
+    Busy,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Checks name and password. The try is counted before the hash is computed, by one conditional write, so that no
+/// number of nodes or restarts gives more guesses. A browser in which this person signed in before is not counted
+/// with the rest of the world: strangers cannot lock the owner out of it.
+pub async fn check(
+    app: &App,
+    incoming: &Incoming,
+    name: &str,
+    password: &str,
+) -> Result<Checked, SignInError> {
+    let cx = incoming.cx;
+    if !app.settings.is_local()
+        && app.limits.take(Limited::Password, cx.address, TRIES_FROM_HERE, cx.now).is_err()
+    {
+        return Err(SignInError::TooMany);
+    }
+    let person = if password.len() > LONGEST { None } else { app.store.person_by_name(fold(name)).await? };
+    let known = person.as_ref().is_some_and(|person| browser::is_known(app, incoming, person.id));
+    if let Some(person) = &person
+        && !known
+        && let Attempt::Refused { .. } = app.store.person_attempt(person.id, TRIES, WINDOW, cx.now).await?
+    {
+        tracing::warn!(person = %person.id, address = %cx.address, "too many tries for an account");
+        return Err(SignInError::TooMany);
+    }
+    let phc = person.as_ref().map(|person| person.password.clone());
+    let right =
+        app.passwords.verify(SecretString::new(password), phc).await.map_err(|Busy| SignInError::Busy)?;
+    match person {
+        Some(person) if right && person.disabled_at.is_none() => {
+            if !known {
+                app.store.person_attempts_clear(person.id).await?;
+            }
+            tracing::info!(person = %person.id, address = %cx.address, "signed in");
+            Ok(Checked { person })
+        }
+        Some(_) | None => {
+            tracing::info!(address = %cx.address, "sign-in refused");
+            Err(SignInError::Wrong)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hallpass_core::entropy::SystemEntropy;
+
+    #[tokio::test]
+    async fn a_password_is_argon2id_with_its_parameters() {
+        let hasher = PasswordHasher::new();
+        let phc = hasher.hash(SecretString::new("correct horse"), &SystemEntropy).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert!(hasher.verify(SecretString::new("correct horse"), Some(phc.clone())).await.unwrap());
+        assert!(!hasher.verify(SecretString::new("wrong horse"), Some(phc)).await.unwrap());
+        assert!(!hasher.verify(SecretString::new("wrong horse"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn b_13_t_30_a_flood_is_turned_away_and_not_queued_without_end() {
+        let hasher = Arc::new(PasswordHasher::new());
+        let tries: Vec<_> = (0..AT_ONCE + WAITING + 20)
+            .map(|_| {
+                let hasher = Arc::clone(&hasher);
+                tokio::spawn(async move { hasher.verify(SecretString::new("x"), None).await })
+            })
+            .collect();
+        let mut busy = 0;
+        for one in tries {
+            busy += usize::from(one.await.unwrap() == Err(Busy));
+        }
+        assert!(busy >= 1);
+        assert_eq!(hasher.verify(SecretString::new("x"), None).await, Ok(false));
+    }
+
+    #[test]
+    fn complaints() {
+        assert!(complaint("ada", "analytical engine").is_none());
+        assert!(complaint("", "analytical engine").is_some());
+        assert!(complaint("ada", "short").is_some());
+        assert!(complaint("analytical", "Analytical engine").is_some());
+        assert!(complaint("ada", &"x".repeat(2000)).is_some());
+        assert_eq!(fold("  Ada "), "ada");
+    }
+}

@@ -1,0 +1,132 @@
+//! The first account: a one-time link from the terminal, never claimable without it (T-101).
+
+use crate::{
+    app::App,
+    http::{
+        browser,
+        respond::{Reply, see_other, with_cookie},
+    },
+    login::{password, session, unavailable},
+    pages::{self, Problem, SetupPage},
+    router::Incoming,
+    token::form,
+};
+use aws_lc_rs::digest;
+use hallpass_core::{
+    encoding, entropy,
+    id::PersonId,
+    parameters::{Limits, Parameters},
+    secret::SecretString,
+};
+use hallpass_store::{FirstPerson, Person, StoreError};
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+/// How long the link may be used.
+const LINK_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// A new one-time link, if there is no account yet. An older link dies. Only the digest of the code is kept.
+pub async fn setup_link(app: &App) -> Result<Option<SecretString>, StoreError> {
+    let code = encoding::base64url(&entropy::random::<24>(&*app.entropy));
+    let expires_at = app.clock.now().plus(LINK_LIFETIME);
+    let open = app.store.setup_code_put(sha256(&code), expires_at).await?;
+    let link = format!("{}?code={code}", app.settings.issuer.endpoint("/setup"));
+    Ok(open.then(|| SecretString::new(link)))
+}
+
+/// `GET` and `POST /setup`.
+pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
+    match app.store.person_exists().await {
+        Ok(true) => return see_other(&format!("{}/account", app.settings.issuer.path())),
+        Ok(false) => {}
+        Err(error) => return unavailable(&error),
+    }
+    let browser = match browser::read(app, incoming).await {
+        Ok(browser) => browser,
+        Err(error) => return unavailable(&error),
+    };
+    let csrf = browser.csrf(app);
+    let page = |code: &str, message, status| {
+        let page = SetupPage { base: app.settings.issuer.path(), code, csrf: &csrf, message };
+        with_cookie(pages::setup(status, &page), browser.cookie(app))
+    };
+    if incoming.method != Method::POST {
+        let query = Parameters::parse(incoming.query.as_bytes(), Limits::default()).unwrap_or_default();
+        return page(query.get("code").unwrap_or_default(), None, StatusCode::OK);
+    }
+    let Ok(parameters) = form(incoming) else {
+        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+    };
+    let code = parameters.get("code").unwrap_or_default();
+    if !browser.sent_this(app, incoming, parameters.get("csrf")) {
+        return page(
+            code,
+            Some("Please send the form again; if this page keeps coming back, allow cookies for this site."),
+            StatusCode::FORBIDDEN,
+        );
+    }
+    let (name, password) =
+        (parameters.get("name").unwrap_or_default(), parameters.get("password").unwrap_or_default());
+    if let Some(complaint) = password::complaint(name, password) {
+        return page(code, Some(complaint), StatusCode::BAD_REQUEST);
+    }
+    match create(app, incoming, code, name, password).await {
+        Ok(Created::Yes(reply)) => reply,
+        Ok(Created::WrongCode) => page(
+            "",
+            Some(
+                "This link was used, has expired or is not complete. Restart hallpass: it prints a new one.",
+            ),
+            StatusCode::FORBIDDEN,
+        ),
+        Ok(Created::Busy) => {
+            page(code, Some("The server is busy. Please try again."), StatusCode::SERVICE_UNAVAILABLE)
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+enum Created {
+    Yes(Reply),
+    WrongCode,
+    Busy,
+}
+
+async fn create(
+    app: &App,
+    incoming: &Incoming,
+    code: &str,
+    name: &str,
+    password: &str,
+) -> Result<Created, StoreError> {
+    let cx = incoming.cx;
+    let Ok(password) = app.passwords.hash(SecretString::new(password), &*app.entropy).await else {
+        return Ok(Created::Busy);
+    };
+    let person = Person {
+        id: PersonId::new(cx.now, &*app.entropy),
+        name: password::fold(name),
+        password,
+        epoch: 0,
+        disabled_at: None,
+        created_at: cx.now,
+    };
+    let account = format!("{}/account", app.settings.issuer.path());
+    match app.store.person_create_first(sha256(code), person.clone(), cx.now).await? {
+        FirstPerson::Created => {
+            tracing::info!(person = %person.id, address = %cx.address, "first account created");
+            let cookie = session::open(app, cx, &person).await?;
+            let reply = with_cookie(see_other(&account), cookie);
+            Ok(Created::Yes(with_cookie(reply, browser::known_cookie(app, person.id))))
+        }
+        FirstPerson::Closed => Ok(Created::Yes(see_other(&account))),
+        FirstPerson::WrongCode => {
+            tracing::warn!(address = %cx.address, "set-up refused: wrong, used or expired code");
+            Ok(Created::WrongCode)
+        }
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().unwrap_or([0; 32])
+}

@@ -1,0 +1,74 @@
+//! What the server says about itself (RFC 8414, and the two places where OpenID clients look).
+
+use crate::{
+    app::App,
+    clients::AuthMethod,
+    http::respond::{self, Reply},
+    router::Incoming,
+    settings::{OFFLINE_ACCESS, Settings},
+};
+use bytes::Bytes;
+use hallpass_core::metadata::{authorization_server::AuthorizationServerMetadata, well_known};
+use http::StatusCode;
+use std::time::Duration;
+
+/// For how long documents may be kept: a rotation of keys is seen within it.
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// Where the document is found.
+pub fn paths(settings: &Settings) -> Vec<String> {
+    let mut paths: Vec<String> = well_known::authorization_server_paths(settings.issuer.path()).into();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// The document. Every URL in it comes from the configuration.
+pub fn document(settings: &Settings) -> Bytes {
+    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let auth: Vec<String> = AuthMethod::ALL.iter().map(|method| method.name().to_owned()).collect();
+    let mut scopes: Vec<String> = Vec::new();
+    for entry in settings.resources.iter().flat_map(|resource| &resource.scopes) {
+        if !scopes.contains(&entry.name) {
+            scopes.push(entry.name.clone());
+        }
+    }
+    scopes.push(OFFLINE_ACCESS.to_owned());
+    let issuer = &settings.issuer;
+    let metadata = AuthorizationServerMetadata {
+        issuer: issuer.as_str().to_owned(),
+        authorization_endpoint: Some(issuer.endpoint("/authorize")),
+        token_endpoint: Some(issuer.endpoint("/token")),
+        registration_endpoint: Some(issuer.endpoint("/register")),
+        revocation_endpoint: Some(issuer.endpoint("/revoke")),
+        jwks_uri: Some(issuer.endpoint("/jwks")),
+        scopes_supported: Some(scopes),
+        response_types_supported: Some(list(&["code"])),
+        response_modes_supported: Some(list(&["query"])),
+        grant_types_supported: Some(list(&["authorization_code", "refresh_token"])),
+        token_endpoint_auth_methods_supported: Some(auth.clone()),
+        revocation_endpoint_auth_methods_supported: Some(auth),
+        code_challenge_methods_supported: Some(list(&["S256"])),
+        authorization_response_iss_parameter_supported: true,
+        client_id_metadata_document_supported: true,
+        subject_types_supported: Some(list(&["public"])),
+        id_token_signing_alg_values_supported: Some(list(&["ES256"])),
+        ..AuthorizationServerMetadata::default()
+    };
+    Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default())
+}
+
+/// The metadata document.
+pub async fn authorization_server(app: &App, _: &Incoming) -> Reply {
+    respond::public("application/json", app.metadata.clone(), MAX_AGE)
+}
+
+/// The keys that verify access tokens (RFC 7517 §5).
+pub async fn jwks(app: &App, _: &Incoming) -> Reply {
+    respond::public("application/jwk-set+json", app.tokens.jwks.clone(), MAX_AGE)
+}
+
+/// Any other well-known URI: JSON, so that a client's probe is not answered by a page (P11).
+pub async fn unknown(_: &App, _: &Incoming) -> Reply {
+    respond::protocol(StatusCode::NOT_FOUND, &serde_json::json!({ "error": "not_found" }))
+}

@@ -1,0 +1,275 @@
+//! Everything a person sees: rendered here, without script, readable on a phone and by a screen reader.
+
+use crate::{
+    app::App,
+    http::respond::{self, Reply},
+    router::Incoming,
+};
+use askama::Template;
+use http::StatusCode;
+
+/// Plain CSS with light and dark colours, part of each page, so that an error page needs nothing else.
+pub const STYLE: &str = include_str!("../../assets/style.css");
+
+/// The sign-in form.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// Who waits for the sign-in; empty for nobody.
+    pub client_name: &'a str,
+    /// What went wrong.
+    pub message: Option<&'a str>,
+    /// Token against cross-site requests.
+    pub csrf: &'a str,
+    /// What waits behind the form, sealed.
+    pub waiting: &'a str,
+}
+
+/// The form that makes the first account.
+#[derive(Template)]
+#[template(path = "setup.html")]
+pub struct SetupPage<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// The one-time code; empty when the link had none.
+    pub code: &'a str,
+    /// Token against cross-site requests.
+    pub csrf: &'a str,
+    /// What went wrong.
+    pub message: Option<&'a str>,
+}
+
+/// The question.
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub struct ConsentPage<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// Host that receives the code.
+    pub receiver: &'a str,
+    /// Whether that is a program on the person's own computer.
+    pub on_this_computer: bool,
+    /// Whether that is an app's own scheme.
+    pub private_use: bool,
+    /// What the client calls itself.
+    pub client_name: &'a str,
+    /// Who vouches for that, if anybody.
+    pub client_host: Option<&'a str>,
+    /// The protected server in words.
+    pub resource_title: &'a str,
+    /// Its identifier.
+    pub resource: &'a str,
+    /// What the client may do there, in words.
+    pub scopes: Vec<String>,
+    /// Whether it stays signed in.
+    pub offline: bool,
+    /// Who is asked.
+    pub person: &'a str,
+    /// Token against cross-site requests.
+    pub csrf: &'a str,
+    /// The request, for "switch account".
+    pub query: &'a str,
+    /// What was shown, sealed.
+    pub page: &'a str,
+}
+
+/// The page that moves on to the client.
+#[derive(Template)]
+#[template(path = "moving.html")]
+pub struct Moving<'a> {
+    /// The redirect URI with the answer.
+    pub target: &'a str,
+    /// Its host.
+    pub receiver: &'a str,
+    /// Whether the person said yes.
+    pub allowed: bool,
+}
+
+/// What I allowed.
+#[derive(Template)]
+#[template(path = "account.html")]
+pub struct AccountPage<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// Who.
+    pub person: &'a str,
+    /// Token against cross-site requests.
+    pub csrf: &'a str,
+    /// The grants.
+    pub rows: Vec<GrantRow>,
+    /// Where the next page begins.
+    pub next: Option<&'a str>,
+}
+
+/// One grant, in words.
+pub struct GrantRow {
+    /// Its id.
+    pub id: String,
+    /// Who.
+    pub name: String,
+    /// Where the code went.
+    pub receiver: String,
+    /// Which server.
+    pub resource: String,
+    /// Which scopes.
+    pub scope: String,
+    /// When it was allowed.
+    pub allowed: String,
+    /// When it was last refreshed.
+    pub used: String,
+}
+
+/// What can be wrong, and what the person can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No such page.
+    NotFound,
+    /// A method that the page does not take.
+    WrongMethod,
+    /// Too large or too slow.
+    TooLarge,
+    /// Over a limit.
+    TooManyRequests,
+    /// It cannot be read.
+    BadRequest,
+    /// The page is too old, or was made for another session.
+    StartAgain,
+    /// A form that did not come from a page of ours.
+    NotFromHere,
+    /// Nobody is signed in any more.
+    SignedOut,
+    /// No `client_id`.
+    NoClient,
+    /// A `client_id` that we never gave out.
+    UnknownClient,
+    /// A redirect URI that is not the client's.
+    Redirect,
+    /// The client's document cannot be reached.
+    DocumentUnreachable,
+    /// The client's document was taken away.
+    DocumentGone,
+    /// The client's document is not usable.
+    DocumentInvalid,
+    /// The client wants to authenticate in a way that is not offered.
+    DocumentAuthMethod,
+    /// The store failed.
+    Unavailable,
+}
+
+impl Problem {
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotFound => (
+                "There is no such page",
+                "Check the address. Your account is at the start page of this site.",
+            ),
+            Self::WrongMethod => {
+                ("This page cannot be called like that", "Go back and use the links and buttons of the page.")
+            }
+            Self::TooLarge => ("This request is too large or too slow", "Start again from your application."),
+            Self::TooManyRequests => ("Too many requests", "Please wait a minute and try again."),
+            Self::BadRequest => (
+                "This request cannot be read",
+                "Start again from your application. If it happens again, the application sends a faulty request: tell its makers.",
+            ),
+            Self::StartAgain => (
+                "This page is no longer valid",
+                "It was open for too long, or belongs to another sign-in. Start again from your application; nothing was allowed.",
+            ),
+            Self::NotFromHere => (
+                "This form did not come from here",
+                "For your safety nothing was done. Go back, reload the page and try again; if it happens again, allow cookies for this site.",
+            ),
+            Self::SignedOut => {
+                ("You are signed out", "Nothing was allowed. Start again from your application.")
+            }
+            Self::NoClient => (
+                "The application did not say who it is",
+                "The request has no client_id. Start again from your application.",
+            ),
+            Self::UnknownClient => (
+                "This application is not known here",
+                "It uses a client_id that this server did not give out. In the application, remove the connection and add it again, so that it registers anew.",
+            ),
+            Self::Redirect => (
+                "This address is not one of the application's",
+                "The application asked for the answer to be sent to an address that it did not register. Nothing was sent there. In the application, remove the connection and add it again.",
+            ),
+            Self::DocumentUnreachable => (
+                "The application's description cannot be reached",
+                "This server could not load the document that the application's client_id points to. Try again in a few minutes.",
+            ),
+            Self::DocumentGone => (
+                "This application was withdrawn",
+                "The document that describes it no longer exists. Ask its makers.",
+            ),
+            Self::DocumentInvalid => (
+                "The application's description is faulty",
+                "The document that its client_id points to breaks the rules. Ask its makers.",
+            ),
+            Self::DocumentAuthMethod => (
+                "This application wants to prove itself in a way that is not offered here",
+                "Its document must allow token_endpoint_auth_method none. Ask its makers.",
+            ),
+            Self::Unavailable => (
+                "The server cannot answer at this moment",
+                "Nothing was lost. Please try again in a few seconds.",
+            ),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    heading: &'static str,
+    words: &'static str,
+}
+
+fn rendered(status: StatusCode, page: &impl Template) -> Reply {
+    match page.render() {
+        Ok(html) => respond::page(status, html),
+        Err(error) => {
+            tracing::error!(?error, "a page could not be rendered");
+            respond::empty(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// The sign-in form.
+pub fn sign_in(status: StatusCode, page: &SignInPage<'_>) -> Reply {
+    rendered(status, page)
+}
+
+/// The form that makes the first account.
+pub fn setup(status: StatusCode, page: &SetupPage<'_>) -> Reply {
+    rendered(status, page)
+}
+
+/// The question.
+pub fn consent(page: &ConsentPage<'_>) -> Reply {
+    rendered(StatusCode::OK, page)
+}
+
+/// The page that moves on to the client.
+pub fn moving(page: &Moving<'_>) -> Reply {
+    rendered(StatusCode::OK, page)
+}
+
+/// What I allowed.
+pub fn account(page: &AccountPage<'_>) -> Reply {
+    rendered(StatusCode::OK, page)
+}
+
+/// What is wrong, in words, with what to do.
+pub fn problem(status: StatusCode, problem: &Problem) -> Reply {
+    let (heading, words) = problem.words();
+    rendered(status, &ProblemPage { heading, words })
+}
+
+/// Any path that is not ours.
+pub async fn not_found(_: &App, _: &Incoming) -> Reply {
+    problem(StatusCode::NOT_FOUND, &Problem::NotFound)
+}

@@ -1,0 +1,202 @@
+//! Dynamic registration (RFC 7591): packs what was asked for into the id and stores nothing.
+
+use crate::{
+    app::App,
+    clients::{
+        AuthMethod, Redirects,
+        registered::{self, MAX_REDIRECTS, Registration},
+    },
+    http::{
+        rate_limit::Limited,
+        respond::{self, Refusal, Reply},
+    },
+    router::Incoming,
+};
+use hallpass_core::{
+    error::ErrorCode,
+    json::{self, Limits},
+    metadata::{client::ClientMetadata, registration::ClientRegistrationResponse},
+    uri::RedirectUri,
+};
+use http::StatusCode;
+
+/// Broken rules of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RegisterRefusal {
+    TooMany(std::time::Duration),
+    MediaType,
+    NotAnObject,
+    Metadata,
+    NoRedirects,
+    TooManyRedirects,
+    UnusableRedirects,
+    Redirect(hallpass_core::uri::UriError),
+    AuthMethod,
+    GrantTypes,
+    ResponseTypes,
+    SoftwareStatement,
+    KeysAndAddress,
+}
+
+impl RegisterRefusal {
+    fn refusal(self) -> Refusal {
+        use ErrorCode::{
+            InvalidClientMetadata, InvalidRedirectUri, InvalidSoftwareStatement, TemporarilyUnavailable,
+        };
+        let (code, description) = match self {
+            Self::TooMany(wait) => {
+                let refusal =
+                    Refusal::new(TemporarilyUnavailable, "too many registrations from this address");
+                return Refusal { retry_after: Some(wait), ..refusal };
+            }
+            Self::MediaType => (InvalidClientMetadata, "send application/json"),
+            Self::NotAnObject => {
+                (InvalidClientMetadata, "the body is not a JSON object without repeated members")
+            }
+            Self::Metadata => (InvalidClientMetadata, "a member has the wrong type or is too long"),
+            Self::NoRedirects => (InvalidRedirectUri, "redirect_uris must list at least one URI"),
+            Self::TooManyRedirects => (InvalidRedirectUri, "redirect_uris may list at most 15 URIs"),
+            Self::UnusableRedirects => (
+                InvalidRedirectUri,
+                "none of the redirect_uris can be used: https, http on localhost, 127.0.0.1 or [::1], or a scheme of the app's own",
+            ),
+            Self::Redirect(_) => (
+                InvalidRedirectUri,
+                "the redirect URI cannot be used: https, http on localhost, 127.0.0.1 or [::1], or a scheme of the app's own, without fragment and user name",
+            ),
+            Self::AuthMethod => (
+                InvalidClientMetadata,
+                "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+            ),
+            Self::GrantTypes => (InvalidClientMetadata, "grant_types must include authorization_code"),
+            Self::ResponseTypes => (InvalidClientMetadata, "response_types must include code"),
+            Self::SoftwareStatement => (InvalidSoftwareStatement, "software statements are not supported"),
+            Self::KeysAndAddress => (InvalidClientMetadata, "jwks and jwks_uri exclude each other"),
+        };
+        Refusal::new(code, description)
+    }
+}
+
+/// `POST /register`.
+pub async fn register(app: &App, incoming: &Incoming) -> Reply {
+    match registration(app, incoming) {
+        Ok(response) => respond::protocol(StatusCode::CREATED, &response),
+        Err(refusal) => {
+            tracing::info!(?refusal, address = %incoming.cx.address, "registration refused");
+            respond::refused(&refusal.refusal())
+        }
+    }
+}
+
+fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResponse, RegisterRefusal> {
+    if !app.settings.is_local() {
+        let (cx, most) = (incoming.cx, app.settings.registrations_per_minute);
+        app.limits.take(Limited::Registration, cx.address, most, cx.now).map_err(RegisterRefusal::TooMany)?;
+    }
+    let content_type =
+        incoming.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return Err(RegisterRefusal::MediaType);
+    }
+    let members =
+        json::parse_object(&incoming.body, Limits::default()).map_err(|_| RegisterRefusal::NotAnObject)?;
+    if members.contains_key("software_statement") {
+        return Err(RegisterRefusal::SoftwareStatement);
+    }
+    let asked = ClientMetadata::from_members(&members).map_err(|_| RegisterRefusal::Metadata)?;
+    if asked.jwks.is_some() && asked.jwks_uri.is_some() {
+        return Err(RegisterRefusal::KeysAndAddress);
+    }
+    let uris = usable_redirects(&asked)?;
+    let registration = Registration {
+        auth: auth_method(&asked)?,
+        refresh: refresh(&asked)?,
+        native: native(&asked, &uris),
+        name: crate::clients::display::DisplayName::new(asked.client_name.as_deref().unwrap_or_default())
+            .as_str()
+            .to_owned(),
+        issued_at: incoming.cx.now,
+        redirects: Redirects::default(),
+    };
+    let id = registered::issue(&app.keys, &*app.entropy, &registration, &uris);
+    Ok(response(app, id, &registration, &uris))
+}
+
+/// Keeps the usable ones: Cursor registers three at once, and one that we cannot use must not lose the others (P09).
+fn usable_redirects(asked: &ClientMetadata) -> Result<Vec<RedirectUri>, RegisterRefusal> {
+    if asked.redirect_uris.is_empty() {
+        return Err(RegisterRefusal::NoRedirects);
+    }
+    if asked.redirect_uris.len() > MAX_REDIRECTS {
+        return Err(RegisterRefusal::TooManyRedirects);
+    }
+    let mut usable = Vec::new();
+    for text in &asked.redirect_uris {
+        match RedirectUri::parse(text) {
+            Ok(uri) if !usable.contains(&uri) => usable.push(uri),
+            Ok(_) => {}
+            Err(error) if asked.redirect_uris.len() == 1 => return Err(RegisterRefusal::Redirect(error)),
+            Err(_) => {}
+        }
+    }
+    if usable.is_empty() { Err(RegisterRefusal::UnusableRedirects) } else { Ok(usable) }
+}
+
+/// The one that was asked for, echoed; RFC 7591 §2 makes `client_secret_basic` the default.
+fn auth_method(asked: &ClientMetadata) -> Result<AuthMethod, RegisterRefusal> {
+    match asked.token_endpoint_auth_method.as_deref() {
+        None => Ok(AuthMethod::SecretBasic),
+        Some(name) => AuthMethod::from_name(name).ok_or(RegisterRefusal::AuthMethod),
+    }
+}
+
+/// Unknown grant types are ignored, as real clients list them; without `authorization_code` nothing is left.
+fn refresh(asked: &ClientMetadata) -> Result<bool, RegisterRefusal> {
+    let lists = |list: &Option<Vec<String>>, name: &str| {
+        list.as_ref().is_none_or(|have| have.iter().any(|one| one == name))
+    };
+    if !lists(&asked.grant_types, "authorization_code") {
+        return Err(RegisterRefusal::GrantTypes);
+    }
+    if !lists(&asked.response_types, "code") {
+        return Err(RegisterRefusal::ResponseTypes);
+    }
+    Ok(asked.grant_types.as_ref().is_some_and(|have| have.iter().any(|one| one == "refresh_token")))
+}
+
+fn native(asked: &ClientMetadata, uris: &[RedirectUri]) -> bool {
+    match asked.application_type.as_deref() {
+        Some("web") => false,
+        Some("native") => true,
+        Some(_) | None => uris.iter().all(|uri| uri.is_private_use() || uri.is_loopback()),
+    }
+}
+
+fn response(
+    app: &App,
+    id: String,
+    registration: &Registration,
+    uris: &[RedirectUri],
+) -> ClientRegistrationResponse {
+    let secret =
+        (registration.auth != AuthMethod::None).then(|| registered::secret(&app.keys, &id)).flatten();
+    let mut grant_types = vec!["authorization_code".to_owned()];
+    if registration.refresh {
+        grant_types.push("refresh_token".to_owned());
+    }
+    ClientRegistrationResponse {
+        client_id: id,
+        client_id_issued_at: Some(registration.issued_at.seconds()),
+        client_secret_expires_at: secret.as_ref().map(|_| 0),
+        client_secret: secret,
+        metadata: ClientMetadata {
+            redirect_uris: uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
+            client_name: (!registration.name.is_empty()).then(|| registration.name.clone()),
+            grant_types: Some(grant_types),
+            response_types: Some(vec!["code".to_owned()]),
+            token_endpoint_auth_method: Some(registration.auth.name().to_owned()),
+            application_type: Some(if registration.native { "native" } else { "web" }.to_owned()),
+            ..ClientMetadata::default()
+        },
+    }
+}

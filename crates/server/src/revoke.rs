@@ -1,0 +1,83 @@
+//! Revocation (RFC 7009): a client takes back a token of its own; anything else has no effect and looks the same.
+
+use crate::{
+    app::App,
+    http::{
+        client_auth,
+        respond::{self, Refusal, Reply},
+    },
+    router::Incoming,
+    token::{FormRefusal, form},
+};
+use hallpass_core::{
+    error::ErrorCode,
+    id::GrantId,
+    jwt::{Expectations, access_token},
+    token::RefreshToken,
+};
+use hallpass_store::{RevocationReason, StoreError};
+use http::StatusCode;
+use std::time::Duration;
+
+/// `POST /revoke`.
+pub async fn revoke(app: &App, incoming: &Incoming) -> Reply {
+    let parameters = match form(incoming) {
+        Ok(parameters) => parameters,
+        Err(FormRefusal::MediaType) => {
+            return bad_request("send application/x-www-form-urlencoded");
+        }
+        Err(FormRefusal::Parameters(_)) => {
+            return bad_request("a parameter is malformed, too long or occurs more than once");
+        }
+    };
+    let client = match client_auth::authenticate(app, incoming, &parameters) {
+        Ok(client) => client,
+        Err((refusal, by_header)) => return respond::refused(&refusal.refusal(by_header)),
+    };
+    let Some(token) = parameters.get("token") else {
+        return bad_request("token is required");
+    };
+    match end(app, incoming, client.id(), token).await {
+        Ok(()) => respond::empty(StatusCode::OK),
+        Err(error) => {
+            tracing::error!(?error, "revocation failed in the store");
+            respond::refused(&Refusal::new(ErrorCode::TemporarilyUnavailable, "try again in a moment"))
+        }
+    }
+}
+
+fn bad_request(description: &'static str) -> Reply {
+    respond::refused(&Refusal::new(ErrorCode::InvalidRequest, description))
+}
+
+/// The hint is not needed: each kind of token says what it is. An access token ends its grant too, because nothing
+/// else of it is kept that could be ended.
+async fn end(app: &App, incoming: &Incoming, client: &str, token: &str) -> Result<(), StoreError> {
+    let Some(grant) = grant_of(app, incoming, token) else { return Ok(()) };
+    let Some(grant) = app.store.grant_read(grant).await? else { return Ok(()) };
+    if grant.client_id != client {
+        tracing::info!(grant = %grant.id, client, "revocation of another client's token ignored");
+        return Ok(());
+    }
+    let now = incoming.cx.now;
+    let until = now.plus(app.settings.access_token_lifetime).plus(Duration::from_secs(60));
+    if app.store.grant_revoke(grant.id, RevocationReason::Client, until, now).await? {
+        tracing::info!(grant = %grant.id, client, "grant revoked by its client");
+    }
+    Ok(())
+}
+
+fn grant_of(app: &App, incoming: &Incoming, token: &str) -> Option<GrantId> {
+    if let Ok(refresh) = RefreshToken::check(&app.keys, token) {
+        return Some(refresh.grant);
+    }
+    let audiences: Vec<&str> = app.settings.resources.iter().map(|resource| resource.uri.as_str()).collect();
+    let expectations = Expectations {
+        issuer: app.settings.issuer.as_str(),
+        audiences: &audiences,
+        now: incoming.cx.now,
+        leeway: Duration::ZERO,
+    };
+    let verified = access_token::verify(token, &app.tokens.verifying, &expectations).ok()?;
+    verified.get().grant.map(|grant| grant.grant)
+}

@@ -1,0 +1,258 @@
+//! The one table of routes, and what every request passes before its handler.
+
+use crate::{
+    account,
+    app::App,
+    authorize,
+    cx::{self, Cx},
+    http::{
+        rate_limit::Limited,
+        respond::{self, Refusal, Reply},
+    },
+    login, metadata, pages, register, revoke, token,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    routing::any,
+};
+use bytes::Bytes;
+use hallpass_core::error::ErrorCode;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited as LimitedBody};
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+/// What a handler gets: everything is read and bounded.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Time and caller.
+    pub cx: Cx,
+    /// One of the row's methods.
+    pub method: Method,
+    /// The query as sent, at most 8 KiB.
+    pub query: String,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The body, within the row's limit.
+    pub body: Bytes,
+}
+
+type Handler = for<'a> fn(&'a App, &'a Incoming) -> Pin<Box<dyn Future<Output = Reply> + Send + 'a>>;
+
+/// What kind of answer a route gives: decides about CORS, caching and the form of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// A document for everybody: any origin may read it.
+    Public,
+    /// JSON for clients, also in browsers: any origin, never with cookies.
+    Protocol,
+    /// A page for a person: no other origin at all.
+    Page,
+}
+
+struct Route {
+    path: &'static str,
+    methods: &'static [Method],
+    class: Class,
+    body: usize,
+    limited: Option<(Limited, u32)>,
+    handler: Handler,
+}
+
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+const QUERY_LIMIT: usize = 8 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+macro_rules! route {
+    ($path:literal, $methods:ident, $class:ident, $body:literal, $limited:expr, $handler:path) => {
+        Route {
+            path: $path,
+            methods: $methods,
+            class: Class::$class,
+            body: $body,
+            limited: $limited,
+            handler: |app, incoming| Box::pin($handler(app, incoming)),
+        }
+    };
+}
+
+/// THE TABLE: path below the issuer, methods, class, body limit in bytes, limit per minute and address, handler.
+#[rustfmt::skip]
+const ROUTES: [Route; 11] = [
+    route!("/jwks",             GET,  Public,   0,      None,                              metadata::jwks),
+    route!("/register",         POST, Protocol, 16_384, None,                              register::register),
+    route!("/token",            POST, Protocol, 16_384, None,                              token::token),
+    route!("/revoke",           POST, Protocol, 16_384, None,                              revoke::revoke),
+    route!("/authorize",        GET,  Page,     0,      Some((Limited::Authorization, 300)), authorize::authorize),
+    route!("/consent",          POST, Page,     24_576, None,                              authorize::consent::decide),
+    route!("/sign-in",          BOTH, Page,     24_576, Some((Limited::SignIn, 60)),       login::sign_in),
+    route!("/sign-out",         POST, Page,     4_096,  None,                              login::sign_out),
+    route!("/setup",            BOTH, Page,     4_096,  Some((Limited::SignIn, 60)),       login::setup::setup),
+    route!("/account",          BOTH, Page,     4_096,  None,                              account::account),
+    route!("/",                 GET,  Page,     0,      None,                              login::start),
+];
+
+/// The paths that a gateway may not take, below the issuer.
+pub fn own_paths() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|route| route.path)
+}
+
+/// The router of the authorization server, with the paths of its issuer.
+pub fn router(app: Arc<App>) -> Router {
+    let prefix = app.settings.issuer.path().to_owned();
+    let mut router = Router::new();
+    for route in &ROUTES {
+        let path = if route.path == "/" && !prefix.is_empty() {
+            prefix.clone()
+        } else {
+            format!("{prefix}{}", route.path)
+        };
+        router = router.route(
+            &path,
+            any(move |State(app): State<Arc<App>>, request: Request| serve(app, route, request)),
+        );
+    }
+    for path in metadata::paths(&app.settings) {
+        router = router.route(
+            &path,
+            any(|State(app): State<Arc<App>>, request: Request| serve(app, &METADATA, request)),
+        );
+    }
+    router
+        .route(
+            "/.well-known/{*rest}",
+            any(|State(app): State<Arc<App>>, request: Request| serve(app, &UNKNOWN, request)),
+        )
+        .fallback(|State(app): State<Arc<App>>, request: Request| serve(app, &NOT_FOUND, request))
+        .with_state(app)
+}
+
+const METADATA: Route = route!("", GET, Public, 0, None, metadata::authorization_server);
+const UNKNOWN: Route = route!("", GET, Public, 0, None, metadata::unknown);
+const NOT_FOUND: Route = route!("", BOTH, Page, 0, None, pages::not_found);
+
+async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> axum::response::Response {
+    let started = std::time::Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut reply = answer(&app, route, request).await;
+    if route.class != Class::Page {
+        open_to_browsers(reply.headers_mut());
+    }
+    tracing::debug!(%method, path, status = reply.status().as_u16(), ms = started.elapsed().as_millis(), "request");
+    reply.map(Body::new)
+}
+
+async fn answer(app: &App, route: &Route, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS && route.class != Class::Page {
+        return preflight(route);
+    }
+    if !route.methods.contains(&parts.method) {
+        return wrong_method(route);
+    }
+    let peer = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip());
+    let cx = Cx { now: app.clock.now(), address: cx::address(peer, &parts.headers, &app.settings) };
+    if let Some(wait) = over_limit(app, route, &parts.method, cx) {
+        return too_many(route, wait);
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    if query.len() > QUERY_LIMIT {
+        return too_large(route, StatusCode::URI_TOO_LONG);
+    }
+    let read = tokio::time::timeout(BODY_TIME, LimitedBody::new(body, route.body).collect()).await;
+    let body = match read {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return too_large(route, StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Ok(Err(_)) | Err(_) => return too_large(route, StatusCode::REQUEST_TIMEOUT),
+    };
+    let incoming =
+        Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };
+    (route.handler)(app, &incoming).await
+}
+
+/// On a loopback issuer everybody is the same address, and a developer's tests are no flood.
+fn over_limit(app: &App, route: &Route, method: &Method, cx: Cx) -> Option<Duration> {
+    let (what, per_minute) = route.limited?;
+    let counts = what == Limited::Authorization || method == Method::POST;
+    if app.settings.is_local() || !counts {
+        return None;
+    }
+    app.limits.take(what, cx.address, per_minute, cx.now).err()
+}
+
+fn open_to_browsers(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("WWW-Authenticate, Retry-After, DPoP-Nonce"),
+    );
+}
+
+fn preflight(route: &Route) -> Reply {
+    let mut reply = respond::empty(StatusCode::NO_CONTENT);
+    let headers = reply.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow(route));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization, Content-Type, MCP-Protocol-Version, DPoP"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    reply
+}
+
+fn allow(route: &Route) -> HeaderValue {
+    let methods: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"))
+}
+
+fn wrong_method(route: &Route) -> Reply {
+    let refusal = Refusal::new(ErrorCode::InvalidRequest, "this endpoint does not take this method");
+    let mut reply = match route.class {
+        Class::Page => pages::problem(StatusCode::METHOD_NOT_ALLOWED, &pages::Problem::WrongMethod),
+        Class::Public | Class::Protocol => respond::refused(&refusal),
+    };
+    *reply.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    reply.headers_mut().insert(header::ALLOW, allow(route));
+    reply
+}
+
+fn too_many(route: &Route, wait: Duration) -> Reply {
+    let refusal = Refusal {
+        retry_after: Some(wait),
+        ..Refusal::new(ErrorCode::TemporarilyUnavailable, "too many requests from this address")
+    };
+    let mut reply = respond::refused(&refusal);
+    if route.class == Class::Page {
+        let retry = reply.headers_mut().remove(header::RETRY_AFTER);
+        reply = pages::problem(StatusCode::TOO_MANY_REQUESTS, &pages::Problem::TooManyRequests);
+        if let Some(retry) = retry {
+            reply.headers_mut().insert(header::RETRY_AFTER, retry);
+        }
+    }
+    reply
+}
+
+fn too_large(route: &Route, status: StatusCode) -> Reply {
+    let mut reply = match route.class {
+        Class::Page => pages::problem(status, &pages::Problem::TooLarge),
+        Class::Public | Class::Protocol => {
+            respond::refused(&Refusal::new(ErrorCode::InvalidRequest, "the request is too large or too slow"))
+        }
+    };
+    *reply.status_mut() = status;
+    reply
+}

@@ -1,0 +1,214 @@
+//! What an operator decided, checked together before the server starts.
+
+use hallpass_core::{
+    grant::{MAX_SCOPES, digest16},
+    scope::{self, Scope},
+    uri::{Issuer, ResourceUri},
+};
+use hallpass_store::RotationWindows;
+use std::{net::IpAddr, time::Duration};
+
+/// The scope with which a client asks for a refresh token (OpenID Connect Core §11). Always grantable.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Everything the authorization server is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The issuer identifier. Every URL is built from it and never from a request.
+    pub issuer: Issuer,
+    /// The protected resources: at least one.
+    pub resources: Vec<Resource>,
+    /// How long an access token lives.
+    pub access_token_lifetime: Duration,
+    /// When a refresh token is issued.
+    pub refresh_tokens: RefreshPolicy,
+    /// How long a refresh token may lie unused.
+    pub refresh_idle_lifetime: Duration,
+    /// What the predecessor of a refresh token is still good for.
+    pub rotation: RotationWindows,
+    /// How long a browser stays signed in.
+    pub session_lifetime: Duration,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Registrations per minute and address; none on a loopback issuer.
+    pub registrations_per_minute: u32,
+}
+
+/// When a refresh token is issued (`decisions`, 18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshPolicy {
+    /// To each client that listed the grant type.
+    Always,
+    /// To those that also asked for `offline_access`.
+    OfflineAccess,
+    /// To nobody.
+    Never,
+}
+
+/// A protected MCP server, as the authorization server knows it.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its identifier, in the form that tokens carry.
+    pub uri: ResourceUri,
+    /// What a person calls it.
+    pub title: String,
+    /// Its scopes in words.
+    pub scopes: Vec<ScopeEntry>,
+    list_digest: [u8; 16],
+}
+
+/// A scope and what it means to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeEntry {
+    /// The scope token.
+    pub name: String,
+    /// In words: "Read your calendar".
+    pub title: String,
+}
+
+/// What is wrong with settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A scope that no request could ask for.
+    #[error(
+        "the scope {0:?} is not a scope token: use printable characters without spaces, quotes and backslashes"
+    )]
+    ScopeToken(String),
+    /// Listed twice.
+    #[error("the scope {0:?} is listed twice")]
+    ScopeTwice(String),
+    /// A code has one bit for each.
+    #[error("a server can have at most 255 scopes")]
+    TooManyScopes,
+    /// Nothing to protect.
+    #[error("there is no protected server")]
+    NoResource,
+    /// Two of them share an identifier.
+    #[error("two servers have the same resource identifier {0}")]
+    ResourceTwice(String),
+}
+
+impl Resource {
+    /// Checks the scopes. `offline_access` is added to what can be granted.
+    pub fn new(uri: ResourceUri, title: String, scopes: Vec<ScopeEntry>) -> Result<Self, SettingsError> {
+        if scopes.len() >= MAX_SCOPES {
+            return Err(SettingsError::TooManyScopes);
+        }
+        for (at, entry) in scopes.iter().enumerate() {
+            if !scope::is_token(&entry.name) {
+                return Err(SettingsError::ScopeToken(entry.name.clone()));
+            }
+            let earlier = scopes.iter().take(at).any(|other| other.name == entry.name);
+            if earlier || entry.name == OFFLINE_ACCESS {
+                return Err(SettingsError::ScopeTwice(entry.name.clone()));
+            }
+        }
+        let names: Vec<&str> = scopes.iter().map(|entry| &*entry.name).collect();
+        let list_digest = digest16(&names.join(" "));
+        Ok(Self { uri, title, scopes, list_digest })
+    }
+
+    /// What an authorization code refers its positions to.
+    pub const fn list_digest(&self) -> [u8; 16] {
+        self.list_digest
+    }
+
+    /// Everything that can be granted here, in the order of the positions.
+    pub fn grantable(&self) -> Scope {
+        Scope::of(self.scopes.iter().map(|entry| &*entry.name).chain([OFFLINE_ACCESS]))
+    }
+
+    /// What is granted when nothing is asked for: all scopes of the server, without `offline_access`.
+    pub fn usual(&self) -> Scope {
+        Scope::of(self.scopes.iter().map(|entry| &*entry.name))
+    }
+
+    /// Positions of these scopes, one bit each.
+    pub fn positions(&self, scope: &Scope) -> Vec<u8> {
+        let mut bits: Vec<u8> = Vec::new();
+        for (at, _) in self.grantable().iter().enumerate().filter(|(_, name)| scope.contains(name)) {
+            if bits.len() <= at / 8 {
+                bits.resize(at / 8 + 1, 0);
+            }
+            if let Some(byte) = bits.get_mut(at / 8) {
+                *byte |= 1 << (at % 8);
+            }
+        }
+        bits
+    }
+
+    /// The scopes at these positions.
+    pub fn at_positions(&self, bits: &[u8]) -> Scope {
+        let set = |at: usize| bits.get(at / 8).is_some_and(|byte| byte & (1 << (at % 8)) != 0);
+        let grantable = self.grantable();
+        let chosen: Vec<&str> =
+            grantable.iter().enumerate().filter(|(at, _)| set(*at)).map(|(_, name)| name).collect();
+        Scope::of(chosen)
+    }
+}
+
+impl Settings {
+    /// Checks what only the whole can show.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if self.resources.is_empty() {
+            return Err(SettingsError::NoResource);
+        }
+        for (at, resource) in self.resources.iter().enumerate() {
+            if self.resources.iter().take(at).any(|other| other.uri == resource.uri) {
+                return Err(SettingsError::ResourceTwice(resource.uri.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The resource that is meant by an identifier in a request.
+    pub fn resource(&self, asked: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.uri.is_meant_by(asked))
+    }
+
+    /// The resource of clients that never learnt to say which: the only one, if there is only one.
+    pub fn only_resource(&self) -> Option<&Resource> {
+        match self.resources.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Whether the issuer is on this very machine and without TLS.
+    pub fn is_local(&self) -> bool {
+        self.issuer.is_loopback()
+    }
+
+    /// Whether cookies can carry `Secure` and the `__Host-` prefix.
+    pub fn is_https(&self) -> bool {
+        self.issuer.parsed().scheme() == "https"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(names: &[&str]) -> Result<Resource, SettingsError> {
+        let scopes =
+            names.iter().map(|name| ScopeEntry { name: (*name).into(), title: String::new() }).collect();
+        Resource::new(ResourceUri::parse("https://a.example/mcp").unwrap(), "A".into(), scopes)
+    }
+
+    #[test]
+    fn positions_round_trip() {
+        let names: Vec<String> = (0..20).map(|n| format!("s{n}")).collect();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let resource = resource(&names).unwrap();
+        let scope = Scope::parse("s0 s9 s19 offline_access").unwrap();
+        assert_eq!(resource.at_positions(&resource.positions(&scope)), scope);
+        assert_eq!(resource.positions(&Scope::none()), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn scopes_are_checked() {
+        assert!(matches!(resource(&["a b"]), Err(SettingsError::ScopeToken(_))));
+        assert!(matches!(resource(&["a", "a"]), Err(SettingsError::ScopeTwice(_))));
+        assert!(matches!(resource(&["offline_access"]), Err(SettingsError::ScopeTwice(_))));
+    }
+}

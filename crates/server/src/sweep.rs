@@ -1,0 +1,28 @@
+//! Removing what can never matter again, in small slices behind everything else.
+
+use crate::app::App;
+use std::{sync::Arc, time::Duration};
+
+const EVERY: Duration = Duration::from_secs(600);
+const SLICE: u32 = 200;
+/// Revoked grants stay this long: a replayed code or token must still be recognised.
+const KEEP_REVOKED: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Sweeps for ever.
+pub async fn sweep_forever(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = app.clock.now();
+        let before = now.minus(KEEP_REVOKED).minus(app.settings.refresh_idle_lifetime);
+        loop {
+            match app.store.sweep(before, now, SLICE).await {
+                Ok(swept) if swept.more => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(?error, "sweep failed");
+                    break;
+                }
+            }
+        }
+    }
+}

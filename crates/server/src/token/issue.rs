@@ -1,0 +1,86 @@
+//! The only place that mints tokens.
+
+use super::TokenRefusal;
+use crate::app::App;
+use hallpass_core::{
+    entropy,
+    id::{GrantId, PersonId},
+    jwt::{AccessToken, GrantReference},
+    scope::Scope,
+    secret::SecretString,
+    time::Timestamp,
+    token::RefreshToken,
+};
+use serde::{Serialize, Serializer};
+
+/// What a token is minted from: a grant whose write has been answered.
+pub struct Issued<'a> {
+    /// The grant.
+    pub grant: GrantId,
+    /// `sub`.
+    pub person: PersonId,
+    /// The person's epoch at consent.
+    pub epoch: u32,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// `aud`.
+    pub resource: &'a str,
+    /// `scope` of the access token.
+    pub scope: &'a Scope,
+    /// Generation of the refresh token that goes with it.
+    pub generation: u32,
+    /// Whether to hand out the refresh token.
+    pub refresh: bool,
+}
+
+/// The answer of the token endpoint (RFC 6749 §5.1).
+#[derive(Serialize)]
+pub struct TokenResponse {
+    #[serde(serialize_with = "expose")]
+    access_token: SecretString,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(serialize_with = "expose_some", skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<SecretString>,
+    scope: String,
+}
+
+/// Mints the access token and, where due, the refresh token.
+pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResponse, TokenRefusal> {
+    let lifetime = app.settings.access_token_lifetime;
+    let scope = issued.scope.to_string();
+    let token = AccessToken {
+        issuer: app.settings.issuer.as_str().to_owned(),
+        subject: issued.person.to_string(),
+        audience: issued.resource.to_owned(),
+        client_id: issued.client_id.to_owned(),
+        issued_at: now,
+        expires_at: now.plus(lifetime),
+        scope: Some(scope.clone()),
+        grant: GrantReference {
+            grant: issued.grant,
+            generation: issued.generation,
+            epoch: issued.epoch,
+            salt: entropy::random(&*app.entropy),
+        },
+    };
+    let refresh = RefreshToken { grant: issued.grant, generation: issued.generation };
+    Ok(TokenResponse {
+        access_token: app.tokens.signer.sign(&token).map_err(|_| TokenRefusal::Signing)?,
+        token_type: "Bearer",
+        expires_in: lifetime.as_secs(),
+        refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),
+        scope,
+    })
+}
+
+fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+fn expose_some<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose(secret, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,189 @@
+//! The token endpoint (RFC 6749 §3.2): who calls, which grant type, one file each.
+
+mod authorization_code;
+mod issue;
+mod refresh;
+mod rules;
+
+use crate::{
+    app::App,
+    http::{
+        client_auth::{self, ClientAuthRefusal},
+        respond::{self, Refusal, Reply},
+    },
+    router::Incoming,
+};
+use hallpass_core::{
+    error::ErrorCode,
+    grant::CodeError,
+    parameters::{Limits, ParameterError, Parameters},
+    pkce::PkceError,
+    token::RefreshTokenError,
+};
+use hallpass_store::{Grant, StoreError};
+use http::StatusCode;
+
+/// Every rule that a token request can break.
+#[derive(Debug)]
+pub enum TokenRefusal {
+    /// Not `application/x-www-form-urlencoded`.
+    MediaType,
+    /// The body cannot be read.
+    Parameters(ParameterError),
+    /// Who calls is not clear, with whether the `Authorization` header was used.
+    Client(ClientAuthRefusal, bool),
+    /// No `grant_type`.
+    GrantTypeMissing,
+    /// A `grant_type` that is not offered.
+    GrantTypeUnknown,
+    /// The client did not register it.
+    GrantTypeNotRegistered,
+    /// No `code`.
+    CodeMissing,
+    /// Not a code that can be redeemed.
+    Code(CodeError),
+    /// A code of another client. It stays good for its own.
+    CodeOfAnotherClient,
+    /// Not the redirect URI of the authorization request.
+    RedirectDiffers,
+    /// PKCE.
+    Pkce(PkceError),
+    /// Not among the resources of the grant.
+    Target,
+    /// The resource or its scopes were changed in the configuration since.
+    ResourceChanged,
+    /// The same code was redeemed before; the grant is revoked.
+    CodeReplayed,
+    /// Another code of the same consent page was redeemed before.
+    SecondCode,
+    /// The person signed out everywhere or was disabled.
+    Withdrawn,
+    /// No `refresh_token`.
+    RefreshMissing,
+    /// Not a refresh token of ours.
+    Refresh(RefreshTokenError),
+    /// No such grant.
+    GrantMissing,
+    /// A refresh token of another client. It stays good for its own.
+    RefreshOfAnotherClient,
+    /// The grant was revoked.
+    Revoked,
+    /// Unused for longer than the idle lifetime.
+    Idle,
+    /// More than was granted, or not a scope at all.
+    Scope,
+    /// A retired refresh token; the grant is revoked.
+    RefreshReused,
+    /// The crypto library refused to sign. Nothing is lost: the client tries again and gets the same grant.
+    Signing,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for TokenRefusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl TokenRefusal {
+    /// What the client learns: a rule more does not compile until somebody decides it here.
+    fn refusal(&self) -> Refusal {
+        use ErrorCode::{
+            InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, TemporarilyUnavailable,
+            UnauthorizedClient, UnsupportedGrantType,
+        };
+        let (code, description) = match self {
+            Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
+            Self::MediaType => (InvalidRequest, "send application/x-www-form-urlencoded"),
+            Self::Parameters(ParameterError::TooLarge) => (InvalidRequest, "the request is too large"),
+            Self::Parameters(ParameterError::Malformed) => {
+                (InvalidRequest, "a parameter is not valid percent-encoded UTF-8")
+            }
+            Self::Parameters(ParameterError::Duplicate(_)) => {
+                (InvalidRequest, "a parameter occurs more than once")
+            }
+            Self::GrantTypeMissing => (InvalidRequest, "grant_type is required"),
+            Self::GrantTypeUnknown => {
+                (UnsupportedGrantType, "offered are authorization_code and refresh_token")
+            }
+            Self::GrantTypeNotRegistered => {
+                (UnauthorizedClient, "the client did not register this grant type")
+            }
+            Self::CodeMissing => (InvalidRequest, "code is required"),
+            Self::Pkce(PkceError::VerifierMissing) => (InvalidRequest, "code_verifier is required"),
+            Self::RefreshMissing => (InvalidRequest, "refresh_token is required"),
+            Self::Target => (InvalidTarget, "resource is not the one of the grant"),
+            Self::Scope => (InvalidScope, "scope exceeds what was granted"),
+            Self::Code(CodeError::Expired) => {
+                (InvalidGrant, "the authorization code has expired: start again")
+            }
+            Self::Code(_)
+            | Self::CodeOfAnotherClient
+            | Self::RedirectDiffers
+            | Self::Pkce(_)
+            | Self::ResourceChanged
+            | Self::CodeReplayed
+            | Self::SecondCode => (InvalidGrant, "the authorization code cannot be redeemed: start again"),
+            Self::Withdrawn
+            | Self::Refresh(_)
+            | Self::GrantMissing
+            | Self::RefreshOfAnotherClient
+            | Self::Revoked
+            | Self::Idle
+            | Self::RefreshReused => (InvalidGrant, "the grant has ended: sign in again"),
+            Self::Signing | Self::Store(_) => {
+                (TemporarilyUnavailable, "try again in a moment: nothing was lost")
+            }
+        };
+        Refusal::new(code, description)
+    }
+}
+
+/// `POST /token`.
+pub async fn token(app: &App, incoming: &Incoming) -> Reply {
+    match exchange(app, incoming).await {
+        Ok(response) => respond::protocol(StatusCode::OK, &response),
+        Err(refusal) => {
+            if let TokenRefusal::Store(error) = &refusal {
+                tracing::error!(?error, "token request failed in the store");
+            } else {
+                tracing::info!(?refusal, address = %incoming.cx.address, "token request refused");
+            }
+            respond::refused(&refusal.refusal())
+        }
+    }
+}
+
+async fn exchange(app: &App, incoming: &Incoming) -> Result<issue::TokenResponse, TokenRefusal> {
+    let parameters = form(incoming).map_err(|refusal| match refusal {
+        FormRefusal::MediaType => TokenRefusal::MediaType,
+        FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
+    })?;
+    let client = client_auth::authenticate(app, incoming, &parameters)
+        .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))?;
+    match parameters.get("grant_type").ok_or(TokenRefusal::GrantTypeMissing)? {
+        "authorization_code" => authorization_code::redeem(app, incoming.cx, &client, &parameters).await,
+        "refresh_token" => refresh::refresh(app, incoming.cx, &client, &parameters).await,
+        _ => Err(TokenRefusal::GrantTypeUnknown),
+    }
+}
+
+/// Why a body is not a form.
+pub enum FormRefusal {
+    /// Not `application/x-www-form-urlencoded`, or two media types at once.
+    MediaType,
+    /// It cannot be read.
+    Parameters(ParameterError),
+}
+
+/// Reads a form body; nothing of the query counts (RFC 6749 §2.3.1).
+pub fn form(incoming: &Incoming) -> Result<Parameters, FormRefusal> {
+    let mut types = incoming.headers.get_all("content-type").iter();
+    let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if types.next().is_some() || !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(FormRefusal::MediaType);
+    }
+    Parameters::parse(&incoming.body, Limits::default()).map_err(FormRefusal::Parameters)
+}

@@ -1,0 +1,68 @@
+//! Refreshing (RFC 6749 §6): checks, then one conditional update that knows honest concurrency from theft.
+
+use super::{
+    TokenRefusal,
+    authorization_code::tokens_until,
+    issue::{self, Issued, TokenResponse},
+    rules,
+};
+use crate::{app::App, cx::Cx, http::client_auth::AuthenticatedClient};
+use hallpass_core::{parameters::Parameters, token::RefreshToken};
+use hallpass_store::{GrantRotated, RevocationReason};
+
+/// Exchanges the refresh token of the request.
+pub async fn refresh(
+    app: &App,
+    cx: Cx,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<TokenResponse, TokenRefusal> {
+    let text = parameters.get("refresh_token").ok_or(TokenRefusal::RefreshMissing)?;
+    let token = RefreshToken::check(&app.keys, text).map_err(TokenRefusal::Refresh)?;
+    let grant = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
+    if !client.may_refresh() {
+        return Err(TokenRefusal::GrantTypeNotRegistered);
+    }
+    let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
+    let generation = match app
+        .store
+        .grant_rotate(grant.id, token.generation, app.settings.rotation, cx.now)
+        .await?
+    {
+        GrantRotated::Rotated { generation } => generation,
+        GrantRotated::Repeated { generation } => {
+            tracing::info!(grant = %grant.id, "refresh repeated within the window, the same successor again");
+            generation
+        }
+        GrantRotated::Replaced { generation } => {
+            tracing::info!(grant = %grant.id, "refresh after a lost answer, the unused successor is replaced");
+            generation
+        }
+        GrantRotated::StoreWentBack { generation } => {
+            tracing::error!(grant = %grant.id, presented = token.generation, had = grant.generation,
+                "store_went_back: a refresh token newer than its row; commits were lost, revocations may be lost too");
+            generation
+        }
+        GrantRotated::Reused => {
+            let until = tokens_until(app, cx.now);
+            app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
+            tracing::warn!(grant = %grant.id, client = client.id(), address = %cx.address,
+                presented = token.generation, live = grant.generation, "retired refresh token presented, grant revoked");
+            return Err(TokenRefusal::RefreshReused);
+        }
+        GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
+        GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
+        GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
+    };
+    let issued = Issued {
+        grant: grant.id,
+        person: grant.person,
+        epoch: grant.epoch,
+        client_id: &grant.client_id,
+        resource: &grant.resource,
+        scope: &scope,
+        generation,
+        refresh: true,
+    };
+    issue::issue(app, &issued, cx.now)
+}

@@ -1,0 +1,90 @@
+//! The checks of the token endpoint, pure. All of them run before anything is written: an innocent mistake burns
+//! nothing.
+
+use super::{Grant, TokenRefusal};
+use crate::{
+    http::client_auth::AuthenticatedClient,
+    settings::{Resource, Settings},
+};
+use hallpass_core::{
+    grant::{AuthorizationCode, digest16},
+    parameters::Parameters,
+    scope::Scope,
+    secret,
+    time::Timestamp,
+};
+
+/// A code that may be redeemed by who presents it.
+#[derive(Debug)]
+pub struct CheckedCode<'a> {
+    /// The code.
+    pub code: AuthorizationCode,
+    /// The resource that it was given for.
+    pub resource: &'a Resource,
+    /// The scopes that were granted.
+    pub scope: Scope,
+}
+
+/// Client, redirect URI, resource and verifier against what the code holds (RFC 6749 §4.1.3, RFC 7636 §4.6).
+pub fn check_code<'a>(
+    code: AuthorizationCode,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+    settings: &'a Settings,
+) -> Result<CheckedCode<'a>, TokenRefusal> {
+    if !secret::equal(&digest16(client.id()), &code.client) {
+        return Err(TokenRefusal::CodeOfAnotherClient);
+    }
+    // It may be left out (OAuth 2.1 §10.2); PKCE has taken over what it was for.
+    let redirect = parameters.get("redirect_uri");
+    if redirect.is_some_and(|redirect| digest16(redirect) != code.redirect) {
+        return Err(TokenRefusal::RedirectDiffers);
+    }
+    let resource = settings
+        .resources
+        .iter()
+        .find(|resource| digest16(resource.uri.as_str()) == code.resource)
+        .ok_or(TokenRefusal::ResourceChanged)?;
+    check_target(parameters, resource.uri.as_str(), settings)?;
+    if resource.list_digest() != code.scope_list {
+        return Err(TokenRefusal::ResourceChanged);
+    }
+    code.challenge.verify(parameters.get("code_verifier")).map_err(TokenRefusal::Pkce)?;
+    let scope = resource.at_positions(&code.scopes);
+    Ok(CheckedCode { code, resource, scope })
+}
+
+/// `resource`, where it is sent, has to mean the resource of the grant (RFC 8707 §2.2).
+fn check_target(parameters: &Parameters, granted: &str, settings: &Settings) -> Result<(), TokenRefusal> {
+    let same =
+        |asked: &str| settings.resource(asked).is_some_and(|resource| resource.uri.as_str() == granted);
+    if parameters.all("resource").all(same) { Ok(()) } else { Err(TokenRefusal::Target) }
+}
+
+/// Client, life, resource and scope against the grant. Answers the scope of the new access token.
+pub fn check_refresh(
+    grant: &Grant,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Scope, TokenRefusal> {
+    if grant.client_id != client.id() {
+        return Err(TokenRefusal::RefreshOfAnotherClient);
+    }
+    if grant.revoked_at.is_some() {
+        return Err(TokenRefusal::Revoked);
+    }
+    if now.since(grant.rotated_at) > settings.refresh_idle_lifetime {
+        return Err(TokenRefusal::Idle);
+    }
+    check_target(parameters, &grant.resource, settings)?;
+    let granted = Scope::parse(&grant.scope).map_err(|_| TokenRefusal::Scope)?;
+    match parameters.get("scope") {
+        None => Ok(granted),
+        Some(asked) => match Scope::parse(asked) {
+            Ok(asked) if granted.covers(&asked) => Ok(asked),
+            Ok(_) | Err(_) => Err(TokenRefusal::Scope),
+        },
+    }
+}

@@ -1,0 +1,188 @@
+//! Every endpoint, every kind of nonsense: the registered error or a page, never a 500, nothing echoed.
+
+use crate::support::*;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[tokio::test]
+async fn as_003_as_004_wrong_methods() {
+    let server = Server::start().await;
+    for (path, allowed) in [
+        ("/jwks", "GET, HEAD"),
+        ("/register", "POST"),
+        ("/token", "POST"),
+        ("/revoke", "POST"),
+        ("/authorize", "GET, HEAD"),
+        ("/consent", "POST"),
+        ("/sign-out", "POST"),
+        ("/.well-known/oauth-authorization-server", "GET, HEAD"),
+    ] {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE"] {
+            if allowed.contains(method) {
+                continue;
+            }
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let answer = server.send(request).await;
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (StatusCode::METHOD_NOT_ALLOWED, allowed),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_004_as_010_t_34_nothing_of_a_query_counts_at_the_token_endpoint() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let query = format!(
+        "/token?grant_type=authorization_code&client_id={client}&code={code}&code_verifier={VERIFIER}"
+    );
+    assert_eq!(server.get(&query).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(server.form(&query, &[]).await.error(), "invalid_request");
+    assert_eq!(server.redeem(&client, &code).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_005_media_types() {
+    let server = Server::start().await;
+    for path in ["/token", "/revoke"] {
+        for media_type in [
+            "application/json",
+            "multipart/form-data; boundary=x",
+            "text/plain",
+            "",
+            "application/json, application/x-www-form-urlencoded",
+            "application/x-www-form-urlencodedx",
+        ] {
+            let request = Request::post(path)
+                .header("content-type", media_type)
+                .body(Body::from("grant_type=x"))
+                .unwrap();
+            let answer = server.send(request).await;
+            assert_eq!(
+                (answer.status, answer.error().as_str()),
+                (StatusCode::BAD_REQUEST, "invalid_request"),
+                "{path} {media_type}"
+            );
+            assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+        }
+        let request = Request::post(path)
+            .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8")
+            .body(Body::from("client_id=x"))
+            .unwrap();
+        assert_eq!(server.send(request).await.error(), "invalid_client");
+    }
+}
+
+#[tokio::test]
+async fn as_006_as_007_as_011_as_013_broken_bodies() {
+    let server = Server::start().await;
+    for path in ["/token", "/revoke"] {
+        for body in [
+            &b"a=%"[..],
+            b"a=%zz",
+            b"a=\xff",
+            b"a=%00",
+            b"client_id=a&client_id=a",
+            b"code=a&code=b",
+            b"&&&===",
+            b"client_id=%22%3Cscript%3E%0d%0a",
+        ] {
+            let request = Request::post(path).header("content-type", FORM).body(Body::from(body)).unwrap();
+            let answer = server.send(request).await;
+            assert!(answer.status.is_client_error(), "{path} {body:?} {answer:?}");
+            assert_eq!(answer.header("cache-control"), "no-store");
+            let description = answer.json()["error_description"].as_str().unwrap().to_owned();
+            assert!(
+                description.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+                    && !description.contains("script")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_017_t_88_oversize_is_refused_before_it_is_read() {
+    let server = Server::start().await;
+    for path in ["/token", "/revoke", "/register", "/consent", "/sign-in", "/setup"] {
+        let request =
+            Request::post(path).header("content-type", FORM).body(Body::from(vec![b'a'; 100_000])).unwrap();
+        assert_eq!(server.send(request).await.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
+    let long = format!("/authorize?state={}", "x".repeat(9_000));
+    assert_eq!(server.get(&long).await.status, StatusCode::URI_TOO_LONG);
+    let many = "a=1&".repeat(200);
+    let request = Request::post("/token").header("content-type", FORM).body(Body::from(many)).unwrap();
+    assert_eq!(server.send(request).await.error(), "invalid_request");
+}
+
+#[tokio::test]
+async fn as_009_unknown_parameters_are_ignored() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let mut request = Server::request(&client);
+    for n in 0..50 {
+        request.insert(format!("unknown_{n}"), "x".into());
+    }
+    let code = browser.allow(&request).await;
+    assert_eq!(server.redeem_with(&client, &code, &[("unknown", "x")]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_122_p03_an_unknown_client_is_401_at_the_token_endpoint_and_a_page_at_authorize() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    let answer = server.refresh("hpc_unknown", "x").await;
+    assert_eq!((answer.status, answer.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    let page = browser.get(&query(&Server::request("hpc_unknown"))).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.text.contains("remove the connection and add it again"));
+}
+
+#[tokio::test]
+async fn as_105_t_97_a_store_that_is_gone_is_503_and_loses_nothing() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    let mut browser = Browser::new(&server);
+    server.app.store.close().await.unwrap();
+    let answer = server.refresh(&client, text(&tokens, "refresh_token")).await;
+    assert_eq!(
+        (answer.status, answer.error().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+    );
+    assert!(!answer.header("retry-after").is_empty());
+    let form = browser.get("/sign-in").await;
+    let page = browser.sign_in(&form).await;
+    assert!(matches!(page.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::SEE_OTHER), "{page:?}");
+    let server = server.restarted().await;
+    assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_050_t_50_b_29_documents_at_private_addresses_are_never_fetched() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in ["localhost", "127.0.0.1", "[::1]", "127.0.0.1.", "internal.local"] {
+        let page = browser.get(&query(&Server::request(&format!("https://{host}:{port}/client.json")))).await;
+        assert!(page.status.is_client_error() || page.status == StatusCode::BAD_GATEWAY, "{host}");
+        assert!(page.target().is_none());
+    }
+    assert!(listener.accept().is_err());
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let server = Server::start().await;
+    let request = Request::builder().method(Method::HEAD).uri("/jwks").body(Body::empty()).unwrap();
+    assert_eq!(server.send(request).await.status, StatusCode::OK);
+}

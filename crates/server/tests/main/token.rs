@@ -1,0 +1,190 @@
+//! Redeeming codes: once, by whom they were given to, and an innocent mistake burns nothing.
+
+use crate::support::*;
+use axum::body::Body;
+use http::{Request, StatusCode};
+
+#[tokio::test]
+async fn as_110_as_111_b_03_b_04_a_code_is_redeemed_once_and_a_replay_revokes() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    let replay = server.redeem(&client, &code).await;
+    assert_eq!((replay.status, replay.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_grant"));
+    let dead = server.refresh(&client, text(&tokens, "refresh_token")).await;
+    assert_eq!(dead.error(), "invalid_grant");
+}
+
+#[tokio::test]
+async fn as_112_b_04_t_32_a_replay_without_the_verifier_or_by_another_client_revokes_nothing() {
+    let server = Server::start().await;
+    let (client, other) = (server.register(REDIRECT).await, server.register(REDIRECT).await);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    let wrong = "x".repeat(43);
+    assert_eq!(
+        server.redeem_with(&client, &code, &[("code_verifier", &wrong)]).await.error(),
+        "invalid_grant"
+    );
+    assert_eq!(server.redeem_with(&client, &code, &[("code_verifier", "")]).await.error(), "invalid_request");
+    assert_eq!(server.redeem(&other, &code).await.error(), "invalid_grant");
+    assert_eq!(
+        server
+            .redeem_with(&client, &code, &[("redirect_uri", "http://127.0.0.1:5001/callback")])
+            .await
+            .error(),
+        "invalid_grant"
+    );
+    let alive = server.refresh(&client, text(&tokens, "refresh_token")).await;
+    assert_eq!(alive.status, StatusCode::OK, "{alive:?}");
+}
+
+#[tokio::test]
+async fn as_113_as_114_as_117_as_119_b_21_b_42_mistakes_burn_nothing() {
+    let server = Server::start().await;
+    let (client, other) = (server.register(REDIRECT).await, server.register(REDIRECT).await);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    for (who, change, error) in [
+        (&client, ("code_verifier", "a-wrong-verifier-a-wrong-verifier-a-wrong-ver"), "invalid_grant"),
+        (&client, ("code_verifier", "short"), "invalid_grant"),
+        (&client, ("redirect_uri", "http://127.0.0.1:5000/other"), "invalid_grant"),
+        (&client, ("resource", "https://other.example/mcp"), "invalid_target"),
+        (&client, ("grant_type", "password"), "unsupported_grant_type"),
+        (&client, ("grant_type", ""), "invalid_request"),
+        (&client, ("code", ""), "invalid_request"),
+        (&client, ("client_secret", "x"), "invalid_client"),
+        (&client, ("client_assertion", "x"), "invalid_client"),
+        (&other, ("x", "y"), "invalid_grant"),
+    ] {
+        assert_eq!(server.redeem_with(who, &code, &[change]).await.error(), error, "{change:?}");
+    }
+    let late = server.redeem_with(&client, &code, &[("redirect_uri", "")]).await;
+    assert_eq!(late.status, StatusCode::OK, "{late:?}");
+}
+
+#[tokio::test]
+async fn as_109_b_08_an_expired_code() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    server.push(60);
+    assert_eq!(server.redeem(&client, &code).await.error(), "invalid_grant");
+}
+
+#[tokio::test]
+async fn m14_a_page_sent_twice_is_one_grant_and_the_second_code_revokes_nothing() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let page = browser.ask(&Server::request(&client)).await;
+    let first = browser.answer(&page, "allow").await.answered("code").unwrap();
+    let second = browser.answer(&page, "allow").await.answered("code").unwrap();
+    assert_ne!(first, second);
+    let tokens = server.redeem(&client, &second).await.json();
+    assert_eq!(server.redeem(&client, &first).await.error(), "invalid_grant");
+    assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.status, StatusCode::OK);
+    let account = browser.get("/account").await;
+    assert_eq!(account.text.matches("Take access back from").count(), 1);
+}
+
+#[tokio::test]
+async fn as_120_m11_a_code_after_sign_out_everywhere_opens_nothing() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let page = browser.get("/account").await;
+    browser.submit(&page, "/account", &["csrf"], &[("action", "everywhere")]).await;
+    assert_eq!(server.redeem(&client, &code).await.error(), "invalid_grant");
+}
+
+#[tokio::test]
+async fn b_22_t_03_only_s256_with_the_right_verifier_passes() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    for (challenge, method) in
+        [(None, None), (None, Some("S256")), (Some(VERIFIER), Some("plain")), (Some(CHALLENGE), None)]
+    {
+        let mut request = Server::request(&client);
+        for (name, value) in [("code_challenge", challenge), ("code_challenge_method", method)] {
+            request.insert(name.into(), value.unwrap_or_default().into());
+        }
+        let page = browser.get(&query(&request)).await;
+        assert_eq!(page.answered("error").as_deref(), Some("invalid_request"), "{challenge:?} {method:?}");
+    }
+}
+
+#[tokio::test]
+async fn as_121_to_as_127_b_19_client_authentication() {
+    let server = Server::start().await;
+    let body = serde_json::json!({ "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"] });
+    let registered = server.post_json("/register", &body).await.json();
+    let (id, secret) =
+        (text(&registered, "client_id").to_owned(), text(&registered, "client_secret").to_owned());
+    assert_eq!(registered["token_endpoint_auth_method"], "client_secret_basic");
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&id)).await;
+    assert_eq!(server.redeem(&id, &code).await.error(), "invalid_client");
+    assert_eq!(server.redeem_with(&id, &code, &[("client_secret", "wrong")]).await.error(), "invalid_client");
+    let basic = |id: &str, secret: &str| {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+    };
+    let post = |authorization: String, extra: &str| {
+        let body = format!("grant_type=authorization_code&code={code}&code_verifier={VERIFIER}{extra}");
+        let request = Request::post("/token").header("content-type", "application/x-www-form-urlencoded");
+        request.header("authorization", authorization).body(Body::from(body)).unwrap()
+    };
+    for (authorization, extra, error) in [
+        (basic(&id, "wrong"), String::new(), "invalid_client"),
+        (basic("nobody", &secret), String::new(), "invalid_client"),
+        ("Basic !!!".to_owned(), String::new(), "invalid_client"),
+        ("Bearer x".to_owned(), String::new(), "invalid_client"),
+        (basic(&id, &secret), format!("&client_secret={secret}"), "invalid_request"),
+        (basic(&id, &secret), "&client_id=other".to_owned(), "invalid_request"),
+    ] {
+        let answer = server.send(post(authorization, &extra)).await;
+        assert_eq!(answer.error(), error);
+        if error == "invalid_client" {
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+            assert!(answer.header("www-authenticate").starts_with("Basic "));
+        }
+    }
+    assert_eq!(server.send(post(basic(&id, &secret), "")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_149_a_client_that_did_not_register_refresh_tokens_gets_none() {
+    let server = Server::start().await;
+    let body = serde_json::json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none" });
+    let client = text(&server.post_json("/register", &body).await.json(), "client_id").to_owned();
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    assert!(tokens.get("refresh_token").is_none() && tokens.get("access_token").is_some());
+}
+
+#[tokio::test]
+async fn restarted_everything_that_was_issued_still_works() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    let mut browser = Browser::new(&server);
+    let form = browser.get("/sign-in").await;
+    browser.sign_in(&form).await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let cookies = browser.cookies.clone();
+    let jwks = server.get("/jwks").await.text;
+    let server = server.restarted().await;
+    assert_eq!(server.get("/jwks").await.text, jwks);
+    assert_eq!(server.redeem(&client, &code).await.status, StatusCode::OK);
+    assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.status, StatusCode::OK);
+    let mut browser = Browser::new(&server);
+    browser.cookies = cookies;
+    assert_eq!(browser.get("/account").await.status, StatusCode::OK);
+}

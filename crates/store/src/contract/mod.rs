@@ -1,0 +1,77 @@
+//! The suite that every backend passes: a backend is right when it passes, not when it looks alike.
+//!
+//! [`contract_tests!`](crate::contract_tests) makes one test of each property. A property gets a store of its own,
+//! empty, and moves time by itself.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "this is a test suite, it fails by panicking"
+)]
+#![allow(clippy::similar_names, clippy::must_use_candidate, reason = "a story is told about a store")]
+
+mod feed;
+mod people;
+mod rotation;
+mod single_use;
+mod story;
+mod twice;
+
+pub use feed::*;
+pub use people::*;
+pub use rotation::*;
+pub use single_use::*;
+pub use story::{Story, minutes, seconds};
+pub use twice::*;
+
+/// One `#[tokio::test]` per property. `$make` is an expression that gives an empty store (`Arc<dyn Store>`) and
+/// something that is kept until the test ends, such as its folder.
+#[macro_export]
+macro_rules! contract_tests {
+    ($make:expr) => {
+        $crate::contract_tests! { @each $make;
+            t_04_as_110_b_03_sixty_four_redemptions_of_a_code_open_one_grant
+            t_20_as_141_b_11_sixty_four_refreshes_with_one_token_have_one_successor
+            as_110_sixty_four_revocations_have_one_doer_and_one_ticket
+            sixty_four_set_ups_make_one_account
+            sixty_four_first_keys_leave_one
+            sixty_four_root_secrets_are_one
+            a_code_is_replayed_a_page_sent_twice_is_not
+            an_id_of_somebody_else_is_an_internal_error_and_no_replay
+            as_143_a_lost_answer_is_healed_after_a_second_five_minutes_and_eight_hours
+            as_140_b_09_only_a_retired_token_is_reuse
+            as_140_a_thief_with_the_predecessor_is_caught_at_the_next_refresh_of_the_owner
+            as_143_strict_windows_honour_no_predecessor
+            as_143_the_second_window_ends
+            a_store_that_went_back_moves_forward
+            generations_end_at_the_top
+            revocation_wins_over_refresh
+            sixty_four_refreshes_race_a_revocation_and_none_succeeds_after_it
+            an_epoch_raised_between_consent_and_redemption_opens_nothing
+            a_disabled_person_opens_nothing
+            a_poller_of_the_feed_misses_nothing_and_tickets_have_no_gaps
+            a_page_of_the_feed_is_bounded_and_says_where_the_counter_is
+            the_account_page_shows_live_grants_newest_first_and_goes_on
+            the_sweep_removes_what_is_over_and_nothing_else
+            set_up_is_closed_for_ever_by_the_first_account
+            a_setup_code_that_is_wrong_late_or_replaced_makes_nobody
+            sessions_of_an_old_epoch_are_void
+            attempts_are_counted_in_a_window
+            sixty_four_guesses_at_once_are_counted_one_by_one
+            every_write_run_twice_converges
+            documents_and_keys_are_kept_as_given
+            a_closed_store_takes_no_more
+        }
+    };
+    (@each $make:expr; $($name:ident)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            let (store, keep) = $make;
+            $crate::contract::$name(store).await;
+            drop(keep);
+        }
+    )+};
+}

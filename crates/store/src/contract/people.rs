@@ -1,0 +1,168 @@
+//! People, their browsers, and what keeps guessing slow.
+
+use super::story::{SETUP, START, Story, count, minutes, seconds, somebody, together};
+use crate::{Attempt, FirstPerson, Session, Store, Swept};
+use hallpass_core::{
+    entropy::SystemEntropy,
+    id::{PersonId, SessionId},
+};
+use std::{sync::Arc, time::Duration};
+
+/// A session of the person that can be opened.
+pub(super) fn session(story: &Story) -> Session {
+    Session {
+        id: SessionId::new(story.now, &SystemEntropy),
+        person: story.person,
+        epoch: 0,
+        signed_in_at: story.now,
+        expires_at: story.now.plus(minutes(60)),
+    }
+}
+
+/// Nobody becomes the owner of a server that has one.
+pub async fn set_up_is_closed_for_ever_by_the_first_account(store: Arc<dyn Store>) {
+    assert!(!store.person_exists().await.unwrap());
+    let story = Story::begin(store.clone()).await;
+    assert!(store.person_exists().await.unwrap());
+    assert!(!store.setup_code_put([8; 32], START.plus(minutes(60))).await.unwrap());
+    for digest in [SETUP, [8; 32], [0; 32]] {
+        let answer = store.person_create_first(digest, somebody("mallory"), START).await.unwrap();
+        assert_eq!(answer, FirstPerson::Closed);
+    }
+    let kept = store.person_by_name("ada".into()).await.unwrap().unwrap();
+    assert_eq!(kept.id, story.person);
+    assert_eq!(store.person_by_name("mallory".into()).await.unwrap(), None);
+}
+
+/// A code is good once, for its time, until the next one is made.
+pub async fn a_setup_code_that_is_wrong_late_or_replaced_makes_nobody(store: Arc<dyn Store>) {
+    let end = START.plus(minutes(60));
+    let create = |digest, now| store.person_create_first(digest, somebody("ada"), now);
+    assert_eq!(create([1; 32], START).await.unwrap(), FirstPerson::WrongCode, "none was ever made");
+    assert!(store.setup_code_put([1; 32], end).await.unwrap());
+    assert_eq!(create([2; 32], START).await.unwrap(), FirstPerson::WrongCode);
+    assert_eq!(create([1; 32], end).await.unwrap(), FirstPerson::WrongCode, "expired");
+    assert!(store.setup_code_put([2; 32], end).await.unwrap());
+    assert_eq!(create([1; 32], START).await.unwrap(), FirstPerson::WrongCode, "replaced");
+    assert!(!store.person_exists().await.unwrap());
+    assert_eq!(create([2; 32], START).await.unwrap(), FirstPerson::Created);
+}
+
+/// Sessions end with their time, by hand, and all at once with the epoch.
+pub async fn sessions_of_an_old_epoch_are_void(store: Arc<dyn Store>) {
+    let mut story = Story::begin(store.clone()).await;
+    let (one, two) = (session(&story), session(&story));
+    assert!(store.session_open(one.clone()).await.unwrap());
+    assert!(store.session_open(two.clone()).await.unwrap());
+    let (kept, person) = store.session_read(one.id, story.now).await.unwrap().unwrap();
+    assert_eq!((kept, person.id), (one.clone(), story.person));
+    store.session_close(one.id).await.unwrap();
+    assert_eq!(store.session_read(one.id, story.now).await.unwrap(), None);
+    assert_eq!(store.session_read(two.id, two.expires_at).await.unwrap(), None, "expired");
+
+    let raised = store.person_epoch_raise(story.person, story.now, story.now).await.unwrap();
+    assert_eq!(raised, Some(1));
+    assert_eq!(store.session_read(two.id, story.now).await.unwrap(), None);
+    story.wait(seconds(1));
+    let late = session(&story);
+    assert!(!store.session_open(late.clone()).await.unwrap(), "signed in before, opened after");
+    assert!(store.session_open(Session { epoch: 1, ..late }).await.unwrap());
+    let nobody = PersonId::from_bytes([3; 16]);
+    assert_eq!(store.person_epoch_raise(nobody, story.now, story.now).await.unwrap(), None);
+    assert_eq!(store.feed_after(0, 10).await.unwrap().counter, 1, "nobody takes no ticket");
+}
+
+/// So many tries in a window; then wait, or know the password.
+pub async fn attempts_are_counted_in_a_window(store: Arc<dyn Store>) {
+    let mut story = Story::begin(store.clone()).await;
+    let attempt = |story: &Story| {
+        let (store, person, now) = (story.store.clone(), story.person, story.now);
+        async move { store.person_attempt(person, 3, minutes(15), now).await.unwrap() }
+    };
+    let end = story.now.plus(minutes(15));
+    for _ in 0..3 {
+        assert_eq!(attempt(&story).await, Attempt::Allowed);
+        story.wait(seconds(10));
+    }
+    assert_eq!(attempt(&story).await, Attempt::Refused { until: end });
+    story.wait(minutes(14));
+    assert_eq!(attempt(&story).await, Attempt::Refused { until: end }, "a refused try does not move the end");
+    story.now = end;
+    assert_eq!(attempt(&story).await, Attempt::Allowed, "a new window");
+    assert_eq!(attempt(&story).await, Attempt::Allowed);
+    store.person_attempts_clear(story.person).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(attempt(&story).await, Attempt::Allowed, "forgotten after a success");
+    }
+    assert!(matches!(attempt(&story).await, Attempt::Refused { .. }));
+    // The clock was a day ahead when the window began: it does not lock the person out for a day.
+    story.now = story.now.minus(minutes(24 * 60));
+    assert_eq!(attempt(&story).await, Attempt::Allowed);
+    let nobody =
+        store.person_attempt(PersonId::from_bytes([3; 16]), 3, minutes(15), story.now).await.unwrap();
+    assert_eq!(nobody, Attempt::Refused { until: story.now });
+}
+
+/// Guessing in parallel gives no more guesses.
+pub async fn sixty_four_guesses_at_once_are_counted_one_by_one(store: Arc<dyn Store>) {
+    let story = Story::begin(store).await;
+    let answers = together(|_| {
+        let story = story.clone();
+        async move { story.store.person_attempt(story.person, 5, minutes(15), story.now).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&answers, &Attempt::Allowed), 5);
+}
+
+/// Only what can never matter again goes, in slices.
+pub async fn the_sweep_removes_what_is_over_and_nothing_else(store: Arc<dyn Store>) {
+    let mut story = Story::begin(store.clone()).await;
+    let (old, young, live) = (story.open().await, story.open().await, story.open().await);
+    for _ in 0..5 {
+        let session = session(&story);
+        assert!(store.session_open(session).await.unwrap());
+    }
+    assert!(story.revoke(old).await);
+    story.wait(minutes(120));
+    assert!(story.revoke(young).await);
+    let kept = session(&story);
+    assert!(store.session_open(kept.clone()).await.unwrap());
+    let grants_before = story.now.minus(minutes(60));
+    assert_eq!(sweep_all(&story, grants_before).await, 5 + 1 + 1, "sessions, the old entry, the old grant");
+    assert_eq!(store.grant_read(old).await.unwrap(), None);
+    assert!(
+        store.grant_read(young).await.unwrap().is_some(),
+        "a young grant still has to be conflicted with"
+    );
+    assert!(store.grant_read(live).await.unwrap().is_some());
+    assert!(store.session_read(kept.id, story.now).await.unwrap().is_some());
+    let page = store.feed_after(0, 10).await.unwrap();
+    assert_eq!((page.counter, page.entries.len()), (2, 1), "the counter stays");
+    assert_eq!(sweep_all(&story, grants_before).await, 0);
+}
+
+async fn sweep_all(story: &Story, grants_before: hallpass_core::time::Timestamp) -> u64 {
+    let mut rows = 0;
+    for _ in 0..1000 {
+        let Swept { rows: removed, more } = story.store.sweep(grants_before, story.now, 2).await.unwrap();
+        assert!(removed <= 2, "a slice");
+        rows += removed;
+        if !more {
+            return rows;
+        }
+    }
+    panic!("the sweep does not end");
+}
+
+/// After `close` everything is refused at once, and closing again is the same.
+pub async fn a_closed_store_takes_no_more(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    let refused = store.grant_open(story.new_grant(), story.now).await.unwrap_err();
+    assert_eq!(refused.kind(), crate::ErrorKind::Busy);
+    let refused = store.person_exists().await.unwrap_err();
+    assert_eq!(refused.kind(), crate::ErrorKind::Busy);
+    // And nothing waits for ever.
+    tokio::time::timeout(Duration::from_secs(5), store.keys_read()).await.unwrap().unwrap_err();
+}

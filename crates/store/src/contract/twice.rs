@@ -1,0 +1,71 @@
+//! Every write may be run twice: after a commit whose answer was lost it is.
+
+use super::story::{SETUP, START, Story, minutes};
+use crate::{FirstPerson, GrantOpened, GrantRotated, Store, StoredDocument, StoredKey};
+use hallpass_core::secret::SecretBytes;
+use std::sync::Arc;
+
+/// The second run with the same arguments ends in the same state, and where it matters in the same answer.
+pub async fn every_write_run_twice_converges(store: Arc<dyn Store>) {
+    let end = START.plus(minutes(60));
+    for _ in 0..2 {
+        assert!(store.setup_code_put(SETUP, end).await.unwrap());
+    }
+    let person = super::story::somebody("ada");
+    for _ in 0..2 {
+        let made = store.person_create_first(SETUP, person.clone(), START).await.unwrap();
+        assert_eq!(made, FirstPerson::Created);
+    }
+    let windows = crate::RotationWindows {
+        same_successor: super::seconds(30),
+        new_successor: std::time::Duration::MAX,
+    };
+    let story = Story { store: store.clone(), person: person.id, now: START, windows };
+    let session = super::people::session(&story);
+    for _ in 0..2 {
+        assert!(store.session_open(session.clone()).await.unwrap());
+    }
+    let grant = story.new_grant();
+    for _ in 0..2 {
+        assert_eq!(store.grant_open(grant.clone(), START).await.unwrap(), GrantOpened::Opened);
+    }
+    assert_eq!(story.rotate(grant.id, 0).await, GrantRotated::Rotated { generation: 1 });
+    assert_eq!(story.rotate(grant.id, 0).await, GrantRotated::Repeated { generation: 1 });
+    assert_eq!(story.rotate(grant.id, 4).await, GrantRotated::StoreWentBack { generation: 5 });
+    assert_eq!(story.rotate(grant.id, 4).await, GrantRotated::Repeated { generation: 5 });
+    assert!(story.revoke(grant.id).await);
+    assert!(!story.revoke(grant.id).await);
+    assert_eq!(store.feed_after(0, 10).await.unwrap().counter, 1, "one ticket");
+    for _ in 0..2 {
+        store.session_close(session.id).await.unwrap();
+        store.person_attempts_clear(person.id).await.unwrap();
+        assert_eq!(store.root_secret(SecretBytes::new([4; 32])).await.unwrap().expose(), &[4; 32]);
+    }
+    assert_eq!(store.root_secret(SecretBytes::new([5; 32])).await.unwrap().expose(), &[4; 32]);
+}
+
+/// What goes in comes out.
+pub async fn documents_and_keys_are_kept_as_given(store: Arc<dyn Store>) {
+    let url = "https://client.example/ünï".to_owned();
+    let copy = |body: &[u8], at| StoredDocument { url: url.clone(), body: body.to_vec(), checked_at: at };
+    assert_eq!(store.document_read(url.clone()).await.unwrap(), None);
+    let (early, late) = (copy(b"{}", START), copy(b"{\"a\":1}", START.plus(minutes(1))));
+    for document in [&early, &early, &late] {
+        store.document_put(document.clone()).await.unwrap();
+    }
+    store.document_put(early).await.unwrap();
+    assert_eq!(store.document_read(url.clone()).await.unwrap(), Some(late), "an older copy comes late");
+
+    let key = StoredKey {
+        kid: "first".into(),
+        algorithm: "ES256".into(),
+        sealed: vec![0, 255, 1],
+        created_at: START,
+        retired_at: Some(START.plus(minutes(9))),
+    };
+    let other = StoredKey { kid: "second".into(), ..key.clone() };
+    let kept = vec![key.clone()];
+    assert_eq!(store.key_put_first(key).await.unwrap(), kept);
+    assert_eq!(store.key_put_first(other).await.unwrap(), kept);
+    assert_eq!(store.keys_read().await.unwrap(), kept);
+}

@@ -1,0 +1,18 @@
+//! What hallpass keeps, behind one small trait per noun, and SQLite under it.
+//!
+//! A write decides by itself: its condition is inside the statement, and the answer is an enum
+//! ([`GrantOpened`], [`GrantRotated`] …). Nobody reads first and decides after. Every write may be run twice:
+//! an insert carries the id of its attempt, and a conflict with one's own attempt is success.
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod error;
+mod migrations;
+pub mod record;
+pub mod sqlite;
+pub mod traits;
+
+pub use error::{ErrorKind, StoreError};
+pub use record::*;
+pub use sqlite::{SqliteSettings, SqliteStore};
+pub use traits::*;

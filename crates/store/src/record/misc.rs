@@ -1,0 +1,38 @@
+//! Keys, client ID metadata documents, and what a sweep did.
+
+use hallpass_core::time::Timestamp;
+
+/// A signing key, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// `kid`.
+    pub kid: String,
+    /// JOSE algorithm name.
+    pub algorithm: String,
+    /// PKCS#8, sealed with (table, row, column) as associated data.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops signing, if it does.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// The last good copy of a client ID metadata document that some person has said yes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// The `client_id`.
+    pub url: String,
+    /// As received and found valid.
+    pub body: Vec<u8>,
+    /// When it was last found to be so.
+    pub checked_at: Timestamp,
+}
+
+/// What one slice of the sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Rows removed.
+    pub rows: u64,
+    /// Whether another slice is due at once.
+    pub more: bool,
+}

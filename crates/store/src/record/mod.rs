@@ -1,0 +1,11 @@
+//! What is kept, and the answers of the writes.
+
+mod feed;
+mod grant;
+mod misc;
+mod person;
+
+pub use feed::*;
+pub use grant::*;
+pub use misc::*;
+pub use person::*;

@@ -1,0 +1,61 @@
+//! People, their browsers, and the one-time link that makes the first of them.
+
+use hallpass_core::{
+    id::{PersonId, SessionId},
+    time::Timestamp,
+};
+
+/// A person with an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Primary key; its text form is the `sub` of tokens.
+    pub id: PersonId,
+    /// The name to sign in with, unique after folding by the caller.
+    pub name: String,
+    /// PHC string of the password (argon2id).
+    pub password: String,
+    /// Raised by "sign out everywhere": whatever names an older epoch is void.
+    pub epoch: u32,
+    /// When the account was disabled, if it was.
+    pub disabled_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Answer of `person_create_first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstPerson {
+    /// Made, and the setup code is used up.
+    Created,
+    /// The code is unknown, used or expired.
+    WrongCode,
+    /// There is an account already: set-up is closed for ever.
+    Closed,
+}
+
+/// Answer of `person_attempt`, which counts a try before the password is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Go on.
+    Allowed,
+    /// Too many in this window.
+    Refused {
+        /// When the window ends.
+        until: Timestamp,
+    },
+}
+
+/// A signed-in browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Primary key.
+    pub id: SessionId,
+    /// Who.
+    pub person: PersonId,
+    /// The person's epoch at sign-in; a session of an older epoch is void.
+    pub epoch: u32,
+    /// When the person signed in.
+    pub signed_in_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}

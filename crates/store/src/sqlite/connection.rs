@@ -1,0 +1,148 @@
+//! Opening connections: whose file it is, how it is written, which schema it has.
+
+use super::SqliteSettings;
+use crate::{ErrorKind, StoreError, migrations};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::path::Path;
+
+/// `hpas`, in the header of every database of ours, so that no other program's file is taken for one.
+const APPLICATION_ID: i64 = 0x6870_6173;
+
+/// Makes an empty file if there is none. Password hashes will be in it: nobody else on this machine reads it, and
+/// SQLite gives its side files the same mode. A file that exists is not touched: closing a file drops all locks
+/// that SQLite holds on it in this process (POSIX).
+pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let text = format!("the database file {} cannot be made: {error}", path.display());
+            Err(StoreError::caused_by(ErrorKind::Unavailable, text))
+        }
+    }
+}
+
+/// The one connection that writes. Checks whose file it is and brings the schema up to date.
+pub(super) fn writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
+    let opened = writable(path, settings, settings.writer_cache_kib);
+    let connection = opened.map_err(sentence_for_damage)?;
+    migrate(&connection)?;
+    Ok(connection)
+}
+
+/// The connection of the checkpoint thread.
+pub(super) fn checkpointer(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
+    writable(path, settings, 256)
+}
+
+/// A connection that only reads.
+pub(super) fn reader(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    common(&connection, settings, settings.reader_cache_kib)?;
+    Ok(connection)
+}
+
+/// Everything in the write-ahead log goes into the database, and the log is emptied: done at shutdown.
+pub(super) fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+fn writable(path: &Path, settings: &SqliteSettings, cache_kib: u32) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    common(&connection, settings, cache_kib)?;
+    Ok(connection)
+}
+
+fn common(connection: &Connection, settings: &SqliteSettings, cache_kib: u32) -> Result<(), StoreError> {
+    connection.busy_timeout(settings.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let log_limit = settings.log_limit;
+    connection.execute_batch(&format!(
+        "PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {log_limit};"
+    ))?;
+    Ok(())
+}
+
+fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    let version = schema_version(connection)?;
+    // Only now is it certain that the file is ours: nothing was written to it before.
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let text = format!("the database cannot use a write-ahead log here (its mode is '{mode}')");
+        return Err(StoreError::caused_by(ErrorKind::Unavailable, text));
+    }
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
+    if version == migrations::newest() {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = apply(connection);
+    connection.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    done
+}
+
+fn apply(connection: &Connection) -> Result<(), StoreError> {
+    // Read again under the lock: another process may have been faster.
+    let version = schema_version(connection)?;
+    if version == 0 {
+        connection.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; \
+             CREATE TABLE schema_version (id INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL) \
+             STRICT, WITHOUT ROWID; \
+             INSERT INTO schema_version (id, version) VALUES (1, 0);"
+        ))?;
+    }
+    for (number, text) in migrations::after(version, migrations::Dialect::SQLITE) {
+        connection.execute_batch(&text)?;
+        connection.execute("UPDATE schema_version SET version = $1 WHERE id = 1", [number])?;
+    }
+    Ok(())
+}
+
+/// The version of the schema, 0 for a file without anything. Refuses what is not ours, and what is newer.
+fn schema_version(connection: &Connection) -> Result<i64, StoreError> {
+    let id: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|error| sentence_for_damage(error.into()))?;
+    if id != APPLICATION_ID {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if id == 0 && tables == 0 {
+            return Ok(0);
+        }
+        return Err(corrupt("the file is a database of another program: choose another path".into()));
+    }
+    let version: Option<i64> = connection
+        .query_row("SELECT version FROM schema_version WHERE id = 1", [], |row| row.get(0))
+        .optional()?;
+    let newest = migrations::newest();
+    match version {
+        Some(version) if version > newest => Err(corrupt(format!(
+            "the database is of schema {version}, this release knows up to {newest}: \
+             start the newer release, or restore a backup"
+        ))),
+        Some(version) if version > 0 => Ok(version),
+        Some(_) | None => {
+            Err(corrupt("the database does not say of which schema it is: restore a backup".into()))
+        }
+    }
+}
+
+fn sentence_for_damage(error: StoreError) -> StoreError {
+    match error.kind() {
+        ErrorKind::Corrupt => corrupt(
+            "the file is not a database, or it is damaged: choose another path, or restore a backup".into(),
+        ),
+        ErrorKind::Busy | ErrorKind::Unknown | ErrorKind::Unavailable | ErrorKind::Internal => error,
+    }
+}
+
+fn corrupt(text: String) -> StoreError {
+    StoreError::caused_by(ErrorKind::Corrupt, text)
+}

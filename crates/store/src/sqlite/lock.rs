@@ -1,0 +1,43 @@
+//! The lock file: one server for one folder.
+
+use crate::{ErrorKind, StoreError};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+};
+
+/// Beside the database. It stays when the server ends; what counts is the lock, which the system lets go of even
+/// when the process is killed.
+const NAME: &str = "hallpass.lock";
+
+/// Held as long as the store is open.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+/// Locks the folder of the database at `path`.
+pub(super) fn lock_folder(path: &Path) -> Result<FolderLock, StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let unavailable = |text: String| StoreError::caused_by(ErrorKind::Unavailable, text);
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(folder.join(NAME)).map_err(|error| {
+        unavailable(format!("the folder {} cannot be written: {error}", folder.display()))
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(unavailable(format!(
+            "another hallpass server is using the folder {}: stop it, or choose another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => {
+            Err(unavailable(format!("the folder {} cannot be locked: {error}", folder.display())))
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! SQLite in one file: one thread writes, a few connections read, nothing else to run.
+
+mod checkpoint;
+mod command;
+mod connection;
+mod failure;
+#[cfg(test)]
+mod faults;
+mod feed;
+mod grant;
+mod lock;
+mod misc;
+mod person;
+mod queue;
+mod readers;
+mod rows;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::{Answer, ErrorKind, StoreError};
+use command::{Job, Shape};
+use queue::{Lane, Queue};
+use readers::Readers;
+use rusqlite::Connection;
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::watch;
+use writer::{Commands, Writer};
+
+/// Limits. The defaults are right; tests and very small machines differ.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteSettings {
+    /// Commands waiting for the writer; one more is refused as busy.
+    pub queue_limit: usize,
+    /// Commands in one transaction.
+    pub batch_limit: usize,
+    /// Page cache of the connection that writes, in KiB. It fills with use.
+    pub writer_cache_kib: u32,
+    /// Page cache of each of the connections that read, in KiB.
+    pub reader_cache_kib: u32,
+    /// Size of the write-ahead log, in bytes, above which a checkpoint makes the writer wait.
+    pub log_limit: u64,
+    /// How long to wait for a lock that another process holds on the file.
+    pub busy_timeout: Duration,
+    /// How long a batch with a failed commit is run again before its outcome is reported as unknown.
+    pub unknown_deadline: Duration,
+}
+
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self {
+            queue_limit: 4096,
+            batch_limit: 512,
+            writer_cache_kib: 16 * 1024,
+            reader_cache_kib: 2 * 1024,
+            log_limit: 64 * 1024 * 1024,
+            busy_timeout: Duration::from_secs(5),
+            // Clients wait ten.
+            unknown_deadline: Duration::from_secs(8),
+        }
+    }
+}
+
+/// The store in one SQLite file.
+///
+/// Dropping it lets the writer finish what is waiting. Close it first ([`crate::Maintenance::close`]) to hear that
+/// everything is on disk.
+pub struct SqliteStore {
+    queue: Arc<Commands>,
+    readers: Arc<Readers>,
+    ended: watch::Receiver<bool>,
+    writer: Option<JoinHandle<()>>,
+    walk: Arc<Mutex<misc::Walk>>,
+    #[cfg(test)]
+    faults: Arc<faults::Faults>,
+}
+
+impl SqliteStore {
+    /// Opens the database file at `path`, makes it if there is none, and brings its schema up to date. The folder
+    /// has to exist; a lock file in it keeps a second server off.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the folder is in use by another server or cannot be written;
+    /// [`ErrorKind::Corrupt`] when the file is not ours, damaged, or of a newer schema. The source is one sentence
+    /// that names the fix.
+    pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
+        let lock = lock::lock_folder(path)?;
+        connection::create(path)?;
+        let connection = Some(connection::writer(path, &settings)?);
+        let queue = Arc::new(Queue::new(settings.queue_limit));
+        let readers = Arc::new(Readers::new(path.into(), settings));
+        let (ended_sender, ended) = watch::channel(false);
+        #[cfg(test)]
+        let faults = Arc::new(faults::Faults::default());
+        let writer = Writer {
+            path: path.into(),
+            settings,
+            queue: queue.clone(),
+            readers: readers.clone(),
+            connection,
+            checkpoints: checkpoint::Checkpoints::start(path.into(), settings)?,
+            ended: ended_sender,
+            lock,
+            #[cfg(test)]
+            faults: faults.clone(),
+        };
+        let writer = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::caused_by(ErrorKind::Unavailable, error))?;
+        Ok(Self {
+            queue,
+            readers,
+            ended,
+            writer: Some(writer),
+            walk: Arc::default(),
+            #[cfg(test)]
+            faults,
+        })
+    }
+
+    /// A write with one changing statement.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(self.enqueue(Lane::Fast, Shape::Single, work))
+    }
+
+    /// A write with several changing statements: all or nothing.
+    fn write_several<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(self.enqueue(Lane::Fast, Shape::Several, work))
+    }
+
+    async fn enqueue<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        shape: Shape,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, waiting) = Job::new(shape, work);
+        if !self.queue.push(lane, Box::new(job)) {
+            return Err(StoreError::caused_by(ErrorKind::Busy, "the queue of the writer is full or closed"));
+        }
+        // The writer ended without an answer: only a defect does that, and what it did is open.
+        waiting.await.unwrap_or_else(|gone| Err(StoreError::caused_by(ErrorKind::Unknown, gone)))
+    }
+
+    /// A read of one row or a few, done here and now.
+    fn read<'a, T: Send + 'a>(
+        &'a self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move { self.readers.read(work) })
+    }
+
+    /// A read that may take longer, on a thread for such things.
+    fn list<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let readers = self.readers.clone();
+        Box::pin(async move {
+            match tokio::task::spawn_blocking(move || readers.read(work)).await {
+                Ok(result) => result,
+                Err(error) => Err(StoreError::caused_by(ErrorKind::Internal, error)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("readers", &self.readers).finish_non_exhaustive()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(writer) = self.writer.take() {
+            drop(writer.join());
+        }
+    }
+}

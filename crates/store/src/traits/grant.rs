@@ -1,0 +1,43 @@
+//! Grants: opening, rotating, revoking.
+
+use crate::{Answer, Grant, GrantOpened, GrantRotated, NewGrant, RevocationReason, RotationWindows};
+use hallpass_core::{
+    id::{GrantId, PersonId},
+    time::Timestamp,
+};
+
+/// Grants.
+pub trait Grants: Send + Sync + 'static {
+    /// Redeems a code: one conditional insert under the person's epoch. Single use is the primary key.
+    fn grant_open(&self, grant: NewGrant, now: Timestamp) -> Answer<'_, GrantOpened>;
+
+    /// Exchanges a refresh token: one conditional update.
+    fn grant_rotate(
+        &self,
+        id: GrantId,
+        presented: u32,
+        windows: RotationWindows,
+        now: Timestamp,
+    ) -> Answer<'_, GrantRotated>;
+
+    /// Revokes: marks the row and, last in the transaction, takes a ticket of the feed. `true` when this call
+    /// was the one that did it. `until` is when the last access token of the grant has expired.
+    fn grant_revoke(
+        &self,
+        id: GrantId,
+        reason: RevocationReason,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, bool>;
+
+    /// The grant with this id.
+    fn grant_read(&self, id: GrantId) -> Answer<'_, Option<Grant>>;
+
+    /// Live grants of a person, newest first, at most `limit`, only those with an id below `before` if given.
+    fn grants_of_person(
+        &self,
+        person: PersonId,
+        before: Option<GrantId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<Grant>>;
+}

@@ -1,0 +1,35 @@
+//! Signing keys, metadata documents, the root secret, the sweep.
+
+use crate::{Answer, StoredDocument, StoredKey, Swept};
+use hallpass_core::{secret::SecretBytes, time::Timestamp};
+
+/// Signing keys.
+pub trait Keys: Send + Sync + 'static {
+    /// The root secret: inserts `candidate` if there is none yet, and answers the one that is kept.
+    fn root_secret(&self, candidate: SecretBytes<32>) -> Answer<'_, SecretBytes<32>>;
+
+    /// All signing keys, oldest first.
+    fn keys_read(&self) -> Answer<'_, Vec<StoredKey>>;
+
+    /// Inserts the first key, if there is none yet; answers all that are kept.
+    fn key_put_first(&self, key: StoredKey) -> Answer<'_, Vec<StoredKey>>;
+}
+
+/// Client ID metadata documents some person has said yes to.
+pub trait Documents: Send + Sync + 'static {
+    /// The copy kept for this URL.
+    fn document_read(&self, url: String) -> Answer<'_, Option<StoredDocument>>;
+
+    /// Keeps a copy, replacing an older one.
+    fn document_put(&self, document: StoredDocument) -> Answer<'_, ()>;
+}
+
+/// What keeps the store small.
+pub trait Maintenance: Send + Sync + 'static {
+    /// Removes one slice (at most `limit` rows) of what can never matter again: sessions expired, feed entries past
+    /// their `until`, grants revoked before `grants_before`, in the slow lane of the writer.
+    fn sweep(&self, grants_before: Timestamp, now: Timestamp, limit: u32) -> Answer<'_, Swept>;
+
+    /// Stops taking work, drains, commits, checkpoints.
+    fn close(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,22 @@
+//! One small trait per noun. A backend is right when it passes [`crate::contract`].
+
+mod feed;
+mod grant;
+mod misc;
+mod person;
+
+pub use feed::Feed;
+pub use grant::Grants;
+pub use misc::{Documents, Keys, Maintenance};
+pub use person::{People, Sessions};
+
+use crate::StoreError;
+use std::{future::Future, pin::Pin};
+
+/// What every operation answers with.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// All of a backend.
+pub trait Store: Grants + People + Sessions + Feed + Keys + Documents + Maintenance {}
+
+impl<S: Grants + People + Sessions + Feed + Keys + Documents + Maintenance> Store for S {}

@@ -1,0 +1,61 @@
+//! People and their browsers.
+
+use crate::{Answer, Attempt, FirstPerson, Person, Session};
+use hallpass_core::{
+    id::{PersonId, SessionId},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// People.
+pub trait People: Send + Sync + 'static {
+    /// Whether there is an account at all: decides whether set-up is open.
+    fn person_exists(&self) -> Answer<'_, bool>;
+
+    /// Puts the setup code in force, replacing an older one. `digest` is its SHA-256; only the digest is kept.
+    /// Does nothing (`false`) once an account exists.
+    fn setup_code_put(&self, digest: [u8; 32], expires_at: Timestamp) -> Answer<'_, bool>;
+
+    /// Makes the first account with the setup code: checks the code, uses it up and inserts, in one transaction.
+    fn person_create_first(
+        &self,
+        code_digest: [u8; 32],
+        person: Person,
+        now: Timestamp,
+    ) -> Answer<'_, FirstPerson>;
+
+    /// By the folded name.
+    fn person_by_name(&self, name: String) -> Answer<'_, Option<Person>>;
+
+    /// By id.
+    fn person_read(&self, id: PersonId) -> Answer<'_, Option<Person>>;
+
+    /// Counts one try to guess the password: one conditional update on the person's row, before the hash is
+    /// computed. At most `limit` in `window`.
+    fn person_attempt(
+        &self,
+        id: PersonId,
+        limit: u32,
+        window: Duration,
+        now: Timestamp,
+    ) -> Answer<'_, Attempt>;
+
+    /// Forgets the tries after a success.
+    fn person_attempts_clear(&self, id: PersonId) -> Answer<'_, ()>;
+
+    /// "Sign out everywhere": raises the epoch and puts one entry into the feed, ticket last. Answers the new epoch,
+    /// or `None` for nobody.
+    fn person_epoch_raise(&self, id: PersonId, until: Timestamp, now: Timestamp) -> Answer<'_, Option<u32>>;
+}
+
+/// Signed-in browsers.
+pub trait Sessions: Send + Sync + 'static {
+    /// Opens a session, if the person still has this epoch and is not disabled; `false` otherwise.
+    fn session_open(&self, session: Session) -> Answer<'_, bool>;
+
+    /// The session, if it has not expired and its person has the same epoch and is not disabled.
+    fn session_read(&self, id: SessionId, now: Timestamp) -> Answer<'_, Option<(Session, Person)>>;
+
+    /// Ends it. Ending twice is the same.
+    fn session_close(&self, id: SessionId) -> Answer<'_, ()>;
+}

@@ -1,0 +1,78 @@
+// The program's own client, headless: sign in, call, look, sign out.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { binary, everything, run } from './lib/hallpass.mjs';
+import { exchange } from './lib/http.mjs';
+import { folder, start } from './lib/programs.mjs';
+
+const LIMIT = { timeout: 120_000 };
+const SIGN_IN_NEEDED = 3;
+
+test('hallpass login, call, status, logout', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t, { upstream: await everything(t) });
+  const hallpass = commands(t);
+
+  const early = await hallpass('call', url, 'tools/list');
+  assert.equal(early.code, SIGN_IN_NEEDED, early.output);
+
+  await signIn(hallpass.begin('login', url), issuer, person);
+
+  const list = await hallpass('call', url, 'tools/list');
+  assert.equal(list.code, 0, list.output);
+  assert.ok(named(JSON.parse(list.stdout), 'echo'), list.stdout);
+
+  const call = await hallpass('call', url, 'tools/call', JSON.stringify({ name: 'echo', arguments: { message: 'hi' } }));
+  assert.equal(call.code, 0, call.output);
+  assert.match(call.stdout, /Echo: hi/);
+
+  const status = await hallpass('status');
+  assert.equal(status.code, 0, status.output);
+  assert.ok(status.stdout.includes(url), status.stdout);
+
+  await person.open(`${issuer}/account`);
+  assert.equal(revocable(person.page), 1);
+  const logout = await hallpass('logout', url);
+  assert.equal(logout.code, 0, logout.output);
+  await person.open(`${issuer}/account`);
+  assert.equal(revocable(person.page), 0, 'logout revokes what was allowed');
+
+  const late = await hallpass('call', url, 'tools/list');
+  assert.equal(late.code, SIGN_IN_NEEDED, late.output);
+});
+
+test('the built-in demo server works the same way', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t);
+  const hallpass = commands(t);
+  await signIn(hallpass.begin('login', url), issuer, person);
+  const list = await hallpass('call', url, 'tools/list');
+  assert.equal(list.code, 0, list.output);
+  assert.ok(JSON.parse(list.stdout));
+});
+
+/** Runs commands with a home of their own, and without a display that a browser could open on. */
+function commands(t) {
+  const home = folder(t);
+  const env = { HOME: home, XDG_CONFIG_HOME: join(home, 'config'), XDG_DATA_HOME: join(home, 'data'), XDG_STATE_HOME: join(home, 'state'), BROWSER: '/bin/false', DISPLAY: '', WAYLAND_DISPLAY: '' };
+  mkdirSync(join(home, 'work'));
+  const begin = (...args) => start(t, binary(), args, { env, cwd: join(home, 'work') });
+  const hallpass = async (...args) => {
+    const program = begin(...args);
+    await program.ends();
+    return program;
+  };
+  hallpass.begin = begin;
+  return hallpass;
+}
+
+async function signIn(login, issuer, person) {
+  const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
+  const redirect = await person.authorize(authorizationUrl);
+  const page = await exchange(redirect.href);
+  assert.ok(page.status < 400, `${page.status} ${page.text}`);
+  assert.equal(await login.ends(), 0, login.output);
+}
+
+const named = (value, name) => JSON.stringify(value).includes(`"name":${JSON.stringify(name)}`);
+const revocable = (page) => page.forms.filter(({ buttons }) => buttons.some(({ value }) => value === 'revoke')).length;

