@@ -93,7 +93,7 @@ impl Node {
         let clock = Arc::clone(&self.app.clock);
         let revocations = self.revocations;
         tokio::spawn(hallpass_server::follow(Arc::clone(&self.app), move |change| {
-            tell(&revocations, change, &*clock)
+            tell(&revocations, change, &*clock);
         }));
         tokio::spawn(hallpass_server::sweep_forever(Arc::clone(&self.app)));
         let mut serving = Vec::new();
@@ -183,10 +183,10 @@ fn tell(revocations: &Revocations, change: Change, clock: &dyn Clock) {
     };
     match change {
         Change::Loaded(entries, counter) => {
-            revocations.replace_all(entries.into_iter().map(translate), counter)
+            revocations.replace_all(entries.into_iter().map(translate), counter);
         }
         Change::Added(entries, counter) => {
-            revocations.apply(entries.into_iter().map(translate), counter, clock.now())
+            revocations.apply(entries.into_iter().map(translate), counter, clock.now());
         }
         Change::Failing => {}
     }

@@ -161,6 +161,8 @@ mod tests {
     fn t_60_shell_characters_are_refused() {
         for bad in [
             "$(calc)",
+            "$HOME",
+            "(x)",
             "`calc`",
             "'",
             "\"",

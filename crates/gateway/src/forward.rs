@@ -117,9 +117,8 @@ async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Response<
         let now: Timestamp = server.resource.now();
         server.resource.recheck(authorized.caller(), now)?;
     };
-    headers::check_status(answer.status()).map_err(|fault: AnswerFault| {
+    headers::check_status(answer.status()).inspect_err(|fault: &AnswerFault| {
         tracing::warn!(server = %server.name, status = answer.status().as_u16(), %fault, "answer not passed on");
-        fault
     })?;
     Ok(answer)
 }

@@ -9,8 +9,8 @@ use crate::{
 };
 use axum::body::Body;
 use hallpass_core::mcp::{
-    Raw,
-    error::{HEADER_MISMATCH, INVALID_REQUEST},
+    MessageError, Raw,
+    error::{HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR},
     error_body,
 };
 use hallpass_resource::{Reason, refuse::ERROR_CODE};
@@ -44,23 +44,21 @@ pub(crate) fn respond(refusal: &Refusal, server: &Server, id: Option<&Raw>) -> R
         return response;
     }
     let (status, code, message) = row(refusal);
-    let id = match refusal {
-        Refusal::Unread(Unread::Headers { id, .. }) => id.as_ref(),
-        _ => id,
-    };
+    let id = if let Refusal::Unread(Unread::Headers { id, .. }) = refusal { id.as_ref() } else { id };
     let mut response = error(status, id, code, message);
-    match refusal {
-        Refusal::Unread(Unread::Method) => {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
-        }
-        // Whoever does not finish its request is not waited for.
-        Refusal::Unread(Unread::Slow | Unread::TooLong | Unread::CutOff) => {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        _ => {}
+    let headers = response.headers_mut();
+    if matches!(refusal, Refusal::Unread(Unread::Method)) {
+        headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    }
+    // Whoever does not finish its request is not waited for.
+    if matches!(refusal, Refusal::Unread(Unread::Slow | Unread::TooLong | Unread::CutOff)) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
+
+/// The code that the reference servers use for an unknown session.
+const NO_SESSION: i64 = -32001;
 
 /// What the MCP path takes.
 pub(crate) const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -126,28 +124,24 @@ fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
             (StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "The message was not received in time")
         }
         Unread::CutOff => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "The message was cut off"),
-        Unread::Message(error) => (StatusCode::BAD_REQUEST, error.code(), describe(error)),
+        Unread::Message(error) => (StatusCode::BAD_REQUEST, error.code(), describe(*error)),
         Unread::Headers { .. } => {
             (StatusCode::BAD_REQUEST, HEADER_MISMATCH, "The headers and the message differ")
         }
         Unread::Repeated => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "A header occurs more than once"),
-        Unread::NoSession => (StatusCode::NOT_FOUND, ours_session(), "No such session: initialize a new one"),
+        Unread::NoSession => (StatusCode::NOT_FOUND, NO_SESSION, "No such session: initialize a new one"),
     }
 }
 
-/// The code that the reference servers use for an unknown session.
-const fn ours_session() -> i64 {
-    -32001
-}
-
 /// The class of a malformed message; the exact rule is in the log.
-fn describe(error: &hallpass_core::mcp::MessageError) -> &'static str {
-    use hallpass_core::mcp::{MessageError as E, error::PARSE_ERROR};
-    match error {
-        E::Batch => "Batches are not accepted: send one message at a time",
-        E::TooLong => "The message is too long",
-        E::DuplicateMember | E::FoldedMember => "The message can be read in two ways",
-        other if other.code() == PARSE_ERROR => "The message is not JSON",
-        _ => "Not a JSON-RPC message",
+fn describe(error: MessageError) -> &'static str {
+    if error == MessageError::Batch {
+        "Batches are not accepted: send one message at a time"
+    } else if matches!(error, MessageError::DuplicateMember | MessageError::FoldedMember) {
+        "The message can be read in two ways"
+    } else if error.code() == PARSE_ERROR {
+        "The message is not JSON"
+    } else {
+        "Not a JSON-RPC message that is accepted here"
     }
 }

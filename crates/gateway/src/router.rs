@@ -30,7 +30,7 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// [`ConfigError`], one sentence that names the fix.
-pub fn router(config: GatewayConfig) -> Result<Router, ConfigError> {
+pub fn router(mut config: GatewayConfig) -> Result<Router, ConfigError> {
     config.check()?;
     let admission = if config.local {
         Admission::local(&config.public_origin, &config.allowed_origins)
@@ -38,8 +38,9 @@ pub fn router(config: GatewayConfig) -> Result<Router, ConfigError> {
         Admission::Public
     };
     let mut router = Router::new();
-    let only_one = config.servers.len() == 1;
-    for protected in &config.servers {
+    let servers = std::mem::take(&mut config.servers);
+    let only_one = servers.len() == 1;
+    for protected in &servers {
         let document = document(protected);
         router = router.route(&metadata::path(&protected.path), serve_document(document.clone()));
         if only_one {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use hallpass_core::{entropy::SystemEntropy, seal::MasterKey, secret::SecretBytes};
 
-    fn sealer() -> KeyRingSealer {
+    fn keys() -> KeyRingSealer {
         let master = MasterKey { number: 1, bytes: SecretBytes::new([7; 32]) };
         let ring = KeyRing::new(&[master], &SecretBytes::new([9; 32]), "https://as.example").unwrap();
         KeyRingSealer::new(Arc::new(ring), Arc::new(SystemEntropy))
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn rs_056_t_81_only_the_same_principal_opens_it() {
-        let sealer = sealer();
-        let sealed = sealer.seal(&ANN, "session-1");
-        assert!(is_session_id(&sealed) && !sealed.contains("session-1"));
-        assert_eq!(sealer.open(&ANN, &sealed).as_deref(), Some("session-1"));
+        let sealer = keys();
+        let held = sealer.seal(&ANN, "session-1");
+        assert!(is_session_id(&held) && !held.contains("session-1"));
+        assert_eq!(sealer.open(&ANN, &held).as_deref(), Some("session-1"));
         for other in [
             Principal { subject: "bob", ..ANN },
             Principal { client_id: "other", ..ANN },
@@ -107,16 +107,15 @@ mod tests {
             Principal { subject: "annc", client_id: "lient", ..ANN },
             Principal { subject: "", client_id: "annclient", ..ANN },
         ] {
-            assert_eq!(sealer.open(&other, &sealed), None, "{other:?}");
+            assert_eq!(sealer.open(&other, &held), None, "{other:?}");
         }
     }
 
     #[test]
     fn rs_056_t_81_nothing_else_opens() {
-        let sealer = sealer();
-        let sealed = sealer.seal(&ANN, "session-1");
-        for bad in
-            ["", "session-1", &sealed[1..], &format!("{sealed}A"), &sealed.to_lowercase(), &"A".repeat(2000)]
+        let sealer = keys();
+        let held = sealer.seal(&ANN, "session-1");
+        for bad in ["", "session-1", &held[1..], &format!("{held}A"), &held.to_lowercase(), &"A".repeat(2000)]
         {
             assert_eq!(sealer.open(&ANN, bad), None, "{bad}");
         }

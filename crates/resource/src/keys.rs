@@ -51,15 +51,11 @@ struct Remote {
     url: Url,
     fetch: Fetch,
     policy: Policy,
-    tried: Mutex<Tried>,
+    /// When the last fetch was begun.
+    tried: Mutex<Option<Timestamp>>,
     /// The bytes of the last set: the same again is no change.
     body: Mutex<bytes::Bytes>,
     one_at_a_time: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct Tried {
-    at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for KeySource {
@@ -137,10 +133,10 @@ impl KeySource {
             let mut tried = remote.tried.lock().unwrap_or_else(PoisonError::into_inner);
             // Without keys every request is refused, so there the pause is short.
             let pause = if self.current.load().is_some() { BETWEEN } else { Duration::from_secs(2) };
-            if tried.at.is_some_and(|at| now < at.plus(pause)) {
+            if tried.is_some_and(|at| now < at.plus(pause)) {
                 return;
             }
-            tried.at = Some(now);
+            *tried = Some(now);
         }
         let document = match remote.fetch.get_document_again(&remote.url, &remote.policy).await {
             Ok(document) => document,

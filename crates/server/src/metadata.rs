@@ -13,7 +13,7 @@ use http::StatusCode;
 use std::time::Duration;
 
 /// For how long documents may be kept: a rotation of keys is seen within it.
-const MAX_AGE: Duration = Duration::from_secs(300);
+const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Where the document is found.
 pub fn paths(settings: &Settings) -> Vec<String> {

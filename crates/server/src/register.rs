@@ -134,9 +134,8 @@ fn usable_redirects(asked: &ClientMetadata) -> Result<Vec<RedirectUri>, Register
     for text in &asked.redirect_uris {
         match RedirectUri::parse(text) {
             Ok(uri) if !usable.contains(&uri) => usable.push(uri),
-            Ok(_) => {}
             Err(error) if asked.redirect_uris.len() == 1 => return Err(RegisterRefusal::Redirect(error)),
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
     if usable.is_empty() { Err(RegisterRefusal::UnusableRedirects) } else { Ok(usable) }

@@ -222,7 +222,7 @@ fn allow(route: &Route) -> HeaderValue {
 fn wrong_method(route: &Route) -> Reply {
     let refusal = Refusal::new(ErrorCode::InvalidRequest, "this endpoint does not take this method");
     let mut reply = match route.class {
-        Class::Page => pages::problem(StatusCode::METHOD_NOT_ALLOWED, &pages::Problem::WrongMethod),
+        Class::Page => pages::problem(StatusCode::METHOD_NOT_ALLOWED, pages::Problem::WrongMethod),
         Class::Public | Class::Protocol => respond::refused(&refusal),
     };
     *reply.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -238,7 +238,7 @@ fn too_many(route: &Route, wait: Duration) -> Reply {
     let mut reply = respond::refused(&refusal);
     if route.class == Class::Page {
         let retry = reply.headers_mut().remove(header::RETRY_AFTER);
-        reply = pages::problem(StatusCode::TOO_MANY_REQUESTS, &pages::Problem::TooManyRequests);
+        reply = pages::problem(StatusCode::TOO_MANY_REQUESTS, pages::Problem::TooManyRequests);
         if let Some(retry) = retry {
             reply.headers_mut().insert(header::RETRY_AFTER, retry);
         }
@@ -248,7 +248,7 @@ fn too_many(route: &Route, wait: Duration) -> Reply {
 
 fn too_large(route: &Route, status: StatusCode) -> Reply {
     let mut reply = match route.class {
-        Class::Page => pages::problem(status, &pages::Problem::TooLarge),
+        Class::Page => pages::problem(status, pages::Problem::TooLarge),
         Class::Public | Class::Protocol => {
             respond::refused(&Refusal::new(ErrorCode::InvalidRequest, "the request is too large or too slow"))
         }

@@ -3,10 +3,10 @@
 use crate::app::App;
 use std::{sync::Arc, time::Duration};
 
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 const SLICE: u32 = 200;
 /// Revoked grants stay this long: a replayed code or token must still be recognised.
-const KEEP_REVOKED: Duration = Duration::from_secs(2 * 24 * 3600);
+const KEEP_REVOKED: Duration = Duration::from_hours(48);
 
 /// Sweeps for ever.
 pub async fn sweep_forever(app: Arc<App>) {

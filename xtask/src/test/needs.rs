@@ -16,7 +16,7 @@ const INSTALLED: &str = "node_modules/.hallpass-installed";
 
 /// Installs what is missing: Debian packages, cargo-nextest, npm packages.
 pub fn install(e2e: &Path) -> Result<()> {
-    let missing = missing_packages(|program| output(program, &["--version"]).is_some());
+    let missing = missing_packages(|program, version| output(program, &[version]).is_some());
     if !missing.is_empty() {
         debian(&missing)?;
     }
@@ -28,10 +28,21 @@ pub fn install(e2e: &Path) -> Result<()> {
     npm(e2e)
 }
 
-/// Debian's names of the packages whose program does not answer.
-fn missing_packages(answers: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    let wanted = [("chromium", "chromium"), ("openssl", "openssl"), ("node", "nodejs"), ("npm", "npm")];
-    wanted.into_iter().filter(|(program, _)| !answers(program)).map(|(_, package)| package).collect()
+/// Program, the argument that makes it say its version, and the name of Debian's package.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("chromium", "--version", "chromium"),
+    ("openssl", "version", "openssl"),
+    ("node", "--version", "nodejs"),
+    ("npm", "--version", "npm"),
+];
+
+/// The packages whose program does not answer.
+fn missing_packages(answers: impl Fn(&str, &str) -> bool) -> Vec<&'static str> {
+    PROGRAMS
+        .into_iter()
+        .filter(|(program, version, _)| !answers(program, version))
+        .map(|(_, _, package)| package)
+        .collect()
 }
 
 fn debian(packages: &[&str]) -> Result<()> {
@@ -93,8 +104,8 @@ mod tests {
 
     #[test]
     fn only_missing_packages_are_named_and_by_debians_name() {
-        assert_eq!(missing_packages(|_| true), Vec::<&str>::new());
-        assert_eq!(missing_packages(|program| program != "node"), ["nodejs"]);
+        assert_eq!(missing_packages(|_, _| true), Vec::<&str>::new());
+        assert_eq!(missing_packages(|program, _| program != "node"), ["nodejs"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args).await,
         Command::Serve(args) => serve::run(args).await,
-        Command::Config(ConfigCommand::Check { file }) => config_check::run(&file),
+        Command::Config(ConfigCommand::Check { file }) => Ok(config_check::run(&file)),
         Command::Login(args) => login::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Status(args) => status::run(args).await,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 /// Serves until Ctrl-C.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let demo = args.upstream.is_none();
-    let config = match config::local(args.upstream, args.port, &args.state) {
+    let config = match config::local(args.upstream.as_deref(), args.port, &args.state) {
         Ok(config) => config,
         Err(problems) => {
             let lines: Vec<String> =

@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
 pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let file: ConfigFile = toml::from_str(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
     let mut check = Check { text, problems: Vec::new() };
-    let config = check.config(file, folder);
+    let config = check.config(&file, folder);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
         _ => Err(check.problems),
@@ -75,10 +75,9 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
 }
 
 /// For `hallpass run`: one server on this computer.
-pub fn local(upstream: Option<String>, port: u16, state: &Path) -> Result<Config, Vec<Problem>> {
-    let upstream_line = upstream
-        .as_ref()
-        .map_or(String::new(), |url| format!("upstream = {}\n", toml::Value::from(url.as_str())));
+pub fn local(upstream: Option<&str>, port: u16, state: &Path) -> Result<Config, Vec<Problem>> {
+    let upstream_line =
+        upstream.map_or(String::new(), |url| format!("upstream = {}\n", toml::Value::from(url)));
     let title = if upstream.is_some() { "your MCP server" } else { "the demo MCP server" };
     let text = format!(
         "public_url = \"http://localhost:{port}\"\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nstate = {}\n\
@@ -98,7 +97,7 @@ impl Check<'_> {
         self.problems.push(Problem::at(self.text, at.span().start, what.into(), fix.into()));
     }
 
-    fn config(&mut self, file: ConfigFile, folder: &Path) -> Option<Config> {
+    fn config(&mut self, file: &ConfigFile, folder: &Path) -> Option<Config> {
         let issuer = self.issuer(&file.public_url);
         let listen = self.listen(&file.listen);
         let (mut resources, mut servers) = (Vec::new(), Vec::new());
@@ -123,25 +122,21 @@ impl Check<'_> {
             ),
             new_successor: self.duration(
                 file.tokens.lost_answer_window.as_ref(),
-                Duration::from_secs(365 * 86_400),
+                Duration::from_hours(8760),
                 0,
                 366 * 86_400,
             ),
         };
         let access_token_lifetime =
-            self.duration(file.tokens.access_token_lifetime.as_ref(), Duration::from_secs(600), 1, 86_400);
+            self.duration(file.tokens.access_token_lifetime.as_ref(), Duration::from_mins(10), 1, 86_400);
         let refresh_idle_lifetime = self.duration(
             file.tokens.refresh_idle_lifetime.as_ref(),
-            Duration::from_secs(30 * 86_400),
+            Duration::from_hours(720),
             60,
             3_650 * 86_400,
         );
-        let session_lifetime = self.duration(
-            file.sign_in.session_lifetime.as_ref(),
-            Duration::from_secs(12 * 3_600),
-            60,
-            90 * 86_400,
-        );
+        let session_lifetime =
+            self.duration(file.sign_in.session_lifetime.as_ref(), Duration::from_hours(12), 60, 90 * 86_400);
         let trusted_proxies = self.proxies(&file.trusted_proxies);
         let settings = Settings {
             issuer: issuer?,
@@ -177,7 +172,7 @@ impl Check<'_> {
             listen,
             state: folder.join(file.state.as_deref().unwrap_or("state")),
             extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
-            private_hosts: file.dangerous.private_hosts,
+            private_hosts: file.dangerous.private_hosts.clone(),
             dangerous,
         })
     }

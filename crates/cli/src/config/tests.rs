@@ -18,14 +18,14 @@ scopes = [{ name = "read", title = "Read your calendar" }, { name = "write", tit
 "#;
 
 fn problems(text: &str) -> Vec<Problem> {
-    parse(text, Path::new("/x")).map(|_| Vec::new()).unwrap_or_else(|problems| problems)
+    parse(text, Path::new("/x")).map_or_else(|problems| problems, |_| Vec::new())
 }
 
 #[test]
 fn a_good_file() {
     let config = parse(GOOD, Path::new("/x")).unwrap();
     assert_eq!(config.settings.resources[0].uri.as_str(), "https://mcp.example.com/calendar");
-    assert_eq!(config.settings.access_token_lifetime, Duration::from_secs(300));
+    assert_eq!(config.settings.access_token_lifetime, Duration::from_mins(5));
     assert_eq!(config.state, Path::new("/x/state"));
     assert_eq!(config.settings.resources[0].scopes[1].title, "Change your calendar");
 }
@@ -75,9 +75,9 @@ fn several_at_once() {
 
 #[test]
 fn the_local_one() {
-    let config = local(Some("http://127.0.0.1:3001/mcp".into()), 8080, Path::new(".hallpass")).unwrap();
+    let config = local(Some("http://127.0.0.1:3001/mcp"), 8080, Path::new(".hallpass")).unwrap();
     assert_eq!(config.settings.issuer.as_str(), "http://localhost:8080");
     assert_eq!(config.settings.resources[0].uri.as_str(), "http://localhost:8080/mcp");
-    assert!(local(Some("not a url".into()), 8080, Path::new(".")).is_err());
+    assert!(local(Some("not a url"), 8080, Path::new(".")).is_err());
     assert!(local(None, 8080, Path::new(".")).unwrap().servers[0].upstream.is_none());
 }

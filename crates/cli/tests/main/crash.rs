@@ -24,39 +24,34 @@ fn token(answer: &super::http::Answer) -> String {
     answer.json()["refresh_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
 }
 
-/// Consents, redeems and refreshes until the server is gone.
-fn work(
+/// What the workers share.
+struct Shared {
     port: u16,
-    client: &str,
-    mut person: Person,
-    grants: &Mutex<Vec<Known>>,
-    exchanges: &AtomicU64,
-    stop: &AtomicBool,
-) {
-    while !stop.load(Ordering::SeqCst) {
+    client: String,
+    grants: Mutex<Vec<Known>>,
+    exchanges: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Consents, redeems and refreshes until the server is gone.
+fn work(shared: &Shared, mut person: Person) {
+    let (port, client) = (shared.port, shared.client.as_str());
+    while !shared.stop.load(Ordering::SeqCst) {
         let Some(code) = person.allow(client) else { return };
         let Some(redeemed) = person::redeem(port, client, &code) else { return };
         assert_eq!(redeemed.status, 200, "{redeemed:?}");
-        exchanges.fetch_add(1, Ordering::SeqCst);
+        shared.exchanges.fetch_add(1, Ordering::SeqCst);
         let mut known = Known { code, answered: vec![token(&redeemed)], unanswered: false };
         for _ in 0..4 {
-            match person::refresh(port, client, known.answered.last().unwrap()) {
-                Some(answer) => {
-                    assert_eq!(answer.status, 200, "{answer:?}");
-                    exchanges.fetch_add(1, Ordering::SeqCst);
-                    known.answered.push(token(&answer));
-                }
-                None => {
-                    known.unanswered = true;
-                    break;
-                }
-            }
+            let Some(answer) = person::refresh(port, client, known.answered.last().unwrap()) else {
+                known.unanswered = true;
+                break;
+            };
+            assert_eq!(answer.status, 200, "{answer:?}");
+            shared.exchanges.fetch_add(1, Ordering::SeqCst);
+            known.answered.push(token(&answer));
         }
-        let gone = known.unanswered;
-        grants.lock().unwrap().push(known);
-        if gone {
-            return;
-        }
+        shared.grants.lock().unwrap().push(known);
     }
 }
 
@@ -67,29 +62,35 @@ fn as_142_as_217_t_96_t_21_kill_minus_nine_loses_nothing_that_was_answered_and_a
     let mut node = Node::run(folder.path(), port);
     let person = Person::set_up(port, &node.setup_link.clone().unwrap());
     let client = person::register(port);
-    let (grants, exchanges) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+    let shared = Arc::new(Shared {
+        port,
+        client: client.clone(),
+        grants: Mutex::default(),
+        exchanges: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+    });
     for round in 0..4_u64 {
-        let stop = Arc::new(AtomicBool::new(false));
+        shared.stop.store(false, Ordering::SeqCst);
         let workers: Vec<_> = (0..8)
             .map(|_| {
-                let (client, person, grants) = (client.clone(), person.clone(), Arc::clone(&grants));
-                let (exchanges, stop) = (Arc::clone(&exchanges), Arc::clone(&stop));
-                std::thread::spawn(move || work(port, &client, person, &grants, &exchanges, &stop))
+                let (shared, person) = (Arc::clone(&shared), person.clone());
+                std::thread::spawn(move || work(&shared, person))
             })
             .collect();
-        let until = exchanges.load(Ordering::SeqCst) + 260;
-        while exchanges.load(Ordering::SeqCst) < until {
+        let until = shared.exchanges.load(Ordering::SeqCst) + 260;
+        while shared.exchanges.load(Ordering::SeqCst) < until {
             std::thread::sleep(Duration::from_millis(3 + round));
         }
         node.kill();
-        stop.store(true, Ordering::SeqCst);
+        shared.stop.store(true, Ordering::SeqCst);
         for worker in workers {
             worker.join().unwrap();
         }
         node = Node::run(folder.path(), port);
     }
-    assert!(exchanges.load(Ordering::SeqCst) >= 1_000);
-    let grants = grants.lock().unwrap().clone();
+    assert!(shared.exchanges.load(Ordering::SeqCst) >= 1_000);
+    let grants = shared.grants.lock().unwrap().clone();
+    assert!(grants.iter().any(|known| known.unanswered), "no kill hit a request");
     for (at, known) in grants.iter().enumerate() {
         let last = known.answered.last().unwrap();
         let again = person::refresh(port, &client, last).unwrap();

@@ -16,7 +16,6 @@ pub fn free_port() -> u16 {
 /// A running `hallpass`.
 pub struct Node {
     child: Child,
-    pub port: u16,
     pub setup_link: Option<String>,
 }
 
@@ -41,7 +40,7 @@ impl Node {
             }
         }
         std::thread::spawn(move || lines.for_each(drop));
-        let node = Self { child, port, setup_link };
+        let node = Self { child, setup_link };
         let deadline = Instant::now() + Duration::from_secs(20);
         while super::http::send(port, "GET", "/jwks", &[], "").is_none() {
             assert!(Instant::now() < deadline, "the server does not answer");

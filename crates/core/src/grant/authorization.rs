@@ -17,7 +17,7 @@ use aws_lc_rs::digest;
 use std::time::Duration;
 
 /// How long a code may be redeemed.
-pub const CODE_LIFETIME: Duration = Duration::from_secs(60);
+pub const CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// How far the clock of the node that sealed it may be ahead of ours.
 const FUTURE: Duration = Duration::from_secs(30);
 const FORMAT: u8 = 1;

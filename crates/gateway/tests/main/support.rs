@@ -164,7 +164,7 @@ async fn behave(
             response
         }
         "/slow" => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             StatusCode::OK.into_response()
         }
         "/events" => (
@@ -172,21 +172,19 @@ async fn behave(
             ticking(&upstream, Duration::from_millis(50), None),
         )
             .into_response(),
-        "/silent-events" => (
-            [(header::CONTENT_TYPE, "text/event-stream")],
-            ticking(&upstream, Duration::from_secs(3600), None),
-        )
-            .into_response(),
+        "/silent-events" => {
+            ([(header::CONTENT_TYPE, "text/event-stream")], ticking(&upstream, Duration::from_hours(1), None))
+                .into_response()
+        }
         "/dying" => (
             [(header::CONTENT_TYPE, "text/event-stream")],
             ticking(&upstream, Duration::from_millis(10), Some(2)),
         )
             .into_response(),
-        "/stalling-json" => (
-            [(header::CONTENT_TYPE, "application/json")],
-            ticking(&upstream, Duration::from_secs(3600), None),
-        )
-            .into_response(),
+        "/stalling-json" => {
+            ([(header::CONTENT_TYPE, "application/json")], ticking(&upstream, Duration::from_hours(1), None))
+                .into_response()
+        }
         "/session" => {
             ([("mcp-session-id", "upstream-session-1")], echo(&method, &uri, &headers, &body)).into_response()
         }

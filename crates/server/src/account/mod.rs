@@ -31,10 +31,10 @@ pub async fn account(app: &App, incoming: &Incoming) -> Reply {
     };
     let done = if incoming.method == Method::POST {
         let Ok(parameters) = form(incoming) else {
-            return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+            return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
         };
         if !browser.sent_this(app, incoming, parameters.get("csrf")) {
-            return pages::problem(StatusCode::FORBIDDEN, &Problem::NotFromHere);
+            return pages::problem(StatusCode::FORBIDDEN, Problem::NotFromHere);
         }
         act(app, incoming, signed_in, &parameters).await
     } else {
@@ -103,7 +103,7 @@ async fn act(
     parameters: &Parameters,
 ) -> Result<Reply, StoreError> {
     let now = incoming.cx.now;
-    let until = now.plus(app.settings.access_token_lifetime).plus(Duration::from_secs(60));
+    let until = now.plus(app.settings.access_token_lifetime).plus(Duration::from_mins(1));
     let person = signed_in.person.id;
     let base = app.settings.issuer.path();
     match (parameters.get("action"), parameters.get("grant").and_then(GrantId::parse)) {
@@ -121,6 +121,6 @@ async fn act(
             tracing::info!(%person, "signed out everywhere");
             Ok(with_cookie(see_other(&format!("{base}/sign-in")), browser::clear_session(app)))
         }
-        _ => Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest)),
+        _ => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),
     }
 }

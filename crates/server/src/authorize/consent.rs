@@ -16,7 +16,7 @@ use crate::{
     pages::{self, ConsentPage, Problem},
     router::Incoming,
     settings::OFFLINE_ACCESS,
-    token::{FormRefusal, form},
+    token::form,
 };
 use hallpass_core::{
     encoding,
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long a page may be answered.
-const PAGE_LIFETIME: Duration = Duration::from_secs(600);
+const PAGE_LIFETIME: Duration = Duration::from_mins(10);
 
 /// What a page seals. Only ever read back from our own seal.
 #[derive(Serialize, Deserialize)]
@@ -87,21 +87,18 @@ pub async fn decide(app: &App, incoming: &Incoming) -> Reply {
 }
 
 async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
-    let parameters = match form(incoming) {
-        Ok(parameters) => parameters,
-        Err(FormRefusal::MediaType | FormRefusal::Parameters(_)) => {
-            return Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest));
-        }
+    let Ok(parameters) = form(incoming) else {
+        return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest));
     };
     let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
     let Some(signed_in) = browser.signed_in.as_ref() else {
-        return Ok(pages::problem(StatusCode::FORBIDDEN, &Problem::SignedOut));
+        return Ok(pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut));
     };
     if !browser.sent_this(app, incoming, parameters.get("csrf")) {
-        return Ok(pages::problem(StatusCode::FORBIDDEN, &Problem::NotFromHere));
+        return Ok(pages::problem(StatusCode::FORBIDDEN, Problem::NotFromHere));
     }
     let Some(sealed) = parameters.get("page").and_then(|text| open(app, signed_in, text)) else {
-        return Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::StartAgain));
+        return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::StartAgain));
     };
     let now = incoming.cx.now;
     if now.since(Timestamp::from_millis(sealed.at)) > PAGE_LIFETIME {
@@ -123,7 +120,7 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
             tracing::info!(person = %signed_in.person.id, client = asked.client.id, "person declined");
             Ok(respond::refusal(app, &asked.redirect, &request, AuthorizeRefusal::Denied))
         }
-        Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest)),
+        Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),
     }
 }
 

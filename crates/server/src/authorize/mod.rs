@@ -27,11 +27,15 @@ pub use interaction::seal_since;
 pub use request::SINCE;
 
 /// Why a person sees a page and the client learns nothing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Stop {
+    #[error("request: {0:?}")]
     Request(RequestRefusal),
+    #[error("client: {0:?}")]
     Client(ClientRefusal),
+    #[error("redirect URI: {0:?}")]
     Redirect(RedirectError),
+    #[error("store: {0:?}")]
     Store(StoreError),
 }
 
@@ -92,9 +96,10 @@ async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest
 }
 
 fn stopped(stop: &Stop) -> Reply {
-    match stop {
-        Stop::Store(error) => tracing::error!(?error, "authorization request failed in the store"),
-        _ => tracing::info!(?stop, "authorization request stopped at a page"),
+    if let Stop::Store(error) = stop {
+        tracing::error!(?error, "authorization request failed in the store");
+    } else {
+        tracing::info!(reason = %stop, "authorization request stopped at a page");
     }
     let (status, problem) = match stop {
         Stop::Request(RequestRefusal::Changed) => (StatusCode::BAD_REQUEST, Problem::StartAgain),
@@ -116,5 +121,5 @@ fn stopped(stop: &Stop) -> Reply {
             (StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
         }
     };
-    pages::problem(status, &problem)
+    pages::problem(status, problem)
 }

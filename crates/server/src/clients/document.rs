@@ -133,7 +133,7 @@ mod tests {
         let client = check(|_| {}).unwrap();
         assert_eq!((client.name.as_str(), client.refresh, client.redirects.texts.len()), ("Client", true, 2));
         let odd = check(|d| {
-            d["grant_types"] = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer"])
+            d["grant_types"] = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer"]);
         });
         assert!(!odd.unwrap().refresh);
     }

@@ -77,10 +77,13 @@ impl Browser {
     }
 }
 
-/// `Origin` and `Sec-Fetch-Site` where the browser sends them: the first line against cross-site forms.
+/// `Origin` and `Sec-Fetch-Site` where the browser sends them: the first line against cross-site forms. Our pages say
+/// `no-referrer`, which makes browsers write `Origin: null` even for our own forms (Fetch §3.1); so does a sandboxed
+/// frame of somebody else, whose `Sec-Fetch-Site` gives it away.
 fn from_own_page(app: &App, incoming: &Incoming) -> bool {
     let header = |name: &str| incoming.headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let origin = header("origin").is_none_or(|origin| origin == app.settings.issuer.origin());
+    let origin =
+        header("origin").is_none_or(|origin| origin == app.settings.issuer.origin() || origin == "null");
     let site = header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     origin && site
 }
@@ -111,7 +114,7 @@ fn session_id(app: &App, incoming: &Incoming) -> Option<SessionId> {
 /// Marks a browser in which this person signed in before: guesses from elsewhere do not lock them out of it.
 pub fn known_cookie(app: &App, person: PersonId) -> Option<HeaderValue> {
     let sealed = app.keys.seal(Purpose::KnownBrowser, b"", person.as_bytes(), &*app.entropy);
-    set_cookie(app, KNOWN, &encoding::base64url(&sealed), Some(Duration::from_secs(365 * 24 * 3600)))
+    set_cookie(app, KNOWN, &encoding::base64url(&sealed), Some(Duration::from_hours(8760)))
 }
 
 /// Whether this person signed in with this browser before.

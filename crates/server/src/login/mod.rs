@@ -85,7 +85,7 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         return with_cookie(reply, browser.cookie(app));
     }
     let Ok(parameters) = form(incoming) else {
-        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+        return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     let waiting = parameters.get("waiting").and_then(|text| open(app, &browser, text));
     let Some(waiting) = waiting.filter(|_| browser.sent_this(app, incoming, parameters.get("csrf"))) else {
@@ -128,7 +128,7 @@ async fn signed_in(
 ) -> Reply {
     let cookie = match session::open(app, incoming.cx, &person).await {
         Ok(Some(cookie)) => cookie,
-        Ok(None) => return pages::problem(StatusCode::FORBIDDEN, &Problem::SignedOut),
+        Ok(None) => return pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut),
         Err(error) => return unavailable(&error),
     };
     let base = app.settings.issuer.path();
@@ -152,10 +152,10 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
         Err(error) => return unavailable(&error),
     };
     let Ok(parameters) = form(incoming) else {
-        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+        return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     if !browser.sent_this(app, incoming, parameters.get("csrf")) {
-        return pages::problem(StatusCode::FORBIDDEN, &Problem::NotFromHere);
+        return pages::problem(StatusCode::FORBIDDEN, Problem::NotFromHere);
     }
     if let Some(signed_in) = &browser.signed_in
         && let Err(error) = app.store.session_close(signed_in.session.id).await
@@ -178,7 +178,7 @@ fn open(app: &App, browser: &Browser, text: &str) -> Option<Waiting> {
 /// The page for a store that failed.
 pub fn unavailable(error: &hallpass_store::StoreError) -> Reply {
     tracing::error!(?error, "a page failed in the store");
-    let mut reply = pages::problem(StatusCode::SERVICE_UNAVAILABLE, &Problem::Unavailable);
+    let mut reply = pages::problem(StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable);
     reply.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"));
     reply
 }

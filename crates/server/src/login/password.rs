@@ -24,7 +24,7 @@ const WAITING: usize = 32;
 const TRIES: u32 = 100;
 /// Tries from one address, per minute: an office behind one address still gets in.
 const TRIES_FROM_HERE: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const WINDOW: Duration = Duration::from_mins(15);
 /// Shortest and longest password, in characters and bytes. Nobody may make us hash a megabyte.
 pub const SHORTEST: usize = 12;
 const LONGEST: usize = 1024;
@@ -64,13 +64,14 @@ impl PasswordHasher {
     /// Whether this is the password. Without a hash to compare, the same work is done for nothing, so that time does
     /// not tell who has an account.
     pub async fn verify(&self, password: SecretString, phc: Option<String>) -> Result<bool, Busy> {
-        self.run(move || match phc {
-            Some(phc) => PasswordHash::new(&phc).is_ok_and(|parsed| {
-                argon2().is_some_and(|argon2| {
-                    argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok()
+        self.run(move || {
+            if let Some(phc) = phc {
+                PasswordHash::new(&phc).is_ok_and(|parsed| {
+                    argon2().is_some_and(|argon2| {
+                        argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok()
+                    })
                 })
-            }),
-            None => {
+            } else {
                 let _ = hash(&password, &[0; 16]);
                 false
             }

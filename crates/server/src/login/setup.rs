@@ -23,7 +23,7 @@ use http::{Method, StatusCode};
 use std::time::Duration;
 
 /// How long the link may be used.
-const LINK_LIFETIME: Duration = Duration::from_secs(3600);
+const LINK_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A new one-time link, if there is no account yet. An older link dies. Only the digest of the code is kept.
 pub async fn setup_link(app: &App) -> Result<Option<SecretString>, StoreError> {
@@ -55,7 +55,7 @@ pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
         return page(query.get("code").unwrap_or_default(), None, StatusCode::OK);
     }
     let Ok(parameters) = form(incoming) else {
-        return pages::problem(StatusCode::BAD_REQUEST, &Problem::BadRequest);
+        return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     let code = parameters.get("code").unwrap_or_default();
     if !browser.sent_this(app, incoming, parameters.get("csrf")) {

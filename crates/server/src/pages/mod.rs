@@ -264,12 +264,12 @@ pub fn account(page: &AccountPage<'_>) -> Reply {
 }
 
 /// What is wrong, in words, with what to do.
-pub fn problem(status: StatusCode, problem: &Problem) -> Reply {
+pub fn problem(status: StatusCode, problem: Problem) -> Reply {
     let (heading, words) = problem.words();
     rendered(status, &ProblemPage { heading, words })
 }
 
 /// Any path that is not ours.
 pub async fn not_found(_: &App, _: &Incoming) -> Reply {
-    problem(StatusCode::NOT_FOUND, &Problem::NotFound)
+    problem(StatusCode::NOT_FOUND, Problem::NotFound)
 }

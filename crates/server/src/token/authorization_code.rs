@@ -73,7 +73,7 @@ pub async fn redeem(
 
 /// When the last access token that may have been issued until now has expired.
 pub fn tokens_until(app: &App, now: Timestamp) -> Timestamp {
-    now.plus(app.settings.access_token_lifetime).plus(std::time::Duration::from_secs(60))
+    now.plus(app.settings.access_token_lifetime).plus(std::time::Duration::from_mins(1))
 }
 
 /// The registered name: for the account page. A document's client is shown by its host.

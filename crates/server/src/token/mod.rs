@@ -23,60 +23,86 @@ use hallpass_core::{
 use hallpass_store::{Grant, StoreError};
 use http::StatusCode;
 
-/// Every rule that a token request can break.
-#[derive(Debug)]
+/// Every rule that a token request can break. The text is for the log.
+#[derive(Debug, thiserror::Error)]
 pub enum TokenRefusal {
     /// Not `application/x-www-form-urlencoded`.
+    #[error("media_type")]
     MediaType,
     /// The body cannot be read.
+    #[error("parameters: {0}")]
     Parameters(ParameterError),
     /// Who calls is not clear, with whether the `Authorization` header was used.
+    #[error("client: {0:?}")]
     Client(ClientAuthRefusal, bool),
     /// No `grant_type`.
+    #[error("grant_type_missing")]
     GrantTypeMissing,
     /// A `grant_type` that is not offered.
+    #[error("grant_type_unknown")]
     GrantTypeUnknown,
     /// The client did not register it.
+    #[error("grant_type_not_registered")]
     GrantTypeNotRegistered,
     /// No `code`.
+    #[error("code_missing")]
     CodeMissing,
     /// Not a code that can be redeemed.
+    #[error("code: {0}")]
     Code(CodeError),
     /// A code of another client. It stays good for its own.
+    #[error("code_of_another_client")]
     CodeOfAnotherClient,
     /// Not the redirect URI of the authorization request.
+    #[error("redirect_differs")]
     RedirectDiffers,
     /// PKCE.
+    #[error("pkce: {0}")]
     Pkce(PkceError),
     /// Not among the resources of the grant.
+    #[error("target")]
     Target,
     /// The resource or its scopes were changed in the configuration since.
+    #[error("resource_changed")]
     ResourceChanged,
     /// The same code was redeemed before; the grant is revoked.
+    #[error("code_replayed")]
     CodeReplayed,
     /// Another code of the same consent page was redeemed before.
+    #[error("second_code")]
     SecondCode,
     /// The person signed out everywhere or was disabled.
+    #[error("withdrawn")]
     Withdrawn,
     /// No `refresh_token`.
+    #[error("refresh_missing")]
     RefreshMissing,
     /// Not a refresh token of ours.
+    #[error("refresh: {0}")]
     Refresh(RefreshTokenError),
     /// No such grant.
+    #[error("grant_missing")]
     GrantMissing,
     /// A refresh token of another client. It stays good for its own.
+    #[error("refresh_of_another_client")]
     RefreshOfAnotherClient,
     /// The grant was revoked.
+    #[error("revoked")]
     Revoked,
     /// Unused for longer than the idle lifetime.
+    #[error("idle")]
     Idle,
     /// More than was granted, or not a scope at all.
+    #[error("scope")]
     Scope,
     /// A retired refresh token; the grant is revoked.
+    #[error("refresh_reused")]
     RefreshReused,
     /// The crypto library refused to sign. Nothing is lost: the client tries again and gets the same grant.
+    #[error("signing")]
     Signing,
     /// The store failed.
+    #[error("store: {0}")]
     Store(StoreError),
 }
 
@@ -148,7 +174,7 @@ pub async fn token(app: &App, incoming: &Incoming) -> Reply {
             if let TokenRefusal::Store(error) = &refusal {
                 tracing::error!(?error, "token request failed in the store");
             } else {
-                tracing::info!(?refusal, address = %incoming.cx.address, "token request refused");
+                tracing::info!(reason = %refusal, address = %incoming.cx.address, "token request refused");
             }
             respond::refused(&refusal.refusal())
         }

@@ -176,6 +176,11 @@ async fn as_104_a_refusal_goes_back_and_burns_nothing() {
     assert_eq!(server.redeem(&client, &code).await.status, StatusCode::OK);
 }
 
+async fn post(browser: &mut Browser<'_>, pairs: Vec<(String, String)>) -> Answer {
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    browser.post("/consent", &pairs).await
+}
+
 #[tokio::test]
 async fn as_094_t_10_a_consent_is_bound_to_its_browser_and_its_page() {
     let server = Server::start().await;
@@ -195,10 +200,6 @@ async fn as_094_t_10_a_consent_is_bound_to_its_browser_and_its_page() {
             ("decision".to_owned(), "allow".to_owned()),
         ]
     };
-    async fn post(browser: &mut Browser<'_>, pairs: Vec<(String, String)>) -> Answer {
-        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-        browser.post("/consent", &pairs).await
-    }
     // Without a token, with another browser's token, with another session's page, from another site, without cookies.
     assert_eq!(status(post(&mut browser, pairs("", &sealed)).await), (StatusCode::FORBIDDEN, None));
     assert_eq!(
@@ -211,6 +212,10 @@ async fn as_094_t_10_a_consent_is_bound_to_its_browser_and_its_page() {
     );
     let mut evil = browser.clone();
     evil.origin = Some("https://evil.example".into());
+    assert_eq!(status(post(&mut evil, pairs(&csrf, &sealed)).await), (StatusCode::FORBIDDEN, None));
+    // A sandboxed frame of another site has the origin "null" as our own pages have; its site gives it away.
+    evil.origin = Some("null".into());
+    evil.site = Some("cross-site".into());
     assert_eq!(status(post(&mut evil, pairs(&csrf, &sealed)).await), (StatusCode::FORBIDDEN, None));
     let mut bare = Browser::new(&server);
     assert_eq!(status(post(&mut bare, pairs(&csrf, &sealed)).await), (StatusCode::FORBIDDEN, None));
@@ -230,7 +235,7 @@ async fn as_099_an_old_page_asks_again() {
     let again = browser.answer(&page, "allow").await;
     assert_eq!(again.status, StatusCode::SEE_OTHER);
     assert!(again.header("location").starts_with("/authorize?"));
-    assert!(browser.get(&again.header("location").to_owned()).await.hidden("page").is_some());
+    assert!(browser.get(again.header("location")).await.hidden("page").is_some());
 }
 
 #[tokio::test]
@@ -262,7 +267,7 @@ async fn as_016_t_15_a_sign_in_answers_303_and_goes_on_with_the_request() {
     assert!(form.text.contains("Test client"));
     let on = browser.sign_in(&form).await;
     assert_eq!(on.status, StatusCode::SEE_OTHER);
-    let page = browser.get(&on.header("location").to_owned()).await;
+    let page = browser.get(on.header("location")).await;
     assert!(browser.answer(&page, "allow").await.answered("code").is_some());
 }
 
@@ -278,7 +283,7 @@ async fn m14_prompt_login_asks_once_and_does_not_loop() {
     assert!(form.hidden("waiting").is_some());
     server.push(5);
     let on = browser.sign_in(&form).await;
-    let page = browser.get(&on.header("location").to_owned()).await;
+    let page = browser.get(on.header("location")).await;
     assert!(page.hidden("page").is_some(), "{}", page.text);
     request.remove("prompt");
     request.insert("max_age".into(), "60".into());

@@ -1,5 +1,13 @@
 //! Stories against the whole server over in-process HTTP, on a real database, with a clock that can be pushed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod authorize;
 mod bad_input;
 mod metadata;
@@ -7,5 +15,6 @@ mod pages;
 mod refresh;
 mod register;
 mod revocation;
+mod secrets;
 mod support;
 mod token;

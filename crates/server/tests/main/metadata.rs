@@ -50,7 +50,7 @@ async fn as_020_an_issuer_with_a_path() {
         "/.well-known/openid-configuration/tenant/one",
         "/tenant/one/.well-known/openid-configuration",
     ]
-    .map(|path| path.to_owned())
+    .map(ToOwned::to_owned)
     .into();
     for path in &texts {
         let document = server.get(path).await.json();

@@ -143,7 +143,7 @@ async fn as_100_t_29_guesses_are_limited_and_the_owners_browser_still_gets_in() 
             let attempt = server
                 .app
                 .store
-                .person_attempt(person.id, 100, std::time::Duration::from_secs(900), server.now())
+                .person_attempt(person.id, 100, std::time::Duration::from_mins(15), server.now())
                 .await
                 .unwrap();
             stopped |= matches!(attempt, hallpass_store::Attempt::Refused { .. });

@@ -115,14 +115,14 @@ pub fn settings() -> Settings {
         resources: vec![
             Resource::new(ResourceUri::parse(RESOURCE).unwrap(), "Things".into(), scopes.into()).unwrap(),
         ],
-        access_token_lifetime: Duration::from_secs(600),
+        access_token_lifetime: Duration::from_mins(10),
         refresh_tokens: RefreshPolicy::Always,
-        refresh_idle_lifetime: Duration::from_secs(30 * 86_400),
+        refresh_idle_lifetime: Duration::from_hours(720),
         rotation: RotationWindows {
             same_successor: Duration::from_secs(30),
-            new_successor: Duration::from_secs(365 * 86_400),
+            new_successor: Duration::from_hours(8760),
         },
-        session_lifetime: Duration::from_secs(12 * 3_600),
+        session_lifetime: Duration::from_hours(12),
         trusted_proxies: vec![],
         registrations_per_minute: 60,
     }
@@ -160,7 +160,7 @@ impl Server {
             fetch: Fetch::new(hallpass_fetch::Settings::default()).unwrap(),
         };
         let app = App::start(parts).await.unwrap();
-        let router = router::router(Arc::clone(&app));
+        let router = router(Arc::clone(&app));
         Self { app, clock, folder, router }
     }
 
@@ -311,11 +311,17 @@ pub struct Browser<'a> {
     server: &'a Server,
     pub cookies: BTreeMap<String, String>,
     pub origin: Option<String>,
+    pub site: Option<String>,
 }
 
 impl<'a> Browser<'a> {
     pub fn new(server: &'a Server) -> Self {
-        Self { server, cookies: BTreeMap::new(), origin: Some(ISSUER.to_owned()) }
+        Self {
+            server,
+            cookies: BTreeMap::new(),
+            origin: Some("null".to_owned()),
+            site: Some("same-origin".to_owned()),
+        }
     }
 
     async fn send(&mut self, mut request: Request<Body>) -> Answer {
@@ -326,6 +332,9 @@ impl<'a> Browser<'a> {
         }
         if let (&Method::POST, Some(origin)) = (request.method(), &self.origin) {
             request.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        if let (&Method::POST, Some(site)) = (request.method(), &self.site) {
+            request.headers_mut().insert("sec-fetch-site", site.parse().unwrap());
         }
         let answer = self.server.send(request).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {

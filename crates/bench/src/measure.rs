@@ -1,0 +1,258 @@
+//! What is measured, in which order: in each round the floor, then ours, so that noise of the machine hits both.
+
+use crate::{
+    CONNECTIONS,
+    exchange::{self, Connection},
+    floor::{Bare, Floor},
+    load::{self, Sample, Work},
+    options::{Options, Part},
+    process::Running,
+    report::{self, Goal, Report, Row},
+    start,
+    subject::{Account, METADATA, Setting, Subject},
+    upstream,
+    work::{self, Redemptions, Refreshes, Same},
+};
+use anyhow::{Context, Result, bail};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+const ROUNDS: usize = 2;
+/// Grants that each connection refreshes in turn: together as many as the floor has rows.
+const GRANTS: usize = crate::floor::ROWS / CONNECTIONS;
+
+/// Measures what is asked for and prints the table.
+pub fn run(options: &Options) -> Result<()> {
+    let folder = Scratch::new()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report::new(options)?;
+    runtime.block_on(all(options, &folder, &mut report))?;
+    println!("\n{}", report.table());
+    if options.write {
+        report::write(&report)?;
+    }
+    Ok(())
+}
+
+async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result<()> {
+    let upstream = upstream::start().await?;
+    let setting = Setting::new(folder.0.join("state"), upstream, options.log.clone())?;
+    let subject = Subject::start(setting.clone())?;
+    let account = Arc::new(subject.account().await?);
+    let bench = Bench { options, subject, account, folder, upstream };
+    if options.wants(Part::Metadata) {
+        bench.metadata(report).await?;
+    }
+    if options.wants(Part::Redemption) {
+        bench.redemptions(report).await?;
+    }
+    if options.wants(Part::Refresh) {
+        bench.refreshes(report).await?;
+    }
+    if options.wants(Part::Gateway) {
+        bench.gateway(report).await?;
+    }
+    report.resident_after_load_kib = Some(bench.subject.process.resident_kib()?);
+    bench.subject.process.stop()?;
+    if options.wants(Part::Start) {
+        say("start and rest");
+        report.starts = Some(start::measure(&setting)?);
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    subject: Subject,
+    account: Arc<Account>,
+    folder: &'a Scratch,
+    upstream: u16,
+}
+
+impl Bench<'_> {
+    async fn metadata(&self, report: &mut Report) -> Result<()> {
+        let mut connection = Connection::open(self.address()).await?;
+        let size = connection.ask(&exchange::get(&self.host(), METADATA, "")).await?.body.len();
+        let floor = Bare::start(Floor::Http(size))?;
+        let (mut bare, mut own) = (Rounds::new(), Rounds::new());
+        for _ in 0..ROUNDS {
+            bare.run(self, &floor.process, floor.address, same(&Same::get(&floor.host(), "/document")))
+                .await?;
+            own.run(self, &self.subject.process, self.address(), same(&Same::get(&self.host(), METADATA)))
+                .await?;
+        }
+        report.floor(bare.row("bare axum handler, fixed JSON"));
+        report.own(&own.row("a. metadata"), Goal::PerCoreSecond(0.6));
+        Ok(())
+    }
+
+    async fn redemptions(&self, report: &mut Report) -> Result<()> {
+        self.signing(report).await?;
+        let floor = Bare::start(Floor::Durable(&self.folder.0.join("floor")))?;
+        let (mut bare, mut own) = (Rounds::new(), Rounds::new());
+        for _ in 0..ROUNDS {
+            bare.run(self, &floor.process, floor.address, same(&Same::form(&floor.host()))).await?;
+            let works = each(|| Redemptions(Arc::clone(&self.account)));
+            own.run(self, &self.subject.process, self.address(), works).await?;
+        }
+        report.floor(bare.row("bare axum, ES256, one row committed"));
+        report.own(&own.row("b. code redemption"), Goal::PerSecond(12_000.0));
+        Ok(())
+    }
+
+    /// Without a store: what durability costs is the difference to the next floor.
+    async fn signing(&self, report: &mut Report) -> Result<()> {
+        let floor = Bare::start(Floor::Sign)?;
+        let mut bare = Rounds::new();
+        bare.run(self, &floor.process, floor.address, same(&Same::form(&floor.host()))).await?;
+        report.floor(bare.row("bare axum, ES256, in memory"));
+        Ok(())
+    }
+
+    async fn refreshes(&self, report: &mut Report) -> Result<()> {
+        let tokens = self.grants(GRANTS).await?;
+        let mut works: Vec<Refreshes> = tokens
+            .into_iter()
+            .map(|tokens| {
+                let tokens = tokens.into_iter().map(|tokens| tokens.refresh).collect();
+                Refreshes::new(Arc::clone(&self.account), tokens)
+            })
+            .collect();
+        let floor = Bare::start(Floor::Durable(&self.folder.0.join("floor")))?;
+        let (mut bare, mut own) = (Rounds::new(), Rounds::new());
+        for _ in 0..ROUNDS {
+            bare.run(self, &floor.process, floor.address, same(&Same::form(&floor.host()))).await?;
+            works = own.run(self, &self.subject.process, self.address(), works).await?;
+        }
+        report.floor(bare.row("bare axum, ES256, one row committed"));
+        report.own(&own.row("c. refresh"), Goal::PerSecond(12_000.0));
+        Ok(())
+    }
+
+    async fn gateway(&self, report: &mut Report) -> Result<()> {
+        let tokens = self.grants(1).await?;
+        let mut works = Vec::new();
+        let mut connection = Connection::open(self.address()).await?;
+        for token in tokens.iter().flatten() {
+            let call = Same::call(&self.host(), &token.access);
+            seen(&mut connection, &call).await?;
+            works.push(call);
+        }
+        let floor = Bare::start(Floor::Proxy(self.upstream))?;
+        let bare_works: Vec<Same> =
+            tokens.iter().flatten().map(|token| Same::call(&floor.host(), &token.access)).collect();
+        let (mut bare, mut own) = (Rounds::new(), Rounds::new());
+        for _ in 0..ROUNDS {
+            bare.run(self, &floor.process, floor.address, bare_works.clone()).await?;
+            works = own.run(self, &self.subject.process, self.address(), works).await?;
+        }
+        report.floor(bare.row("bare hyper reverse proxy"));
+        report.own(&own.row("d. gateway, token seen before"), Goal::PerCoreSecond(0.6));
+        Ok(())
+    }
+
+    /// Opens grants: so many for each connection. Each connection gets them in an order of its own, so that those which
+    /// are refreshed at the same time are not neighbours in the database.
+    async fn grants(&self, each: usize) -> Result<Vec<Vec<Tokens>>> {
+        let mut connection = Connection::open(self.address()).await?;
+        let mut all: Vec<Vec<Tokens>> = (0..CONNECTIONS).map(|_| Vec::new()).collect();
+        for turn in 0..each {
+            for (at, tokens) in all.iter_mut().enumerate() {
+                let answer = connection.ask(&work::redemption(&self.account)).await?;
+                if answer.status != 200 {
+                    bail!("not redeemed ({}): {}", answer.status, answer.text());
+                }
+                let access = work::member(answer.body, "access_token")?.to_owned();
+                let refresh = work::member(answer.body, "refresh_token")?.to_owned();
+                let place = turn.wrapping_mul(13).wrapping_add(at.wrapping_mul(7)) % (tokens.len() + 1);
+                tokens.insert(place, Tokens { access, refresh });
+            }
+        }
+        Ok(all)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.subject.setting.address()
+    }
+
+    fn host(&self) -> String {
+        self.subject.setting.host()
+    }
+}
+
+struct Tokens {
+    access: String,
+    refresh: String,
+}
+
+/// Calls until it is let through: just after the start the gateway waits for the first load of revocations.
+async fn seen(connection: &mut Connection, call: &Same) -> Result<()> {
+    let mut request = Vec::new();
+    call.clone().request(&mut request)?;
+    for _ in 0..50 {
+        let answer = connection.ask(&request).await?;
+        match answer.status {
+            200 => return Ok(()),
+            503 => tokio::time::sleep(Duration::from_millis(20)).await,
+            status => bail!("the gateway answered {status}: {}", answer.text()),
+        }
+    }
+    bail!("the gateway was not ready within a second")
+}
+
+fn each<W>(make: impl Fn() -> W) -> Vec<W> {
+    (0..CONNECTIONS).map(|_| make()).collect()
+}
+
+fn same(work: &Same) -> Vec<Same> {
+    each(|| work.clone())
+}
+
+/// The samples of one server.
+struct Rounds(Vec<Sample>);
+
+impl Rounds {
+    const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    async fn run<W: Work>(
+        &mut self,
+        bench: &Bench<'_>,
+        server: &Running,
+        address: SocketAddr,
+        works: Vec<W>,
+    ) -> Result<Vec<W>> {
+        let (sample, works) = load::run(address, works, bench.options.time, server).await?;
+        self.0.push(sample);
+        Ok(works)
+    }
+
+    fn row(self, name: &'static str) -> Row {
+        let row = Row::new(name, &self.0);
+        say(&row.line());
+        row
+    }
+}
+
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// A folder of this run, beside the program and so on the disk that it was built on: a folder in memory would make
+/// every commit free.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let folder = own.parent().context("no folder")?.join(format!("bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}

@@ -1,0 +1,129 @@
+//! What is asked: one kind of request each.
+
+use crate::{exchange, load::Work, subject::Account};
+use anyhow::{Context, Result};
+use std::sync::Arc;
+
+/// The message that goes through the gateway.
+pub const MESSAGE: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}"#;
+
+const FORM: &str = "content-type: application/x-www-form-urlencoded\r\naccept: application/json\r\n";
+
+/// The same bytes each time.
+#[derive(Clone)]
+pub struct Same(Arc<[u8]>);
+
+impl Same {
+    /// `GET` of this path.
+    pub fn get(host: &str, path: &str) -> Self {
+        Self(exchange::get(host, path, "accept: application/json\r\n").into())
+    }
+
+    /// A form of the length of a refresh, for the floors that only read it.
+    pub fn form(host: &str) -> Self {
+        let body = format!(
+            "grant_type=refresh_token&client_id={}&refresh_token={}",
+            "c".repeat(110),
+            "r".repeat(64)
+        );
+        Self(exchange::post(host, "/token", FORM, &body).into())
+    }
+
+    /// A message to an MCP server, with this token.
+    pub fn call(host: &str, token: &str) -> Self {
+        let fields = format!(
+            "authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-06-18\r\n"
+        );
+        Self(exchange::post(host, "/mcp", &fields, MESSAGE).into())
+    }
+}
+
+impl Work for Same {
+    fn request(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(&self.0);
+        Ok(())
+    }
+
+    fn answer(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A fresh code each time.
+pub struct Redemptions(pub Arc<Account>);
+
+impl Work for Redemptions {
+    fn request(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(&redemption(&self.0));
+        Ok(())
+    }
+
+    fn answer(&mut self, body: &[u8]) -> Result<()> {
+        member(body, "access_token").map(|_| ())
+    }
+}
+
+/// The request that redeems a fresh code.
+pub fn redemption(account: &Account) -> Vec<u8> {
+    let body = format!(
+        "grant_type=authorization_code&client_id={}&code={}&code_verifier={}&redirect_uri={}",
+        account.client_id,
+        account.code().expose(),
+        Account::VERIFIER,
+        "http%3A%2F%2F127.0.0.1%3A5000%2Fcallback",
+    );
+    exchange::post(&account.host, "/token", FORM, &body)
+}
+
+/// Refreshes some grants in turn, each time with the token that came last.
+pub struct Refreshes {
+    account: Arc<Account>,
+    tokens: Vec<String>,
+    at: usize,
+}
+
+impl Refreshes {
+    /// Of these grants, one refresh token each.
+    pub const fn new(account: Arc<Account>, tokens: Vec<String>) -> Self {
+        Self { account, tokens, at: 0 }
+    }
+}
+
+impl Work for Refreshes {
+    fn request(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let token = self.tokens.get(self.at).context("no grant")?;
+        let body =
+            format!("grant_type=refresh_token&client_id={}&refresh_token={token}", self.account.client_id);
+        out.extend_from_slice(&exchange::post(&self.account.host, "/token", FORM, &body));
+        Ok(())
+    }
+
+    fn answer(&mut self, body: &[u8]) -> Result<()> {
+        let token = self.tokens.get_mut(self.at).context("no grant")?;
+        token.clear();
+        token.push_str(member(body, "refresh_token")?);
+        self.at = if self.at + 1 < self.tokens.len() { self.at + 1 } else { 0 };
+        Ok(())
+    }
+}
+
+/// A text member of flat JSON whose value has nothing to unescape, as tokens have not.
+pub fn member<'a>(body: &'a [u8], name: &str) -> Result<&'a str> {
+    let text = std::str::from_utf8(body)?;
+    let marker = format!("\"{name}\":\"");
+    let value = text.split_once(&marker).and_then(|(_, rest)| rest.split_once('"'));
+    value.map(|(value, _)| value).with_context(|| format!("no {name} in {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found() {
+        let body = br#"{"access_token":"a.b","refresh_token":"hpr_x"}"#;
+        assert_eq!(member(body, "refresh_token").unwrap(), "hpr_x");
+        assert!(member(body, "scope").is_err());
+    }
+}

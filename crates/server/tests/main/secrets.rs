@@ -1,0 +1,179 @@
+//! Where secrets must not be: logs, caches, error texts, the database, a difference between "unknown" and "wrong".
+
+use crate::support::*;
+use http::StatusCode;
+use serde_json::json;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let server = Server::start().await;
+    let body = json!({"redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "client_secret_post"});
+    let registered = server.post_json("/register", &body).await.json();
+    let (client, secret) = (text(&registered, "client_id"), text(&registered, "client_secret"));
+    let mut browser = server.set_up().await;
+    let page = browser.ask(&Server::request(client)).await;
+    let code = browser.answer(&page, "allow").await.answered("code").unwrap();
+    let tokens = server.redeem_with(client, &code, &[("client_secret", secret)]).await.json();
+    let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
+    // Errors are where requests tend to be printed.
+    server.redeem_with(client, &code, &[("client_secret", secret)]).await;
+    server.redeem_with(client, &code, &[("client_secret", "wrong-canary-secret")]).await;
+    server
+        .form(
+            "/token",
+            &[
+                ("grant_type", "refresh_token"),
+                ("client_id", client),
+                ("client_secret", secret),
+                ("refresh_token", refresh),
+            ],
+        )
+        .await;
+    server.form("/revoke", &[("client_id", client), ("client_secret", secret), ("token", access)]).await;
+    let form = Browser::new(&server).get("/sign-in").await;
+    Browser::new(&server).sign_in(&form).await;
+    let written = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(written.contains("grant opened") && written.contains("code replayed"), "{written}");
+    let mut secrets = vec![PASSWORD, VERIFIER, "wrong-canary-secret", secret, &code, access, refresh];
+    secrets.extend(browser.cookies.values().map(String::as_str));
+    let sealed = page.hidden("page").unwrap();
+    secrets.push(&sealed);
+    for secret in secrets {
+        assert!(!written.contains(secret), "{secret} in the log");
+    }
+}
+
+#[tokio::test]
+async fn b_26_as_148_t_99_the_database_holds_nothing_that_could_be_presented() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    let cookies = browser.cookies.clone();
+    server.app.store.close().await.unwrap();
+    let mut dump = Vec::new();
+    for entry in std::fs::read_dir(server.folder.path()).unwrap() {
+        dump.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    let holds = |text: &str| dump.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(&client), "the dump is what it should be");
+    for secret in [text(&tokens, "access_token"), text(&tokens, "refresh_token"), &code, PASSWORD] {
+        assert!(!holds(secret));
+    }
+    assert!(cookies.values().all(|cookie| !holds(cookie)));
+}
+
+#[tokio::test]
+async fn b_27_as_011_t_35_nothing_with_a_token_or_an_error_is_ever_cached() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    let token = text(&tokens, "refresh_token").to_owned();
+    let answers = [
+        server.refresh(&client, &token).await,
+        server.refresh(&client, "x").await,
+        server.refresh("nobody", "x").await,
+        server.form("/revoke", &[("client_id", &client), ("token", &token)]).await,
+        server.form("/revoke", &[("client_id", "nobody"), ("token", "x")]).await,
+        server.post_json("/register", &json!({"redirect_uris": [REDIRECT]})).await,
+        server.post_json("/register", &json!({})).await,
+        server.get("/token").await,
+    ];
+    for answer in answers {
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("pragma")),
+            ("no-store", "no-cache"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn b_14_as_131_unknown_and_wrong_look_the_same() {
+    let server = Server::start().await;
+    let _ = server.set_up().await;
+    let mut shown = Vec::new();
+    for name in [NAME, "nobody"] {
+        let mut browser = Browser::new(&server);
+        let form = browser.get("/sign-in").await;
+        let typed = [("name", name), ("password", "not the password")];
+        let answer = browser.submit(&form, "/sign-in", &["csrf", "waiting"], &typed).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        let (csrf, waiting) = (answer.hidden("csrf").unwrap(), answer.hidden("waiting").unwrap());
+        shown.push(answer.text.replace(&csrf, "").replace(&waiting, ""));
+    }
+    assert_eq!(shown[0], shown[1]);
+    let body = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post"});
+    let id = text(&server.post_json("/register", &body).await.json(), "client_id").to_owned();
+    let wrong = server.redeem_with(&id, "x", &[("client_secret", "wrong")]).await;
+    let unknown = server.redeem_with("hpc_nobody", "x", &[("client_secret", "wrong")]).await;
+    assert_eq!((wrong.status, &wrong.text), (unknown.status, &unknown.text));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t_95_as_070_a_million_registrations_leave_the_database_as_it_was() {
+    let settings = hallpass_server::Settings { registrations_per_minute: u32::MAX, ..settings() };
+    let server = Arc::new(Server::with(settings).await);
+    let size = |server: &Server| {
+        std::fs::read_dir(server.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum::<u64>()
+    };
+    // The checkpoint of what the start wrote.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let before = size(&server);
+    let body =
+        json!({"redirect_uris": [REDIRECT], "client_name": "Flood", "token_endpoint_auth_method": "none"});
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let (server, body) = (Arc::clone(&server), body.clone());
+            tokio::spawn(async move {
+                for _ in 0..125_000 {
+                    assert_eq!(server.post_json("/register", &body).await.status, StatusCode::CREATED);
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert_eq!(size(&server), before);
+    let mut browser = server.set_up().await;
+    let client = server.register(REDIRECT).await;
+    assert!(!browser.allow(&Server::request(&client)).await.is_empty());
+}
