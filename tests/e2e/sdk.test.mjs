@@ -14,26 +14,23 @@ test('official clients', LIMIT, async (t) => {
   const clientId = documents.publish('/client.json', Provider.metadata());
   const lasting = await serve(t, { upstream, more: trusting(documents) });
   const brief = await serve(t, { upstream, more: `[tokens]\naccess_token_lifetime = "2s"\n${trusting(documents)}` });
+  const kinds = [['dynamic registration', undefined], ['a metadata document', clientId]];
+  const all = SDKS.flatMap((sdk) => kinds.map(([kind, metadataUrl]) => ({ sdk, metadataUrl, name: `${sdk.name} with ${kind}` })));
 
-  for (const sdk of SDKS) {
-    for (const [kind, metadataUrl] of [['dynamic registration', undefined], ['a metadata document', clientId]]) {
-      await t.test(`${sdk.name} with ${kind} signs in, calls tools, and is refused once revoked`, LIMIT, async () => {
-        const session = await signIn(sdk, lasting, metadataUrl);
-        assert.equal(session.provider.kept.client.client_id === clientId, metadataUrl !== undefined);
-        await usesTools(session);
-        await isRefusedOnceRevoked(session, lasting);
-      });
-      await t.test(`${sdk.name} with ${kind} refreshes after expiry`, LIMIT, async () => {
-        const session = await signIn(sdk, brief, metadataUrl);
-        const before = session.provider.kept.tokens;
-        await refusedAfter(brief.url, before.access_token, 60);
-        assert.equal(await echo(session.client, 'after expiry'), 'Echo: after expiry');
-        const after = session.provider.kept.tokens;
-        assert.notEqual(after.access_token, before.access_token);
-        assert.notEqual(after.refresh_token, before.refresh_token);
-        await session.client.close();
-      });
-    }
+  // Gateways allow for clocks that differ, so expiry takes its time. All of these wait for it at once.
+  const expiring = [];
+  for (const { name, sdk, metadataUrl } of all) expiring.push({ name, ...(await signIn(sdk, brief, metadataUrl)) });
+
+  for (const { name, sdk, metadataUrl } of all) {
+    await t.test(`${name} signs in, calls tools, and is refused once revoked`, LIMIT, async () => {
+      const session = await signIn(sdk, lasting, metadataUrl);
+      assert.equal(session.provider.kept.client.client_id === clientId, metadataUrl !== undefined);
+      await usesTools(session);
+      await isRefusedOnceRevoked(session, lasting);
+    });
+  }
+  for (const session of expiring) {
+    await t.test(`${session.name} refreshes after expiry`, LIMIT, () => refreshesAfterExpiry(session, brief));
   }
   assert.ok(documents.requests.every(({ url }) => url === '/client.json'));
 });
@@ -112,6 +109,18 @@ async function isRefusedOnceRevoked({ sdk, client, provider }, hallpass) {
   await assert.rejects(echo(client, 'revoked'), sdk.UnauthorizedError);
   assert.ok(provider.kept.authorizationUrl, 'the person is asked again');
   assert.notEqual(provider.kept.tokens?.refresh_token, refresh);
+  await client.close();
+}
+
+async function refreshesAfterExpiry({ client, provider }, hallpass) {
+  const before = provider.kept.tokens;
+  await refusedAfter(hallpass.url, before.access_token, 60);
+  delete provider.kept.authorizationUrl;
+  assert.equal(await echo(client, 'after expiry'), 'Echo: after expiry');
+  const after = provider.kept.tokens;
+  assert.notEqual(after.access_token, before.access_token);
+  assert.notEqual(after.refresh_token, before.refresh_token);
+  assert.equal(provider.kept.authorizationUrl, undefined, 'nobody is asked');
   await client.close();
 }
 

@@ -204,8 +204,5 @@ fn store_words(error: &StoreError, state: &StateFolder) -> anyhow::Error {
 }
 
 fn start_words(error: StartError, state: &StateFolder) -> anyhow::Error {
-    match error {
-        StartError::Store(error) => store_words(&error, state),
-        other => other.into(),
-    }
+    if let StartError::Store(error) = &error { store_words(error, state) } else { error.into() }
 }

@@ -47,7 +47,7 @@ pub struct Tokens {
     /// "30d".
     pub refresh_idle_lifetime: Option<Spanned<String>>,
     /// "always", "offline_access" or "never".
-    pub refresh_tokens: Option<RefreshTokens>,
+    pub refresh_tokens: Option<IssueRefresh>,
     /// "30s": within it a repeated refresh gets the same successor.
     pub rotation_window: Option<Spanned<String>>,
     /// "365d": within it a lost answer is forgiven while the successor is unused; "0s" is strict.
@@ -57,7 +57,7 @@ pub struct Tokens {
 /// When a refresh token is issued.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RefreshTokens {
+pub enum IssueRefresh {
     /// To each client that registered the grant type.
     Always,
     /// To those that asked for `offline_access`.
@@ -66,12 +66,12 @@ pub enum RefreshTokens {
     Never,
 }
 
-impl From<RefreshTokens> for RefreshPolicy {
-    fn from(typed: RefreshTokens) -> Self {
+impl From<IssueRefresh> for RefreshPolicy {
+    fn from(typed: IssueRefresh) -> Self {
         match typed {
-            RefreshTokens::Always => Self::Always,
-            RefreshTokens::OfflineAccess => Self::OfflineAccess,
-            RefreshTokens::Never => Self::Never,
+            IssueRefresh::Always => Self::Always,
+            IssueRefresh::OfflineAccess => Self::OfflineAccess,
+            IssueRefresh::Never => Self::Never,
         }
     }
 }

@@ -19,8 +19,9 @@ use tower::ServiceExt;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 20_000;
-/// Time to send the head of a request: a peer that trickles bytes does not hold a connection (slowloris).
-const HEAD: Duration = Duration::from_secs(15);
+/// Time to send the head of a request: a peer that trickles bytes does not hold a connection (slowloris). Idle
+/// connections end after it too; pooled ones of HTTP clients are given up by them long before.
+const HEAD: Duration = Duration::from_mins(1);
 
 /// Tells all listeners to stop.
 #[derive(Clone)]
