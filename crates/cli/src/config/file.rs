@@ -20,7 +20,7 @@ pub struct ConfigFile {
     pub trusted_proxies: Vec<Spanned<String>>,
     /// `[tokens]`.
     #[serde(default)]
-    pub tokens: Tokens,
+    pub tokens: TokenSection,
     /// `[sign_in]`.
     #[serde(default)]
     pub sign_in: SignIn,
@@ -41,7 +41,7 @@ pub struct ConfigFile {
 /// `[tokens]`.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub struct Tokens {
+pub struct TokenSection {
     /// "10m".
     pub access_token_lifetime: Option<Spanned<String>>,
     /// "30d".
