@@ -125,6 +125,7 @@ pub async fn the_sweep_removes_what_is_over_and_nothing_else(store: Arc<dyn Stor
     assert!(story.revoke(old).await);
     story.wait(minutes(120));
     assert!(story.revoke(young).await);
+    story.wait(minutes(1));
     let kept = session(&story);
     assert!(store.session_open(kept.clone()).await.unwrap());
     let grants_before = story.now.minus(minutes(60));

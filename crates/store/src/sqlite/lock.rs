@@ -13,7 +13,17 @@ const NAME: &str = "hallpass.lock";
 /// Held as long as the store is open.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FolderLock {
+    // Closing is not enough: a child process that is just being started holds a copy of the descriptor until its
+    // program is loaded, and the lock with it. Unlocking reaches all copies.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(?error, "the folder stays locked until this process ends");
+        }
+    }
 }
 
 /// Locks the folder of the database at `path`.
@@ -31,7 +41,7 @@ pub(super) fn lock_folder(path: &Path) -> Result<FolderLock, StoreError> {
         unavailable(format!("the folder {} cannot be written: {error}", folder.display()))
     })?;
     match file.try_lock() {
-        Ok(()) => Ok(FolderLock { _file: file }),
+        Ok(()) => Ok(FolderLock { file }),
         Err(TryLockError::WouldBlock) => Err(unavailable(format!(
             "another hallpass server is using the folder {}: stop it, or choose another folder",
             folder.display()
@@ -39,5 +49,22 @@ pub(super) fn lock_folder(path: &Path) -> Result<FolderLock, StoreError> {
         Err(TryLockError::Error(error)) => {
             Err(unavailable(format!("the folder {} cannot be locked: {error}", folder.display())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_folder_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hallpass.db");
+        let held = lock_folder(&path).unwrap();
+        let copy = held.file.try_clone().unwrap();
+        assert_eq!(lock_folder(&path).unwrap_err().kind(), ErrorKind::Unavailable);
+        drop(held);
+        lock_folder(&path).unwrap();
+        drop(copy);
     }
 }
