@@ -35,6 +35,12 @@ pub enum Command {
     /// Look at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Accounts of a server: list, add, recover, sign out, disable.
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    /// What people allowed: list, revoke.
+    #[command(subcommand)]
+    Grant(commands::grant::GrantCommand),
     /// Sign in to an MCP server.
     Login(commands::login::LoginArgs),
     /// Call a method of an MCP server that you signed in to.

@@ -192,7 +192,8 @@ fn tell(revocations: &Revocations, change: Change, clock: &dyn Clock) {
     }
 }
 
-fn store_words(error: &StoreError, state: &StateFolder) -> anyhow::Error {
+/// A sentence for the operator.
+pub fn store_words(error: &StoreError, state: &StateFolder) -> anyhow::Error {
     let path = state.database();
     let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     match error.kind() {

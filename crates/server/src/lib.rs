@@ -23,7 +23,11 @@ mod token;
 
 pub use app::{App, Parts, StartError};
 pub use feed::follow;
-pub use login::setup::setup_link;
+pub use login::{
+    invitation::invitation_link,
+    password::{fold as fold_name, name_complaint},
+    setup::setup_link,
+};
 pub use router::{own_paths, router};
 pub use settings::{RefreshPolicy, Resource, ScopeEntry, Settings, SettingsError};
 pub use sweep::sweep_forever;

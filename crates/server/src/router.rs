@@ -87,7 +87,7 @@ macro_rules! route {
 
 /// THE TABLE: path below the issuer, methods, class, body limit in bytes, limit per minute and address, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 11] = [
+const ROUTES: [Route; 12] = [
     route!("/jwks",             GET,  Public,   0,      None,                              metadata::jwks),
     route!("/register",         POST, Protocol, 16_384, None,                              register::register),
     route!("/token",            POST, Protocol, 16_384, None,                              token::token),
@@ -97,6 +97,7 @@ const ROUTES: [Route; 11] = [
     route!("/sign-in",          BOTH, Page,     24_576, Some((Limited::SignIn, 60)),       login::sign_in),
     route!("/sign-out",         POST, Page,     4_096,  None,                              login::sign_out),
     route!("/setup",            BOTH, Page,     4_096,  Some((Limited::SignIn, 60)),       login::setup::setup),
+    route!("/invitation",       BOTH, Page,     4_096,  Some((Limited::SignIn, 60)),       login::invitation::invitation),
     route!("/account",          BOTH, Page,     4_096,  None,                              account::account),
     route!("/",                 GET,  Page,     0,      None,                              login::start),
 ];

@@ -2,11 +2,14 @@
 
 pub mod call;
 pub mod config_check;
+pub mod grant;
 pub mod login;
 pub mod logout;
+pub mod place;
 pub mod run;
 pub mod serve;
 pub mod status;
+pub mod user;
 
 use crate::args::{Command, ConfigCommand};
 use std::process::ExitCode;
@@ -17,6 +20,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Config(ConfigCommand::Check { file }) => Ok(config_check::run(&file)),
+        Command::User(command) => user::run(command).await,
+        Command::Grant(command) => grant::run(command).await,
         Command::Login(args) => login::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Status(args) => status::run(args).await,

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod accounts;
 mod crash;
 mod http;
 mod node;

@@ -30,6 +30,17 @@ impl Person {
         person
     }
 
+    /// Chooses a password through a one-time link.
+    pub fn invited(port: u16, path: &str, password: &str) -> Self {
+        let mut person = Self { port, cookies: BTreeMap::new() };
+        let page = person.send("GET", path, &[]).unwrap();
+        let (csrf, code) = (page.hidden("csrf"), page.hidden("code"));
+        let done =
+            person.send("POST", "/invitation", &[("csrf", &csrf), ("code", &code), ("password", password)]);
+        assert_eq!(done.unwrap().status, 303);
+        person
+    }
+
     fn send(&mut self, method: &str, path: &str, pairs: &[(&str, &str)]) -> Option<Answer> {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -95,11 +95,17 @@ pub fn fold(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
+/// What is wrong with a new name, in words.
+pub fn name_complaint(folded: &str) -> Option<&'static str> {
+    let wrong = folded.is_empty() || folded.chars().count() > 64 || folded.chars().any(char::is_control);
+    wrong.then_some("Please choose a name of 1 to 64 characters.")
+}
+
 /// What is wrong with a new name or password, in words for the form.
 pub fn complaint(name: &str, password: &str) -> Option<&'static str> {
     let folded = fold(name);
-    if folded.is_empty() || folded.chars().count() > 64 || folded.chars().any(char::is_control) {
-        return Some("Please choose a name of 1 to 64 characters.");
+    if let Some(complaint) = name_complaint(&folded) {
+        return Some(complaint);
     }
     if password.chars().count() < SHORTEST {
         return Some("Please choose a password of at least 12 characters; a few words are fine.");

@@ -127,6 +127,7 @@ async fn create(
     }
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+/// The digest that is kept of a one-time code.
+pub fn sha256(text: &str) -> [u8; 32] {
     digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().unwrap_or([0; 32])
 }

@@ -41,6 +41,22 @@ pub struct SetupPage<'a> {
     pub message: Option<&'a str>,
 }
 
+/// The form with which a person chooses a password.
+#[derive(Template)]
+#[template(path = "invitation.html")]
+pub struct InvitationPage<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// Whose password; empty when the link is not in force.
+    pub person: &'a str,
+    /// The one-time code.
+    pub code: &'a str,
+    /// Token against cross-site requests.
+    pub csrf: &'a str,
+    /// What went wrong.
+    pub message: Option<&'a str>,
+}
+
 /// The question.
 #[derive(Template)]
 #[template(path = "consent.html")]
@@ -245,6 +261,11 @@ pub fn sign_in(status: StatusCode, page: &SignInPage<'_>) -> Reply {
 
 /// The form that makes the first account.
 pub fn setup(status: StatusCode, page: &SetupPage<'_>) -> Reply {
+    rendered(status, page)
+}
+
+/// The form with which a person chooses a password.
+pub fn invitation(status: StatusCode, page: &InvitationPage<'_>) -> Reply {
     rendered(status, page)
 }
 

@@ -59,6 +59,9 @@ macro_rules! contract_tests {
             set_up_is_closed_for_ever_by_the_first_account
             a_setup_code_that_is_wrong_late_or_replaced_makes_nobody
             sessions_of_an_old_epoch_are_void
+            an_invitation_is_good_once_and_signs_out_everywhere
+            sixty_four_uses_of_an_invitation_have_one_winner
+            an_account_is_made_once_and_disabled_for_good
             attempts_are_counted_in_a_window
             sixty_four_guesses_at_once_are_counted_one_by_one
             every_write_run_twice_converges

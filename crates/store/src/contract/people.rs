@@ -1,7 +1,7 @@
 //! People, their browsers, and what keeps guessing slow.
 
 use super::story::{SETUP, START, Story, count, minutes, seconds, somebody, together};
-use crate::{Attempt, FirstPerson, Session, Store, Swept};
+use crate::{Attempt, FirstPerson, GrantRotated, Revoked, Session, Store, Swept};
 use hallpass_core::{
     entropy::SystemEntropy,
     id::{PersonId, SessionId},
@@ -46,6 +46,75 @@ pub async fn a_setup_code_that_is_wrong_late_or_replaced_makes_nobody(store: Arc
     assert_eq!(create([1; 32], START).await.unwrap(), FirstPerson::WrongCode, "replaced");
     assert!(!store.person_exists().await.unwrap());
     assert_eq!(create([2; 32], START).await.unwrap(), FirstPerson::Created);
+}
+
+/// A link to choose a password works once, for its time, until the next one, and ends what was signed in.
+pub async fn an_invitation_is_good_once_and_signs_out_everywhere(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let (until, end) = (story.now.plus(minutes(60)), story.now.plus(minutes(60)));
+    let grant = story.open().await;
+    let session = session(&story);
+    assert!(store.session_open(session.clone()).await.unwrap());
+    let redeem = |digest, hash: &str, now| store.invitation_redeem(digest, hash.to_owned(), until, now);
+    assert_eq!(redeem([1; 32], "a", story.now).await.unwrap(), None, "none was ever made");
+    assert!(store.invitation_put(story.person, [1; 32], end).await.unwrap());
+    assert!(store.invitation_put(story.person, [2; 32], end).await.unwrap());
+    assert!(!store.invitation_put(somebody("nobody").id, [3; 32], end).await.unwrap());
+    assert_eq!(redeem([1; 32], "a", story.now).await.unwrap(), None, "replaced");
+    assert_eq!(redeem([2; 32], "a", end).await.unwrap(), None, "expired");
+    assert_eq!(store.invitation_read([2; 32], story.now).await.unwrap().unwrap().id, story.person);
+    let person = redeem([2; 32], "new", story.now).await.unwrap().unwrap();
+    assert_eq!((person.password.as_str(), person.epoch), ("new", 1));
+    assert_eq!(store.invitation_read([2; 32], story.now).await.unwrap(), None);
+    assert_eq!(redeem([2; 32], "thief", story.now).await.unwrap(), None);
+    assert_eq!(redeem([2; 32], "new", story.now).await.unwrap().unwrap().epoch, 1, "run twice");
+    assert_eq!(store.session_read(session.id, story.now).await.unwrap(), None);
+    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    assert_eq!(rotated, GrantRotated::Withdrawn);
+    let feed = store.feed_after(0, 10).await.unwrap();
+    assert_eq!(feed.entries.last().unwrap().what, Revoked::Person { person: story.person, epoch: 1 });
+}
+
+/// However many press the button.
+pub async fn sixty_four_uses_of_an_invitation_have_one_winner(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let until = story.now.plus(minutes(60));
+    assert!(store.invitation_put(story.person, [1; 32], until).await.unwrap());
+    let answers =
+        together(|n| {
+            let (store, now) = (store.clone(), story.now);
+            async move {
+                store.invitation_redeem([1; 32], format!("hash {n}"), until, now).await.unwrap().is_some()
+            }
+        })
+        .await;
+    assert_eq!(count(&answers, &true), 1);
+}
+
+/// Names are taken once; a disabled account does nothing, and what it gave does not come back with it.
+pub async fn an_account_is_made_once_and_disabled_for_good(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let (eve, until) = (somebody("eve"), story.now.plus(minutes(60)));
+    assert!(store.person_create(eve.clone()).await.unwrap());
+    assert!(store.person_create(eve.clone()).await.unwrap(), "run twice");
+    assert!(!store.person_create(somebody("eve")).await.unwrap(), "taken");
+    let names: Vec<_> =
+        store.people_list(None, 10).await.unwrap().into_iter().map(|person| person.name).collect();
+    assert_eq!(names.len(), 2);
+    let grant = story.open().await;
+    assert_eq!(store.grants_list(None, 10).await.unwrap().len(), 1);
+    assert!(store.invitation_put(story.person, [1; 32], until).await.unwrap());
+    assert!(store.person_disable(story.person, true, until, story.now).await.unwrap());
+    assert!(store.person_disable(story.person, true, until, story.now).await.unwrap(), "run twice");
+    assert!(!store.session_open(session(&story)).await.unwrap());
+    assert_eq!(store.invitation_read([1; 32], story.now).await.unwrap(), None);
+    assert_eq!(store.invitation_redeem([1; 32], "x".into(), until, story.now).await.unwrap(), None);
+    assert!(store.person_disable(story.person, false, until, story.now).await.unwrap());
+    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    assert_eq!(rotated, GrantRotated::Withdrawn);
+    assert!(store.grants_list(None, 10).await.unwrap().is_empty());
+    assert!(!store.person_disable(somebody("nobody").id, true, until, story.now).await.unwrap());
+    assert_eq!(store.feed_after(0, 10).await.unwrap().counter, 1);
 }
 
 /// Sessions end with their time, by hand, and all at once with the epoch.

@@ -4,15 +4,16 @@ use hallpass_core::{
     id::{PersonId, SessionId},
     time::Timestamp,
 };
+use std::fmt;
 
-/// A person with an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A person with an account. `Debug` leaves the password hash out.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Person {
     /// Primary key; its text form is the `sub` of tokens.
     pub id: PersonId,
     /// The name to sign in with, unique after folding by the caller.
     pub name: String,
-    /// PHC string of the password (argon2id).
+    /// PHC string of the password (argon2id); empty while the person has not chosen one.
     pub password: String,
     /// Raised by "sign out everywhere": whatever names an older epoch is void.
     pub epoch: u32,
@@ -20,6 +21,18 @@ pub struct Person {
     pub disabled_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("epoch", &self.epoch)
+            .field("disabled_at", &self.disabled_at)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Answer of `person_create_first`.

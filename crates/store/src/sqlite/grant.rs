@@ -52,6 +52,11 @@ statements! {
         FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.person = $1 AND g.id < $2 AND g.revoked_at IS NULL
         ORDER BY g.id DESC LIMIT $3";
+    LIST = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
+            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at
+        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
+        WHERE g.id < $1 AND g.revoked_at IS NULL
+        ORDER BY g.id DESC LIMIT $2";
 }
 
 /// Above every id: its milliseconds would be in the year 10889.
@@ -90,6 +95,11 @@ impl Grants for SqliteStore {
 
     fn grant_read(&self, id: GrantId) -> Answer<'_, Option<Grant>> {
         self.read(move |connection| first(connection, READ, [id.as_bytes()], grant))
+    }
+
+    fn grants_list(&self, before: Option<GrantId>, limit: u32) -> Answer<'_, Vec<Grant>> {
+        let before = before.map_or(ABOVE_ALL, |id| *id.as_bytes());
+        self.list(move |connection| all(connection, LIST, params![before, limit], grant))
     }
 
     fn grants_of_person(

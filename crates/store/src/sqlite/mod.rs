@@ -49,6 +49,8 @@ pub struct SqliteSettings {
     pub log_limit: u64,
     /// How long to wait for a lock that another process holds on the file.
     pub busy_timeout: Duration,
+    /// Whether this is the server of the folder, which keeps a second one off. A command beside a server is not.
+    pub exclusive: bool,
     /// How long a batch with a failed commit is run again before its outcome is reported as unknown.
     pub unknown_deadline: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for SqliteSettings {
             reader_cache_kib: 2 * 1024,
             log_limit: 64 * 1024 * 1024,
             busy_timeout: Duration::from_secs(5),
+            exclusive: true,
             // Clients wait ten.
             unknown_deadline: Duration::from_secs(8),
         }
@@ -91,7 +94,7 @@ impl SqliteStore {
     /// [`ErrorKind::Corrupt`] when the file is not ours, damaged, or of a newer schema. The source is one sentence
     /// that names the fix.
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
-        let lock = lock::lock_folder(path)?;
+        let lock = if settings.exclusive { Some(lock::lock_folder(path)?) } else { None };
         connection::create(path)?;
         let connection = Some(connection::writer(path, &settings)?);
         let queue = Arc::new(Queue::new(settings.queue_limit));

@@ -3,7 +3,7 @@
 use super::{
     SqliteStore, feed,
     rows::{maybe_time, person_id, session_id, time},
-    sql::{any, change, first, statements},
+    sql::{all, any, change, first, statements},
 };
 use crate::{
     Answer, Attempt, ErrorKind, FirstPerson, People, Person, Revoked, Session, Sessions, StoreError,
@@ -24,6 +24,24 @@ statements! {
         AND NOT EXISTS (SELECT 1 FROM person) RETURNING id";
     CREATE = "INSERT INTO person (id, name, password, epoch, disabled_at, created_at)
         VALUES ($1, $2, $3, $4, $5, $6)";
+    CREATE_FREE = "INSERT INTO person (id, name, password, epoch, disabled_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    CREATED = "SELECT id FROM person WHERE id = $1 AND name = $2";
+    LIST = "SELECT id, name, password, epoch, disabled_at, created_at FROM person WHERE id > $1
+        ORDER BY id LIMIT $2";
+    DISABLE = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL RETURNING id";
+    ENABLE = "UPDATE person SET disabled_at = NULL WHERE id = $1";
+    INVITE = "INSERT INTO invitation (person, digest, expires_at) SELECT p.id, $1, $2 FROM person p WHERE p.id = $3
+        ON CONFLICT (person) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at
+        RETURNING person";
+    INVITED = "SELECT p.id, p.name, p.password, p.epoch, p.disabled_at, p.created_at
+        FROM invitation i JOIN person p ON p.id = i.person AND p.disabled_at IS NULL
+        WHERE i.digest = $1 AND i.expires_at > $2";
+    INVITATION_USE = "UPDATE invitation SET expires_at = 0 WHERE digest = $1 AND expires_at > $2 RETURNING person";
+    // The password's salt was drawn for this attempt: finding it means that this very write was run before.
+    INVITATION_USED = "SELECT p.id, p.name, p.password, p.epoch, p.disabled_at, p.created_at
+        FROM invitation i JOIN person p ON p.id = i.person WHERE i.digest = $1 AND p.password = $2";
+    PASSWORD = "UPDATE person SET password = $1, attempts = 0 WHERE id = $2 AND disabled_at IS NULL";
     BY_NAME = "SELECT id, name, password, epoch, disabled_at, created_at FROM person WHERE name = $1";
     READ = "SELECT id, name, password, epoch, disabled_at, created_at FROM person WHERE id = $1";
     // $1 begin of the window that ends now, $2 end of the window that begins now, $3 now, $5 limit. A window that
@@ -65,6 +83,68 @@ impl People for SqliteStore {
         now: Timestamp,
     ) -> Answer<'_, FirstPerson> {
         self.write_several(move |connection| create_first(connection, code_digest, &person, now))
+    }
+
+    fn person_create(&self, person: Person) -> Answer<'_, bool> {
+        self.write(move |connection| {
+            insert(connection, CREATE_FREE, &person)?;
+            any(connection, CREATED, params![person.id.as_bytes(), person.name])
+        })
+    }
+
+    fn people_list(&self, after: Option<PersonId>, limit: u32) -> Answer<'_, Vec<Person>> {
+        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        self.list(move |connection| all(connection, LIST, params![after, limit], person))
+    }
+
+    fn person_disable(
+        &self,
+        id: PersonId,
+        disabled: bool,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, bool> {
+        self.write_several(move |connection| {
+            if !disabled {
+                return Ok(change(connection, ENABLE, [id.as_bytes()])? > 0);
+            }
+            if any(connection, DISABLE, params![now.millis(), id.as_bytes()])? {
+                epoch_raise(connection, id, until)?;
+                return Ok(true);
+            }
+            any(connection, READ, [id.as_bytes()])
+        })
+    }
+
+    fn invitation_put(&self, person: PersonId, digest: [u8; 32], expires_at: Timestamp) -> Answer<'_, bool> {
+        self.write(move |connection| {
+            any(connection, INVITE, params![digest, expires_at.millis(), person.as_bytes()])
+        })
+    }
+
+    fn invitation_read(&self, digest: [u8; 32], now: Timestamp) -> Answer<'_, Option<Person>> {
+        self.read(move |connection| first(connection, INVITED, params![digest, now.millis()], person))
+    }
+
+    fn invitation_redeem(
+        &self,
+        digest: [u8; 32],
+        password: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Person>> {
+        self.write_several(move |connection| {
+            let used =
+                first(connection, INVITATION_USE, params![digest, now.millis()], |row| person_id(row, 0))?;
+            let Some(id) = used else {
+                return first(connection, INVITATION_USED, params![digest, password], person);
+            };
+            if change(connection, PASSWORD, params![password, id.as_bytes()])? == 0 {
+                return Ok(None);
+            }
+            epoch_raise(connection, id, until)?;
+            first(connection, READ, [id.as_bytes()], person)
+        })
     }
 
     fn person_by_name(&self, name: String) -> Answer<'_, Option<Person>> {
@@ -133,13 +213,7 @@ fn create_first(
     now: Timestamp,
 ) -> Result<FirstPerson, StoreError> {
     if any(connection, SETUP_USE, params![code_digest, now.millis()])? {
-        let disabled_at = new.disabled_at.map(Timestamp::millis);
-        let id = new.id.as_bytes();
-        change(
-            connection,
-            CREATE,
-            params![id, new.name, new.password, new.epoch, disabled_at, new.created_at.millis()],
-        )?;
+        insert(connection, CREATE, new)?;
         return Ok(FirstPerson::Created);
     }
     match first(connection, ANYBODY, [], |row| person_id(row, 0))? {
@@ -148,6 +222,13 @@ fn create_first(
         Some(id) if id == new.id => Ok(FirstPerson::Created),
         Some(_) => Ok(FirstPerson::Closed),
     }
+}
+
+fn insert(connection: &Connection, statement: &'static str, new: &Person) -> Result<(), StoreError> {
+    let disabled_at = new.disabled_at.map(Timestamp::millis);
+    let (id, created_at) = (new.id.as_bytes(), new.created_at.millis());
+    change(connection, statement, params![id, new.name, new.password, new.epoch, disabled_at, created_at])?;
+    Ok(())
 }
 
 fn attempt(

@@ -40,7 +40,8 @@ pub(super) struct Writer {
     pub checkpoints: Checkpoints,
     /// Turns true when everything is on disk and closed.
     pub ended: watch::Sender<bool>,
-    pub lock: FolderLock,
+    /// `None` beside a server.
+    pub lock: Option<FolderLock>,
     #[cfg(test)]
     pub faults: Arc<super::faults::Faults>,
 }
@@ -174,8 +175,9 @@ impl Writer {
         let Self { connection, checkpoints, readers, ended, lock, .. } = self;
         readers.close();
         drop(checkpoints);
-        if let Some(connection) = connection
-            && let Err(error) = connection::truncate_log(&connection)
+        // A server beside us checkpoints its log itself.
+        if let (Some(connection), Some(_)) = (&connection, &lock)
+            && let Err(error) = connection::truncate_log(connection)
         {
             tracing::warn!(?error, "the last checkpoint failed; the next start repeats it");
         }

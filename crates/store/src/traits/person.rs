@@ -24,6 +24,39 @@ pub trait People: Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, FirstPerson>;
 
+    /// Makes an account; `false` when the name is taken. Running it again with the same id is success.
+    fn person_create(&self, person: Person) -> Answer<'_, bool>;
+
+    /// All accounts, oldest first, at most `limit`, only those with an id above `after` if given.
+    fn people_list(&self, after: Option<PersonId>, limit: u32) -> Answer<'_, Vec<Person>>;
+
+    /// Disables or enables an account; `false` for nobody. Disabling raises the epoch and puts one entry into the
+    /// feed, so that everything the account gave ends and stays ended.
+    fn person_disable(
+        &self,
+        id: PersonId,
+        disabled: bool,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, bool>;
+
+    /// Puts a one-time code in force with which this person chooses a password, replacing an older one. `false` for
+    /// nobody.
+    fn invitation_put(&self, person: PersonId, digest: [u8; 32], expires_at: Timestamp) -> Answer<'_, bool>;
+
+    /// Whose code this is, while it is in force and the account is not disabled.
+    fn invitation_read(&self, digest: [u8; 32], now: Timestamp) -> Answer<'_, Option<Person>>;
+
+    /// Uses the code up and sets the password, in one transaction; the epoch is raised, with its entry in the feed.
+    /// Answers the person as it is then, or `None` when the code is not in force.
+    fn invitation_redeem(
+        &self,
+        digest: [u8; 32],
+        password: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Person>>;
+
     /// By the folded name.
     fn person_by_name(&self, name: String) -> Answer<'_, Option<Person>>;
 

@@ -1,0 +1,145 @@
+//! `hallpass user`: accounts, with the same power as the pages and more.
+
+use super::place::{Place, PlaceArgs};
+use crate::{output::note, say};
+use anyhow::bail;
+use clap::Subcommand;
+use hallpass_core::{entropy::SystemEntropy, id::PersonId};
+use hallpass_store::Person;
+use std::process::ExitCode;
+
+/// `hallpass user`.
+#[derive(Subcommand, Debug)]
+pub enum UserCommand {
+    /// List the accounts.
+    List {
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Make an account and print a one-time link with which its person chooses a password.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Print a one-time link to choose a new password, for who forgot theirs. Using it signs the account out everywhere.
+    Recover {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Sign an account out everywhere and take back all access it gave.
+    SignOut {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Disable an account: nobody signs in, and all access it gave ends.
+    Disable {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Enable a disabled account again. Access that it gave before does not come back.
+    Enable {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// Runs it.
+pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        UserCommand::List { json, place } => list(&place.open()?, json).await?,
+        UserCommand::Add { name, place } => add(&place.open()?, &name).await?,
+        UserCommand::Recover { name, place } => {
+            let place = place.open()?;
+            let person = place.person(&name).await?;
+            link(&place, &person).await?;
+        }
+        UserCommand::SignOut { name, place } => {
+            let place = place.open()?;
+            let person = place.person(&name).await?;
+            place.store.person_epoch_raise(person.id, place.tokens_until(), place.now).await?;
+            note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
+        }
+        UserCommand::Disable { name, place } => able(&place.open()?, &name, true).await?,
+        UserCommand::Enable { name, place } => able(&place.open()?, &name, false).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
+    let mut people: Vec<Person> = Vec::new();
+    loop {
+        let page = place.store.people_list(people.last().map(|person| person.id), 500).await?;
+        if page.is_empty() {
+            break;
+        }
+        people.extend(page);
+    }
+    if json {
+        let rows: Vec<_> = people
+            .iter()
+            .map(|person| {
+                serde_json::json!({
+                    "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
+                    "password": !person.password.is_empty(), "created_at": person.created_at.seconds(),
+                })
+            })
+            .collect();
+        say!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for person in &people {
+        let state = match (person.disabled_at, person.password.is_empty()) {
+            (Some(_), _) => "disabled",
+            (None, true) => "invited",
+            (None, false) => "active",
+        };
+        say!("{}  {state:8}  {}", person.id, person.name);
+    }
+    Ok(())
+}
+
+async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
+    let folded = hallpass_server::fold_name(name);
+    if let Some(complaint) = hallpass_server::name_complaint(&folded) {
+        bail!("{complaint}");
+    }
+    let person = Person {
+        id: PersonId::new(place.now, &SystemEntropy),
+        name: folded,
+        password: String::new(),
+        epoch: 0,
+        disabled_at: None,
+        created_at: place.now,
+    };
+    if !place.store.person_create(person.clone()).await? {
+        bail!("there is an account {name:?} already: `hallpass user recover` makes a new link for it");
+    }
+    link(place, &person).await
+}
+
+async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
+    let link = hallpass_server::invitation_link(&*place.store, &place.settings, person.id, place.now).await?;
+    say!("{}", link.expose());
+    note(&format!("Give this link to {}: it works once and for one day.", person.name));
+    Ok(())
+}
+
+async fn able(place: &Place, name: &str, disabled: bool) -> anyhow::Result<()> {
+    let person = place.person(name).await?;
+    place.store.person_disable(person.id, disabled, place.tokens_until(), place.now).await?;
+    note(&format!("{} is {}", person.name, if disabled { "disabled" } else { "enabled" }));
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! A one-time link with which a person chooses a password: for a new account, or because the old one was forgotten.
+//! The operator makes it with `hallpass user`; no password ever passes through the operator.
+
+use crate::{
+    app::App,
+    http::{
+        browser,
+        respond::{Reply, see_other, with_cookie},
+    },
+    login::{password, session, setup::sha256, unavailable},
+    pages::{self, InvitationPage, Problem},
+    router::Incoming,
+    settings::Settings,
+    token::form,
+};
+use hallpass_core::{
+    encoding,
+    entropy::{self, SystemEntropy},
+    id::PersonId,
+    parameters::{Limits, Parameters},
+    secret::SecretString,
+    time::Timestamp,
+};
+use hallpass_store::{Store, StoreError};
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+/// How long a link may be used.
+const LINK_LIFETIME: Duration = Duration::from_hours(24);
+
+/// A new one-time link for this person; an older one dies. Only the digest of its code is kept.
+pub async fn invitation_link(
+    store: &dyn Store,
+    settings: &Settings,
+    person: PersonId,
+    now: Timestamp,
+) -> Result<SecretString, StoreError> {
+    let code = encoding::base64url(&entropy::random::<24>(&SystemEntropy));
+    store.invitation_put(person, sha256(&code), now.plus(LINK_LIFETIME)).await?;
+    Ok(SecretString::new(format!("{}?code={code}", settings.issuer.endpoint("/invitation"))))
+}
+
+/// `GET` and `POST /invitation`.
+pub async fn invitation(app: &App, incoming: &Incoming) -> Reply {
+    match answer(app, incoming).await {
+        Ok(reply) => reply,
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn answer(app: &App, incoming: &Incoming) -> Result<Reply, StoreError> {
+    let browser = browser::read(app, incoming).await?;
+    let posted = incoming.method == Method::POST;
+    let parameters = if posted {
+        form(incoming).ok()
+    } else {
+        Parameters::parse(incoming.query.as_bytes(), Limits::default()).ok()
+    };
+    let Some(parameters) = parameters else {
+        return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest));
+    };
+    let code = parameters.get("code").unwrap_or_default();
+    let invited = app.store.invitation_read(sha256(code), incoming.cx.now).await?;
+    let csrf = browser.csrf(app);
+    let page = |message, status| {
+        let person = invited.as_ref().map_or("", |person| person.name.as_str());
+        let page = InvitationPage { base: app.settings.issuer.path(), person, code, csrf: &csrf, message };
+        with_cookie(pages::invitation(status, &page), browser.cookie(app))
+    };
+    let Some(person) = &invited else { return Ok(page(None, StatusCode::FORBIDDEN)) };
+    if !posted {
+        return Ok(page(None, StatusCode::OK));
+    }
+    if !browser.sent_this(app, incoming, parameters.get("csrf")) {
+        let message =
+            "Please send the form again; if this page keeps coming back, allow cookies for this site.";
+        return Ok(page(Some(message), StatusCode::FORBIDDEN));
+    }
+    let chosen = parameters.get("password").unwrap_or_default();
+    if let Some(complaint) = password::complaint(&person.name, chosen) {
+        return Ok(page(Some(complaint), StatusCode::BAD_REQUEST));
+    }
+    let Ok(hash) = app.passwords.hash(SecretString::new(chosen), &*app.entropy).await else {
+        return Ok(page(Some("The server is busy. Please try again."), StatusCode::SERVICE_UNAVAILABLE));
+    };
+    redeem(app, incoming, code, hash)
+        .await
+        .map(|reply| reply.unwrap_or_else(|| page(None, StatusCode::FORBIDDEN)))
+}
+
+async fn redeem(
+    app: &App,
+    incoming: &Incoming,
+    code: &str,
+    hash: String,
+) -> Result<Option<Reply>, StoreError> {
+    let cx = incoming.cx;
+    let until = cx.now.plus(app.settings.access_token_lifetime).plus(Duration::from_mins(1));
+    let Some(person) = app.store.invitation_redeem(sha256(code), hash, until, cx.now).await? else {
+        return Ok(None);
+    };
+    tracing::info!(person = %person.id, address = %cx.address, "password chosen through a one-time link");
+    let cookie = session::open(app, cx, &person).await?;
+    let reply = with_cookie(see_other(&format!("{}/account", app.settings.issuer.path())), cookie);
+    Ok(Some(with_cookie(reply, browser::known_cookie(app, person.id))))
+}
