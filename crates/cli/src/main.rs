@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(commands::run(args.command));
     // A browser that is still open, or a hash that is still computed, must not keep the program.
     runtime.shutdown_background();
+    output::flush_log();
     match outcome {
         Ok(code) => code,
         Err(error) => output::failed(&error),

@@ -81,14 +81,25 @@ pub fn issue(
 
 /// Reads an id back, if it is one of ours.
 pub fn read(keys: &KeyRing, id: &str) -> Option<Registration> {
+    parse(&authentic(keys, id)?)
+}
+
+/// What the token endpoint needs of an id: everything but the redirect URIs, whose parsing costs more than the rest.
+pub fn read_head(keys: &KeyRing, id: &str) -> Option<Registration> {
+    parse_head(&authentic(keys, id)?).map(|(registration, _)| registration)
+}
+
+/// The bytes before the MAC, when the MAC is ours.
+fn authentic(keys: &KeyRing, id: &str) -> Option<Vec<u8>> {
     if id.len() > 255 {
         return None;
     }
-    let bytes = encoding::from_base64url(id.strip_prefix(PREFIX)?)?;
-    let (body, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC)?)?;
-    let number = *body.get(1)?;
-    keys.check(number, Purpose::ClientId, body, mac).ok()?;
-    parse(body)
+    let mut bytes = encoding::from_base64url(id.strip_prefix(PREFIX)?)?;
+    let length = bytes.len().checked_sub(MAC)?;
+    let (body, mac) = bytes.split_at_checked(length)?;
+    keys.check(*body.get(1)?, Purpose::ClientId, body, mac).ok()?;
+    bytes.truncate(length);
+    Some(bytes)
 }
 
 /// The secret of a client, derived from its id: nothing is kept, and it is as good as random to everybody else.
@@ -160,35 +171,47 @@ fn flags(registration: &Registration) -> u8 {
 }
 
 fn parse(body: &[u8]) -> Option<Registration> {
-    let mut rest = body;
-    let mut take = |length: usize| {
-        let (head, tail) = rest.split_at_checked(length)?;
-        rest = tail;
-        Some(head)
-    };
-    let &[VERSION, key, flags] = take(3)? else { return None };
-    let seconds = u32::from_be_bytes(take(4)?.try_into().ok()?);
-    let salt = take(6)?.to_vec();
-    let length = usize::from(*take(1)?.first()?);
-    let name = std::str::from_utf8(take(length)?).ok()?.to_owned();
-    let counts = *take(1)?.first()?;
-    let mut redirects = Redirects { salt, key, ..Redirects::default() };
+    let (mut registration, mut rest) = parse_head(body)?;
+    let counts = take(&mut rest, 1).and_then(|count| count.first().copied())?;
     for _ in 0..counts >> 4 {
-        let length = usize::from(*take(1)?.first()?);
-        redirects.texts.push(unpack(take(length)?)?);
+        let length = usize::from(*take(&mut rest, 1)?.first()?);
+        registration.redirects.texts.push(unpack(take(&mut rest, length)?)?);
     }
     for _ in 0..counts & 0x0F {
-        redirects.tags.push(take(8)?.try_into().ok()?);
+        registration.redirects.tags.push(take(&mut rest, 8)?.try_into().ok()?);
     }
+    rest.is_empty().then_some(registration)
+}
+
+/// Everything before the redirect URIs, and the bytes that hold them.
+fn parse_head(body: &[u8]) -> Option<(Registration, &[u8])> {
+    let mut rest = body;
+    let &[VERSION, key, flags] = take(&mut rest, 3)? else { return None };
+    let seconds = u32::from_be_bytes(take(&mut rest, 4)?.try_into().ok()?);
+    let salt = take(&mut rest, 6)?.to_vec();
+    let length = usize::from(*take(&mut rest, 1)?.first()?);
+    let name = std::str::from_utf8(take(&mut rest, length)?).ok()?.to_owned();
     let auth = match flags & AUTH_MASK {
         0 => AuthMethod::None,
         1 => AuthMethod::SecretBasic,
         2 => AuthMethod::SecretPost,
         _ => return None,
     };
-    let issued_at = Timestamp::from_seconds(i64::from(seconds));
-    let (refresh, native) = (flags & REFRESH != 0, flags & NATIVE != 0);
-    rest.is_empty().then_some(Registration { auth, refresh, native, name, issued_at, redirects })
+    let registration = Registration {
+        auth,
+        refresh: flags & REFRESH != 0,
+        native: flags & NATIVE != 0,
+        name,
+        issued_at: Timestamp::from_seconds(i64::from(seconds)),
+        redirects: Redirects { salt, key, ..Redirects::default() },
+    };
+    Some((registration, rest))
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    Some(head)
 }
 
 fn cut(name: &str) -> &str {

@@ -145,3 +145,11 @@ fn golden_id_of_version_1() {
 }
 
 const GOLDEN: &str = "hpc_AQAMarE7gOErpM3ytgZDdXJzb3IhDwM6ODc4Ny9jYWxsYmFjay0AY3Vyc29yOi8vYW55c3BoZXJlLmN1cnNvci1tY3Avb2F1dGgvY2FsbGJhY2ujBoYNWCDLjIkb_DhfkWVpIOYN3A";
+
+#[test]
+fn the_head_says_the_same_as_the_whole() {
+    let id = round_trip("x", &["https://a.example/cb", "http://localhost/cb"]);
+    let (head, whole) = (read_head(&ring(1), &id).unwrap(), read(&ring(1), &id).unwrap());
+    assert_eq!((head.auth, head.refresh, &head.name), (whole.auth, whole.refresh, &whole.name));
+    assert!(head.redirects.texts.is_empty() && read_head(&ring(2), &id).is_none());
+}

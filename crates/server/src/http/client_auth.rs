@@ -18,6 +18,7 @@ use super::respond::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticatedClient {
     id: String,
+    name: String,
     refresh: bool,
 }
 
@@ -25,6 +26,11 @@ impl AuthenticatedClient {
     /// The `client_id` as written.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What it registered as its name; empty for a metadata document's client, which is shown by its host.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the client registered the grant type `refresh_token`.
@@ -135,11 +141,11 @@ fn check(app: &App, id: &str, secret: Option<&str>) -> Result<AuthenticatedClien
     // a fetch.
     if clients::is_document(id) {
         return match secret {
-            None => Ok(AuthenticatedClient { id: id.to_owned(), refresh: true }),
+            None => Ok(AuthenticatedClient { id: id.to_owned(), name: String::new(), refresh: true }),
             Some(_) => Err(ClientAuthRefusal::SecretOfPublicClient),
         };
     }
-    let client = registered::read(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
+    let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
     match (client.auth, secret) {
         (AuthMethod::None, None) => {}
         (AuthMethod::None, Some(_)) => return Err(ClientAuthRefusal::SecretOfPublicClient),
@@ -153,7 +159,7 @@ fn check(app: &App, id: &str, secret: Option<&str>) -> Result<AuthenticatedClien
             }
         }
     }
-    Ok(AuthenticatedClient { id: id.to_owned(), refresh: client.refresh })
+    Ok(AuthenticatedClient { id: id.to_owned(), name: client.name, refresh: client.refresh })
 }
 
 #[cfg(test)]

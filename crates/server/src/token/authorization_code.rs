@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     app::App,
-    clients::{self, registered},
     cx::Cx,
     http::client_auth::AuthenticatedClient,
     settings::{OFFLINE_ACCESS, RefreshPolicy},
@@ -32,7 +31,7 @@ pub async fn redeem(
         person: checked.code.person,
         epoch: checked.code.epoch,
         client_id: client.id().to_owned(),
-        client_name: name(app, client),
+        client_name: client.name().to_owned(),
         redirect_host: checked.code.receiver.clone(),
         resource: checked.resource.uri.as_str().to_owned(),
         scope: checked.scope.to_string(),
@@ -74,14 +73,6 @@ pub async fn redeem(
 /// When the last access token that may have been issued until now has expired.
 pub fn tokens_until(app: &App, now: Timestamp) -> Timestamp {
     now.plus(app.settings.access_token_lifetime).plus(std::time::Duration::from_mins(1))
-}
-
-/// The registered name: for the account page. A document's client is shown by its host.
-fn name(app: &App, client: &AuthenticatedClient) -> String {
-    if clients::is_document(client.id()) {
-        return String::new();
-    }
-    registered::read(&app.keys, client.id()).map(|registration| registration.name).unwrap_or_default()
 }
 
 fn sha256(text: &str) -> [u8; 32] {
