@@ -26,3 +26,41 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(peer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefreshPolicy, Settings};
+    use hallpass_core::uri::Issuer;
+    use hallpass_store::RotationWindows;
+    use std::time::Duration;
+
+    fn asked(peer: &str, lines: &[&str]) -> String {
+        let settings = Settings {
+            issuer: Issuer::parse("https://a.example").unwrap(),
+            resources: Vec::new(),
+            access_token_lifetime: Duration::ZERO,
+            refresh_tokens: RefreshPolicy::Never,
+            refresh_idle_lifetime: Duration::ZERO,
+            rotation: RotationWindows { same_successor: Duration::ZERO, new_successor: Duration::ZERO },
+            session_lifetime: Duration::ZERO,
+            trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
+            registrations_per_minute: 1,
+        };
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        address(peer.parse().unwrap(), &headers, &settings).to_string()
+    }
+
+    #[test]
+    fn rs_046_t_73_only_a_trusted_proxy_says_who_calls_and_only_its_own_entry_counts() {
+        assert_eq!(asked("192.0.2.7", &["198.51.100.1"]), "192.0.2.7");
+        assert_eq!(asked("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(asked("10.0.0.1", &["127.0.0.1, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(asked("10.0.0.1", &["127.0.0.1", "198.51.100.1"]), "198.51.100.1");
+        assert_eq!(asked("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(asked("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

@@ -194,6 +194,12 @@ mod tests {
         for code in [code(), full] {
             let text = code.seal(&ring(), &SystemEntropy);
             assert!(text.expose().len() <= 400, "{}", text.expose().len());
+            let bytes = encoding::from_base64url(text.expose()).unwrap();
+            for part in
+                [&code.challenge.as_bytes()[..], &code.person.as_bytes()[..], code.receiver.as_bytes()]
+            {
+                assert!(!bytes.windows(part.len()).any(|window| window == part), "readable in the code");
+            }
             assert_eq!(AuthorizationCode::open(&ring(), text.expose(), code.consented_at), Ok(code));
         }
     }

@@ -90,7 +90,7 @@ async fn as_090_t_02_nobody_is_bounced_before_signing_in() {
 }
 
 #[tokio::test]
-async fn as_077_to_as_089_as_102_each_broken_rule_goes_back_with_state_and_iss() {
+async fn as_077_to_as_081_as_083_as_084_as_086_as_088_as_102_each_broken_rule_goes_back_with_state_and_iss() {
     let server = Server::start().await;
     let client = server.register(REDIRECT).await;
     let mut browser = server.set_up().await;
@@ -122,6 +122,86 @@ async fn as_077_to_as_089_as_102_each_broken_rule_goes_back_with_state_and_iss()
         assert_eq!(page.answered("iss").as_deref(), Some(ISSUER));
         assert_eq!(page.answered("code"), None);
     }
+}
+
+#[tokio::test]
+async fn as_101_as_102_a_success_answer_has_exactly_code_state_and_iss() {
+    let server = Server::start().await;
+    let client = server.register("http://127.0.0.1:5000/callback?tenant=1").await;
+    let mut browser = server.set_up().await;
+    let mut request = Server::request(&client);
+    request.insert("redirect_uri".into(), "http://127.0.0.1:5000/callback?tenant=1".into());
+    let page = browser.ask(&request).await;
+    let target = browser.answer(&page, "allow").await.target().unwrap();
+    let (uri, query) = target.split_once("&code=").unwrap();
+    assert_eq!(uri, "http://127.0.0.1:5000/callback?tenant=1");
+    let names: Vec<_> = query.split('&').skip(1).map(|pair| pair.split('=').next().unwrap()).collect();
+    assert_eq!(names, ["state", "iss"]);
+    assert!(query.ends_with("iss=https%3A%2F%2Fauth.example") && !target.contains('#'));
+}
+
+#[tokio::test]
+async fn as_049_as_037_a_metadata_documents_redirect_uris_are_exact() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    let id = "https://client.invalid/id.json";
+    let document = serde_json::json!({
+        "client_id": id, "client_name": "Client", "token_endpoint_auth_method": "none",
+        "redirect_uris": ["https://client.example/cb", "http://127.0.0.1/cb"],
+    });
+    // The host does not answer: the copy kept with an earlier yes does (P28).
+    let kept = hallpass_store::StoredDocument {
+        url: id.into(),
+        body: document.to_string().into_bytes(),
+        checked_at: server.now(),
+    };
+    server.app.store.document_put(kept).await.unwrap();
+    let mut request = Server::request(id);
+    for (redirect, good) in [
+        ("https://client.example/cb", true),
+        ("http://127.0.0.1:49152/cb", true),
+        ("https://client.example/cb/", false),
+        ("https://client.example/CB", false),
+        ("https://client.example/cb?x", false),
+        ("https://client.example:443/cb", false),
+        ("https://client.invalid/cb", false),
+        ("http://127.0.0.1:49152/cb2", false),
+        ("http://localhost:49152/cb", false),
+    ] {
+        request.insert("redirect_uri".into(), redirect.into());
+        let page = browser.get(&query(&request)).await;
+        assert_eq!(page.hidden("page").is_some(), good, "{redirect}: {}", page.text);
+        assert!(page.target().is_none());
+    }
+}
+
+#[tokio::test]
+async fn as_042_a_native_client_with_a_secret_still_needs_pkce_and_consent() {
+    let server = Server::start().await;
+    let body = serde_json::json!({
+        "redirect_uris": [REDIRECT], "application_type": "native", "token_endpoint_auth_method": "client_secret_post",
+    });
+    let client = text(&server.post_json("/register", &body).await.json(), "client_id").to_owned();
+    let mut browser = server.set_up().await;
+    let mut request = Server::request(&client);
+    request.remove("code_challenge");
+    assert_eq!(browser.get(&query(&request)).await.answered("error").as_deref(), Some("invalid_request"));
+    browser.allow(&Server::request(&client)).await;
+    assert!(browser.ask(&Server::request(&client)).await.target().is_none());
+}
+
+#[tokio::test]
+async fn as_033_a_client_of_2025_03_26_finds_everything_at_the_root() {
+    // No metadata, no resource: the paths that the first revision falls back on.
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let mut request = Server::request(&client);
+    request.remove("resource");
+    request.remove("scope");
+    let code = browser.allow(&request).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    assert_eq!(text(&claims(text(&tokens, "access_token")), "aud"), RESOURCE);
 }
 
 #[tokio::test]

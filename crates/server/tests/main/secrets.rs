@@ -88,7 +88,8 @@ async fn b_26_as_148_t_99_the_database_holds_nothing_that_could_be_presented() {
     server.app.store.close().await.unwrap();
     let mut dump = Vec::new();
     for entry in std::fs::read_dir(server.folder.path()).unwrap() {
-        dump.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        // SQLite removes its log when the last connection closes, perhaps just now.
+        dump.extend(std::fs::read(entry.unwrap().path()).unwrap_or_default());
     }
     let holds = |text: &str| dump.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(&client), "the dump is what it should be");

@@ -121,7 +121,7 @@ async fn b_22_t_03_only_s256_with_the_right_verifier_passes() {
 }
 
 #[tokio::test]
-async fn as_121_to_as_127_b_19_client_authentication() {
+async fn as_122_as_123_as_125_as_127_b_19_client_authentication() {
     let server = Server::start().await;
     let body = serde_json::json!({ "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"] });
     let registered = server.post_json("/register", &body).await.json();
@@ -157,6 +157,52 @@ async fn as_121_to_as_127_b_19_client_authentication() {
         }
     }
     assert_eq!(server.send(post(basic(&id, &secret), "")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_121_a_grant_type_that_was_not_registered_is_refused() {
+    let server = Server::start().await;
+    let (_, tokens) = server.granted().await;
+    let body = serde_json::json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none" });
+    let other = text(&server.post_json("/register", &body).await.json(), "client_id").to_owned();
+    let answer = server.refresh(&other, text(&tokens, "refresh_token")).await;
+    assert_eq!((answer.status, answer.error().as_str()), (StatusCode::BAD_REQUEST, "unauthorized_client"));
+}
+
+#[tokio::test]
+async fn as_138_as_124_a_client_with_a_secret_proves_itself_at_each_refresh() {
+    let server = Server::start().await;
+    let body = serde_json::json!({
+        "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "client_secret_post",
+    });
+    let registered = server.post_json("/register", &body).await.json();
+    let (id, secret) =
+        (text(&registered, "client_id").to_owned(), text(&registered, "client_secret").to_owned());
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&id)).await;
+    let tokens = server.redeem_with(&id, &code, &[("client_secret", &secret)]).await.json();
+    let token = text(&tokens, "refresh_token").to_owned();
+    let refresh = |secret: &str| {
+        let (id, token, secret, server) = (id.clone(), token.clone(), secret.to_owned(), &server);
+        async move {
+            let mut pairs =
+                vec![("grant_type", "refresh_token"), ("client_id", &*id), ("refresh_token", &*token)];
+            pairs.extend((!secret.is_empty()).then_some(("client_secret", &*secret)));
+            server.form("/token", &pairs).await
+        }
+    };
+    for wrong in ["", "wrong", &secret[..secret.len() - 1]] {
+        let answer = refresh(wrong).await;
+        assert_eq!(
+            (answer.status, answer.error().as_str()),
+            (StatusCode::UNAUTHORIZED, "invalid_client"),
+            "{wrong}"
+        );
+    }
+    server.push(3600);
+    let answer = refresh(&secret).await;
+    assert_eq!(answer.status, StatusCode::OK, "nothing was rotated by the others: {answer:?}");
 }
 
 #[tokio::test]
