@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask check` holds the rules of the house, `cargo xtask test` runs every test.
+//! The project's own commands: `cargo xtask check` holds the rules of the house, `cargo xtask test` runs every test,
+//! `cargo xtask matrix` writes which requirement is shown by which test.
 
 #![allow(
     clippy::print_stdout,
@@ -7,6 +8,7 @@
 )]
 
 mod check;
+mod matrix;
 mod steps;
 mod test;
 
@@ -14,8 +16,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check    floors, purity, sizes, texts, formatting, clippy
-cargo xtask test     installs what the tests need if it is missing, then runs all of them";
+cargo xtask check    floors, purity, sizes, texts, requirements and their tests, formatting, clippy
+cargo xtask test     installs what the tests need if it is missing, then runs all of them
+cargo xtask matrix   writes docs/conformance.md; with --check it only looks";
 
 fn main() -> ExitCode {
     // Cargo sets the folder of this package when it compiles it; the repository is one above.
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [command] if command == "check" => check::run(root),
         [command] if command == "test" => test::run(root),
+        [command] if command == "matrix" => matrix::write(root),
+        [command, flag] if command == "matrix" && flag == "--check" => matrix::only_check(root),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

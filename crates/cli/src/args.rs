@@ -61,8 +61,15 @@ impl Command {
 /// `hallpass run`.
 #[derive(clap::Args, Debug)]
 pub struct RunArgs {
-    /// URL of your MCP server (streamable HTTP). Without it, a small demo server is built in.
+    /// URL of your MCP server (streamable HTTP). Without it and without a command, a small demo server is built in.
+    #[arg(value_name = "URL")]
     pub upstream: Option<String>,
+    /// Command that starts your MCP server, when it speaks over stdio. One process is started for each session.
+    #[arg(last = true, conflicts_with = "upstream", value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// A variable for the command: NAME=VALUE, or NAME to pass on yours. It gets few others (PATH, HOME, LANG, …).
+    #[arg(long, value_name = "NAME[=VALUE]", conflicts_with = "upstream", requires = "command")]
+    pub env: Vec<String>,
     /// Port on this computer.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,

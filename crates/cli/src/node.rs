@@ -2,7 +2,10 @@
 
 mod listen;
 
-use crate::{config::Config, state::StateFolder};
+use crate::{
+    config::{self, Behind, Config},
+    state::StateFolder,
+};
 use anyhow::{Context, bail};
 use axum::Router;
 use hallpass_core::{
@@ -11,7 +14,7 @@ use hallpass_core::{
     time::{Clock, SystemClock},
 };
 use hallpass_fetch::Fetch;
-use hallpass_gateway::{GatewayConfig, KeyRingSealer, Limits, ProtectedServer};
+use hallpass_gateway::{Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, Upstream};
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
 use hallpass_server::{App, Parts, StartError, feed::Change};
 use hallpass_store::{
@@ -31,6 +34,7 @@ pub struct Node {
     listeners: Vec<TcpListener>,
     demo: Option<(TcpListener, Router)>,
     revocations: Arc<Revocations>,
+    processes: Processes,
 }
 
 /// Puts a node together. Everything that can fail fails here, before anything is announced.
@@ -72,8 +76,8 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         .map(|at| format!("http://{at}/mcp"));
     let revocations = Arc::new(Revocations::new());
     let gateway = gateway(&config, &app, &revocations, demo_url.as_deref())?;
-    let router = hallpass_server::router(Arc::clone(&app)).merge(gateway);
-    Ok(Node { app, router, listeners, demo, revocations })
+    let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router);
+    Ok(Node { app, router, listeners, demo, revocations, processes: gateway.processes })
 }
 
 impl Node {
@@ -111,7 +115,8 @@ impl Node {
                 let _ = one.await;
             }
         });
-        if drained.await.is_err() {
+        let (drained, ()) = tokio::join!(drained, self.processes.stop(DRAIN));
+        if drained.is_err() {
             tracing::info!("open streams were cut");
         }
         self.app.store.close().await?;
@@ -120,7 +125,7 @@ impl Node {
 }
 
 async fn demo(config: &Config) -> anyhow::Result<Option<(TcpListener, Router)>> {
-    if config.servers.iter().all(|server| server.upstream.is_some()) {
+    if !config.servers.iter().any(|server| server.behind.is_demo()) {
         return Ok(None);
     }
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port for the demo server")?;
@@ -132,12 +137,17 @@ fn gateway(
     app: &App,
     revocations: &Arc<Revocations>,
     demo_url: Option<&str>,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<Gateway> {
     let issuer = config.settings.issuer.as_str().to_owned();
     let mut servers = Vec::new();
     for (server, resource) in config.servers.iter().zip(&config.settings.resources) {
-        let Some(upstream) = server.upstream.as_deref().or(demo_url) else {
-            bail!("the server {} has no upstream", server.name);
+        let upstream = match (&server.behind, demo_url) {
+            (Behind::Url(url), _) => Upstream::Http(url.clone()),
+            (Behind::Command { command, pass }, _) => {
+                Upstream::Stdio(config::with_environment(command, pass, std::env::vars_os()))
+            }
+            (Behind::Demo, Some(url)) => Upstream::Http(url.to_owned()),
+            (Behind::Demo, None) => bail!("the server {} has no upstream", server.name),
         };
         servers.push(ProtectedServer {
             name: server.name.clone(),
@@ -147,8 +157,9 @@ fn gateway(
             authorization_servers: vec![issuer.clone()],
             scopes: resource.usual(),
             required_scope: server.required_scope.clone(),
-            upstream: upstream.to_owned(),
+            upstream,
             title: Some(resource.title.clone()),
+            policy: server.policy.clone(),
         });
     }
     let config = GatewayConfig {
@@ -166,7 +177,7 @@ fn gateway(
             .collect(),
         limits: Limits::default(),
     };
-    Ok(hallpass_gateway::router(config)?)
+    Ok(hallpass_gateway::start(config)?)
 }
 
 /// From the store's feed to the gateway's memory.

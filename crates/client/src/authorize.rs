@@ -23,6 +23,9 @@ pub enum AuthorizeError {
     /// The endpoint's own query already holds a parameter that only the client may set.
     #[error("the authorization endpoint's URL already contains a parameter of the request")]
     EndpointQuery,
+    /// The metadata was read for a grant without a person.
+    #[error("the authorization server names no page to sign in at")]
+    NoEndpoint,
 }
 
 /// What to ask for, complete.
@@ -73,7 +76,7 @@ impl AuthorizationRequest {
     /// # Errors
     /// The endpoint is not one that a browser may open.
     pub fn begin(self, entropy: &dyn Entropy) -> Result<(PageUrl, Pending), AuthorizeError> {
-        let endpoint = &self.server.authorization_endpoint;
+        let endpoint = self.server.authorization_endpoint.as_ref().ok_or(AuthorizeError::NoEndpoint)?;
         if endpoint.parsed().query_pairs().any(|(name, _)| OURS.contains(&&*name)) {
             return Err(AuthorizeError::EndpointQuery);
         }
@@ -142,7 +145,7 @@ mod tests {
 
     fn request(endpoint: &str) -> AuthorizationRequest {
         let mut server = server();
-        server.authorization_endpoint = EndpointUrl::parse(endpoint).unwrap();
+        server.authorization_endpoint = Some(EndpointUrl::parse(endpoint).unwrap());
         AuthorizationRequest {
             server,
             client: ClientCredentials {

@@ -4,11 +4,15 @@
 //! [`ServerProbe`] the authorization server metadata (RFC 8414, OpenID Connect Discovery). `ask` says which URL
 //! is wanted, `receive` takes the answer and says what comes next. The driver only carries.
 
+mod server;
+
+pub use server::{AuthorizationServer, ServerProbe, ServerStep};
+
 use crate::peer::PeerText;
 use hallpass_core::{
     challenge,
     mcp::revision::Revision,
-    metadata::{AuthorizationServerMetadata, MetadataError, ProtectedResourceMetadata, well_known},
+    metadata::{MetadataError, ProtectedResourceMetadata, well_known},
     scope::Scope,
     uri::{EndpointUrl, Issuer, ResourceUri},
 };
@@ -38,6 +42,9 @@ pub enum DiscoveryError {
     /// No authorization or token endpoint, or no authorization code grant.
     #[error("the authorization server does not offer sign-in with an authorization code")]
     NoCodeGrant,
+    /// No token endpoint, or not the grant that a program without a person needs.
+    #[error("the authorization server does not offer this grant")]
+    NoMachineGrant,
     /// `code_challenge_methods_supported` is absent or lacks `S256` (CL-011).
     #[error(
         "the authorization server does not say that it checks PKCE (code_challenge_methods_supported: S256)"
@@ -48,8 +55,8 @@ pub enum DiscoveryError {
         "the authorization server requires pushed authorization requests, which this client does not send yet"
     )]
     PushedRequestsRequired,
-    /// RFC 9449.
-    #[error("the server requires DPoP-bound tokens, which this client does not have yet")]
+    /// RFC 9449: `dpop_bound_access_tokens_required`, and proofs are not switched on.
+    #[error("the server requires DPoP-bound tokens, and this client was not told to use them")]
     ProofRequired,
 }
 
@@ -109,6 +116,8 @@ pub struct ProtectedResource {
     pub scopes: Option<Scope>,
     /// What the server calls itself.
     pub name: Option<PeerText>,
+    /// `dpop_bound_access_tokens_required` (RFC 9728 §2).
+    pub requires_proof: bool,
 }
 
 /// Looks for the protected resource metadata.
@@ -160,7 +169,7 @@ impl ResourceProbe {
     /// missing; what is metadata and wrong ends everything.
     ///
     /// # Errors
-    /// `NoMetadata`, `Resource`, `NoIssuer`, `ProofRequired`.
+    /// `NoMetadata`, `Resource`, `NoIssuer`.
     pub fn receive(mut self, answer: Answer<'_>) -> Result<ResourceStep, DiscoveryError> {
         if let Answer::Found(body) = answer {
             match ProtectedResourceMetadata::parse(body, self.server.as_str()) {
@@ -178,9 +187,6 @@ impl ResourceProbe {
 }
 
 fn resource(metadata: &ProtectedResourceMetadata) -> Result<ProtectedResource, DiscoveryError> {
-    if metadata.dpop_bound_access_tokens_required {
-        return Err(DiscoveryError::ProofRequired);
-    }
     let issuers: Vec<Issuer> = metadata.issuers().collect();
     if issuers.is_empty() {
         return Err(DiscoveryError::NoIssuer);
@@ -190,164 +196,12 @@ fn resource(metadata: &ProtectedResourceMetadata) -> Result<ProtectedResource, D
         issuers,
         scopes: scopes(metadata.scopes_supported.as_deref()),
         name: metadata.resource_name.as_deref().and_then(PeerText::of),
+        requires_proof: metadata.dpop_bound_access_tokens_required,
     })
 }
 
 fn scopes(list: Option<&[String]>) -> Option<Scope> {
     list.map(|list| Scope::of(list.iter().map(String::as_str)))
-}
-
-/// What a sign-in needs of an authorization server, validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorizationServer {
-    /// As written; the key of everything that is kept.
-    pub issuer: Issuer,
-    /// Where the person is sent.
-    pub authorization_endpoint: EndpointUrl,
-    /// Where the code goes.
-    pub token_endpoint: EndpointUrl,
-    /// RFC 7591.
-    pub registration_endpoint: Option<EndpointUrl>,
-    /// RFC 7009.
-    pub revocation_endpoint: Option<EndpointUrl>,
-    /// `scopes_supported`.
-    pub scopes: Option<Scope>,
-    /// `token_endpoint_auth_methods_supported`; `None`: not said, which means `client_secret_basic` (RFC 8414 §2).
-    pub auth_methods: Option<Vec<String>>,
-    /// Whether its metadata promises `iss` in every authorization response (RFC 9207 §3).
-    pub sends_iss: bool,
-    /// `client_id_metadata_document_supported`.
-    pub takes_metadata_documents: bool,
-}
-
-/// Looks for the authorization server metadata of one issuer.
-#[derive(Clone, Debug)]
-pub struct ServerProbe {
-    issuer: Issuer,
-    legacy: bool,
-    urls: Vec<String>,
-}
-
-/// After an answer to a [`ServerProbe`].
-#[derive(Clone, Debug)]
-pub enum ServerStep {
-    /// Ask on.
-    Again(ServerProbe),
-    /// This is it.
-    Found(Box<AuthorizationServer>),
-}
-
-impl ServerStep {
-    fn found(server: AuthorizationServer) -> Self {
-        Self::Found(Box::new(server))
-    }
-}
-
-impl ServerProbe {
-    /// For an issuer that the server's metadata names (CL-007).
-    pub fn new(issuer: Issuer) -> Self {
-        let urls = well_known::authorization_server_urls(issuer.as_str());
-        Self { issuer, legacy: false, urls }
-    }
-
-    /// For a server of 2025-03-26: its origin is the issuer.
-    ///
-    /// # Errors
-    /// `NoIssuer` where the origin is none.
-    pub fn legacy(server: &ResourceUri) -> Result<Self, DiscoveryError> {
-        let origin = server.parsed().origin().ascii_serialization();
-        let issuer = Issuer::parse(&origin).map_err(|_| DiscoveryError::NoIssuer)?;
-        Ok(Self { urls: vec![format!("{origin}{}", well_known::AUTHORIZATION_SERVER)], issuer, legacy: true })
-    }
-
-    /// The next question.
-    pub fn ask(&self) -> Option<Ask> {
-        let revision = if self.legacy { Revision::V2025_03_26 } else { Revision::V2025_11_25 };
-        Some(Ask { url: self.urls.first()?.clone(), revision })
-    }
-
-    /// Takes the answer to the last question. A document with another issuer ends everything: there is no
-    /// shopping for a better one (CL-008, RFC 8414 §3.3).
-    ///
-    /// # Errors
-    /// `NoServerMetadata`, `Server`, `NoCodeGrant`, `NoPkce`, `PushedRequestsRequired`.
-    pub fn receive(mut self, answer: Answer<'_>) -> Result<ServerStep, DiscoveryError> {
-        if let Answer::Found(body) = answer {
-            match self.read(body) {
-                Ok(metadata) => return Self::server(&metadata).map(ServerStep::found),
-                Err(MetadataError::Json(_) | MetadataError::Missing(_)) => {}
-                Err(wrong) => return Err(DiscoveryError::Server(wrong)),
-            }
-        }
-        self.urls.drain(..1.min(self.urls.len()));
-        match (self.urls.is_empty(), self.legacy) {
-            (false, _) => Ok(ServerStep::Again(self)),
-            (true, false) => Err(DiscoveryError::NoServerMetadata),
-            (true, true) => self.default_endpoints().map(ServerStep::found),
-        }
-    }
-
-    fn read(&self, body: &[u8]) -> Result<AuthorizationServerMetadata, MetadataError> {
-        if !self.legacy {
-            return AuthorizationServerMetadata::parse(body, self.issuer.as_str());
-        }
-        // Nobody named this issuer: it was made from the origin, which is written with and without a slash.
-        let metadata = AuthorizationServerMetadata::parse_unverified(body)?;
-        let named = metadata.issuer.strip_suffix('/').unwrap_or(&metadata.issuer);
-        if named == self.issuer.as_str() { Ok(metadata) } else { Err(MetadataError::IssuerMismatch) }
-    }
-
-    fn server(metadata: &AuthorizationServerMetadata) -> Result<AuthorizationServer, DiscoveryError> {
-        let endpoint = |url: &Option<String>, name| {
-            let parsed = url.as_deref().map(EndpointUrl::parse).transpose();
-            parsed.map_err(|_| DiscoveryError::Server(MetadataError::Endpoint(name)))
-        };
-        let authorization = endpoint(&metadata.authorization_endpoint, "authorization_endpoint")?;
-        let token = endpoint(&metadata.token_endpoint, "token_endpoint")?;
-        let (Some(authorization_endpoint), Some(token_endpoint)) = (authorization, token) else {
-            return Err(DiscoveryError::NoCodeGrant);
-        };
-        if !metadata.supports_grant_type("authorization_code") {
-            return Err(DiscoveryError::NoCodeGrant);
-        }
-        if !metadata.supports_s256() {
-            return Err(DiscoveryError::NoPkce);
-        }
-        if metadata.require_pushed_authorization_requests {
-            return Err(DiscoveryError::PushedRequestsRequired);
-        }
-        let issuer =
-            Issuer::parse(&metadata.issuer).map_err(|_| DiscoveryError::Server(MetadataError::Issuer))?;
-        Ok(AuthorizationServer {
-            issuer,
-            authorization_endpoint,
-            token_endpoint,
-            registration_endpoint: endpoint(&metadata.registration_endpoint, "registration_endpoint")?,
-            revocation_endpoint: endpoint(&metadata.revocation_endpoint, "revocation_endpoint")?,
-            scopes: scopes(metadata.scopes_supported.as_deref()),
-            auth_methods: metadata.token_endpoint_auth_methods_supported.clone(),
-            sends_iss: metadata.authorization_response_iss_parameter_supported,
-            takes_metadata_documents: metadata.client_id_metadata_document_supported,
-        })
-    }
-
-    /// MCP 2025-03-26, "fallbacks for servers without metadata discovery".
-    fn default_endpoints(self) -> Result<AuthorizationServer, DiscoveryError> {
-        let endpoint = |path| {
-            EndpointUrl::parse(&self.issuer.endpoint(path)).map_err(|_| DiscoveryError::NoServerMetadata)
-        };
-        Ok(AuthorizationServer {
-            authorization_endpoint: endpoint("/authorize")?,
-            token_endpoint: endpoint("/token")?,
-            registration_endpoint: Some(endpoint("/register")?),
-            revocation_endpoint: None,
-            scopes: None,
-            auth_methods: Some(vec!["none".to_owned()]),
-            sends_iss: false,
-            takes_metadata_documents: false,
-            issuer: self.issuer,
-        })
-    }
 }
 
 #[cfg(test)]

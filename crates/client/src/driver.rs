@@ -5,11 +5,16 @@ mod access;
 mod call;
 mod login;
 mod logout;
+mod machine;
 mod prepare;
+mod proofs;
+mod sign_in;
 
 pub use call::{Caller, Messages};
 pub use login::{Interaction, LoginOptions, SignedIn, WhatFor};
 pub use logout::{Revoked, SignedOut};
+pub use machine::MachineOptions;
+pub use sign_in::SignIn;
 
 use crate::{
     error::{ClientError, Failed, Party},
@@ -19,12 +24,14 @@ use crate::{
 use bytes::Bytes;
 use hallpass_core::{
     entropy::{Entropy, SystemEntropy},
+    mcp::revision::Revision,
+    secret::SecretString,
     time::{Clock, SystemClock, Timestamp},
     uri::ResourceUri,
 };
 use hallpass_fetch::{Fetch, FetchError, Limits, Policy};
 use http::{Request, Response};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How this client presents itself.
 #[derive(Clone, Debug)]
@@ -36,6 +43,24 @@ pub struct Settings {
     /// URL of its metadata document, where it has one (`client_id` by URL). The document has to list
     /// `http://127.0.0.1/callback`.
     pub metadata_document: Option<String>,
+    /// Registrations that operators made beforehand. Each is used at its issuer and nowhere else (CL-025).
+    pub registered: Vec<Registered>,
+    /// The revision of MCP to speak, where it is known; `None`: the one that the server turns out to speak.
+    pub revision: Option<Revision>,
+    /// Whether to ask for tokens that are bound to a key where the authorization server issues them (DPoP, RFC 9449).
+    /// An extension of MCP, therefore off by default (CL-088).
+    pub proofs: bool,
+}
+
+/// A registration that the operator of an authorization server made.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The issuer identifier, as the metadata writes it.
+    pub issuer: String,
+    /// The id.
+    pub client_id: String,
+    /// The secret, where there is one.
+    pub client_secret: Option<SecretString>,
 }
 
 impl Default for Settings {
@@ -44,6 +69,9 @@ impl Default for Settings {
             name: "hallpass".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             metadata_document: None,
+            registered: Vec::new(),
+            revision: None,
+            proofs: false,
         }
     }
 }
@@ -56,6 +84,7 @@ pub struct Client {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    nonces: Arc<Mutex<proofs::Nonces>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -81,7 +110,7 @@ impl Client {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { fetch, store, settings: Arc::new(settings), clock, entropy }
+        Self { fetch, store, settings: Arc::new(settings), clock, entropy, nonces: Arc::default() }
     }
 
     /// Where the credentials are kept, to be shown to people.
@@ -98,7 +127,7 @@ impl Client {
     }
 
     fn info(&self) -> ClientInfo<'_> {
-        ClientInfo { name: &self.settings.name, version: &self.settings.version }
+        ClientInfo { name: &self.settings.name, version: &self.settings.version, extensions: &[] }
     }
 
     /// Reads the store off the runtime's threads.

@@ -2,7 +2,8 @@
 
 use crate::{
     authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, discovery::DiscoveryError,
-    peer::Failure, registration::RegistrationError, storage::StorageError, token::TokenError,
+    peer::Failure, proof::ProofError, registration::RegistrationError, storage::StorageError,
+    token::TokenError,
 };
 use hallpass_core::{scope::Scope, uri::UriError};
 use hallpass_fetch::FetchError;
@@ -44,6 +45,9 @@ pub enum ClientError {
     /// The token endpoint.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A proof of possession.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The kept credentials.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -96,12 +100,14 @@ impl ClientError {
 }
 
 /// Who was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Party {
     /// The MCP server.
     Server,
     /// The authorization server.
     AuthorizationServer,
+    /// The company's sign-in, in enterprise-managed authorization.
+    IdentityProvider,
 }
 
 impl std::fmt::Display for Party {
@@ -109,6 +115,7 @@ impl std::fmt::Display for Party {
         f.write_str(match self {
             Self::Server => "the server",
             Self::AuthorizationServer => "the authorization server",
+            Self::IdentityProvider => "the identity provider",
         })
     }
 }

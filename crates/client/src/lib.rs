@@ -9,8 +9,10 @@
 //! | who this client is there | [`registration`] |
 //! | the request, the page, the answer | [`authorize`], [`browser`], [`loopback`], [`callback`] |
 //! | tokens: got, renewed, given up | [`token`], [`refresh`], [`revoke`], [`step_up`] |
+//! | tokens without a person | [`machine`], [`assertion`] |
+//! | tokens bound to a key | [`proof`] |
 //! | where they are kept | [`storage`] |
-//! | MCP itself, both wires | [`wire`], [`sse`] |
+//! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
 //! | all of it over the network | [`driver`], [`error`] |
 //!
 //! ```no_run
@@ -37,6 +39,7 @@
 //! # }
 //! ```
 
+pub mod assertion;
 pub mod authorize;
 pub mod browser;
 pub mod callback;
@@ -44,7 +47,9 @@ pub mod discovery;
 pub mod driver;
 pub mod error;
 pub mod loopback;
+pub mod machine;
 pub mod peer;
+pub mod proof;
 pub mod refresh;
 pub mod registration;
 pub mod revoke;
@@ -52,4 +57,5 @@ pub mod sse;
 pub mod step_up;
 pub mod storage;
 pub mod token;
+pub mod tool_headers;
 pub mod wire;

@@ -48,6 +48,7 @@ mod tests {
             expires_at: lifetime.map(|seconds| Timestamp::from_seconds(1000 + seconds)),
             refresh_token: None,
             scope: Scope::none(),
+            proof_key: None,
         }
     }
 

@@ -94,7 +94,7 @@ pub fn route(server: &AuthorizationServer, identity: Identity<'_>) -> Result<Rou
 }
 
 /// Basic before post; where nothing is said, Basic (RFC 8414 §2).
-fn secret_method(server: &AuthorizationServer) -> Option<TokenAuth> {
+pub(crate) fn secret_method(server: &AuthorizationServer) -> Option<TokenAuth> {
     [TokenAuth::Basic, TokenAuth::Post].into_iter().find(|method| supports(server, *method))
 }
 
@@ -159,7 +159,8 @@ pub fn read_registration(
     let auth = match (answer.metadata.token_endpoint_auth_method.as_deref(), &answer.client_secret) {
         (Some(name), _) => TokenAuth::parse(name).ok_or(RegistrationError::AuthMethod)?,
         (None, None) => TokenAuth::None,
-        (None, Some(_)) => secret_method(server).unwrap_or(TokenAuth::Basic),
+        // A secret although it knows none of the ways to send one: it takes public clients, so it is not sent.
+        (None, Some(_)) => wanted_with_secret(server),
     };
     if auth != TokenAuth::None && answer.client_secret.is_none() {
         return Err(RegistrationError::Malformed.into());
@@ -174,6 +175,14 @@ pub fn read_registration(
             .map(Timestamp::from_seconds),
         used_at: now,
     })
+}
+
+/// The method for a secret that came without saying how to send it: one that the server lists, else `none` if it
+/// lists that, else the default of RFC 7591 §2.
+fn wanted_with_secret(server: &AuthorizationServer) -> TokenAuth {
+    secret_method(server)
+        .or_else(|| Some(TokenAuth::None).filter(|method| supports(server, *method)))
+        .unwrap_or(TokenAuth::Basic)
 }
 
 fn refusal(status: u16, body: &[u8]) -> Failure<RegistrationError> {

@@ -25,9 +25,70 @@ pub fn refusal(status: StatusCode, www_authenticate: &[&str]) -> Option<Refusal>
     }
 }
 
+/// Most sign-ins for one call (CL-077).
+const MOST: u8 = 3;
+/// Most refusals that are remembered.
+const REMEMBERED: usize = 64;
+
+/// How often somebody was asked to sign in, so that a server which is never content does not ask for ever.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    of_this_call: u8,
+    asked: Vec<(String, Scope)>,
+}
+
+impl Attempts {
+    /// A new call: its sign-ins are counted anew, and what was asked for in vain stays known.
+    pub const fn next_call(&mut self) {
+        self.of_this_call = 0;
+    }
+
+    /// Whether to sign in once more for this operation, and notes that it is done. With `scope`, for more: each
+    /// set is asked for once, because somebody who said no to it, or a server that refuses in spite of it, would
+    /// do so again.
+    pub fn allow(&mut self, operation: &str, scope: Option<&Scope>) -> bool {
+        if self.of_this_call >= MOST {
+            return false;
+        }
+        if let Some(scope) = scope {
+            let same = |(of, asked): &(String, Scope)| of == operation && asked.covers(scope);
+            if self.asked.iter().any(same) {
+                return false;
+            }
+            if self.asked.len() >= REMEMBERED {
+                self.asked.remove(0);
+            }
+            self.asked.push((operation.to_owned(), scope.clone()));
+        }
+        self.of_this_call = self.of_this_call.saturating_add(1);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cl_077_t_66_three_sign_ins_and_each_scope_once() {
+        let scope = |text: &str| Scope::parse(text).unwrap();
+        let mut attempts = Attempts::default();
+        assert!(attempts.allow("tools/call", None) && attempts.allow("tools/call", Some(&scope("a"))));
+        assert!(!attempts.allow("tools/call", Some(&scope("a"))));
+        assert!(attempts.allow("tools/call", Some(&scope("a b"))));
+        assert!(!attempts.allow("tools/call", Some(&scope("a b c"))));
+        assert!(!attempts.allow("tools/call", None));
+        attempts.next_call();
+        assert!(!attempts.allow("tools/call", Some(&scope("b a"))));
+        assert!(attempts.allow("tools/list", Some(&scope("a"))));
+        attempts.next_call();
+        assert_eq!((0..9).filter(|_| attempts.allow("tools/call", None)).count(), 3);
+        for number in 0..200 {
+            attempts.next_call();
+            attempts.allow("tools/call", Some(&scope(&format!("s{number}"))));
+        }
+        assert_eq!(attempts.asked.len(), 64);
+    }
 
     #[test]
     fn cl_076_p20_only_insufficient_scope_asks_for_more() {

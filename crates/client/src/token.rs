@@ -4,6 +4,7 @@ use crate::{
     authorize::Pending,
     callback::Code,
     peer::{Failure, PeerText},
+    proof::ProofKey,
     storage::{ClientCredentials, TokenAuth, Tokens},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -51,9 +52,12 @@ pub enum TokenError {
     /// Status 200 without a usable token response.
     #[error("the authorization server's token response cannot be read")]
     Malformed,
-    /// Not `Bearer` (OAuth 2.1 §3.2.3: an unknown type must not be used).
+    /// Neither `Bearer` nor the `DPoP` that was asked for (OAuth 2.1 §3.2.3: an unknown type must not be used).
     #[error("the authorization server issued a token of a type that is not supported")]
     TokenType,
+    /// `Bearer` although a proof was sent: whoever steals it can use it (RFC 9449 §5).
+    #[error("the authorization server says that it binds tokens to keys, and did not")]
+    NotBound,
 }
 
 impl Pending {
@@ -111,7 +115,9 @@ pub(crate) fn form_post(
         (TokenAuth::Basic, Some(secret)) => {
             request = request.header(header::AUTHORIZATION, basic(&client.client_id, secret)?);
         }
-        (TokenAuth::Post | TokenAuth::Basic, None) => return Err(TokenError::Request),
+        (TokenAuth::Post | TokenAuth::Basic, None) | (TokenAuth::PrivateKey, _) => {
+            return Err(TokenError::Request);
+        }
     }
     request.body(Bytes::from(encode(form))).map_err(|_| TokenError::Request)
 }
@@ -133,6 +139,8 @@ pub struct Asked<'a> {
     pub scope: &'a Scope,
     /// At a refresh, the token that was used: kept if no new one comes (CL-070).
     pub refresh_token: Option<&'a SecretString>,
+    /// The key of the proof that was sent, to which the tokens have to be bound.
+    pub proof_key: Option<&'a ProofKey>,
 }
 
 /// Reads a token response.
@@ -144,6 +152,11 @@ pub fn read_tokens(
     asked: Asked<'_>,
     now: Timestamp,
 ) -> Result<Tokens, Failure<TokenError>> {
+    tokens(&members_of(response)?, asked, now).map_err(Failure::from)
+}
+
+/// The members of a success of the token endpoint.
+pub(crate) fn members_of(response: &Response<Bytes>) -> Result<Map<String, Value>, Failure<TokenError>> {
     let status = response.status();
     let members = json::parse_object(response.body(), json::Limits::default());
     if status.is_redirection() {
@@ -154,15 +167,18 @@ pub fn read_tokens(
     if !status.is_success() || refused {
         return Err(refusal(status.as_u16(), response.headers(), members.as_ref().ok()));
     }
-    let members = members.map_err(|_| TokenError::Malformed)?;
-    tokens(&members, asked, now).map_err(Failure::from)
+    Ok(members.map_err(|_| TokenError::Malformed)?)
 }
 
 fn tokens(members: &Map<String, Value>, asked: Asked<'_>, now: Timestamp) -> Result<Tokens, TokenError> {
     let text = |name| json::string(members, name).map_err(|_| TokenError::Malformed);
     let kind = text("token_type")?.ok_or(TokenError::Malformed)?;
-    if !kind.eq_ignore_ascii_case("bearer") {
-        return Err(TokenError::TokenType);
+    let is = |name: &str| kind.eq_ignore_ascii_case(name);
+    match asked.proof_key {
+        None if is("bearer") => {}
+        Some(_) if is("dpop") => {}
+        Some(_) if is("bearer") => return Err(TokenError::NotBound),
+        None | Some(_) => return Err(TokenError::TokenType),
     }
     let sendable = |token: &&str| !token.is_empty() && token.bytes().all(|byte| matches!(byte, 0x21..=0x7e));
     let access_token = text("access_token")?.filter(sendable).ok_or(TokenError::Malformed)?;
@@ -176,6 +192,7 @@ fn tokens(members: &Map<String, Value>, asked: Asked<'_>, now: Timestamp) -> Res
         expires_at: lifetime(members).map(|lifetime| now.plus(lifetime)),
         refresh_token: refresh_token.map(SecretString::new).or_else(|| asked.refresh_token.cloned()),
         scope,
+        proof_key: asked.proof_key.cloned(),
     })
 }
 

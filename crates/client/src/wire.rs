@@ -56,19 +56,21 @@ pub struct ClientInfo<'a> {
     pub name: &'a str,
     /// Its version.
     pub version: &'a str,
+    /// Extensions of MCP that are in use. Declared on the stateless wire.
+    pub extensions: &'a [&'a str],
 }
 
-/// The first request of the session wire.
+/// The first request of the session wire, which offers this revision.
 ///
 /// # Errors
 /// The server's URL is none that HTTP can ask.
 pub fn initialize(
     server: &ResourceUri,
     info: ClientInfo<'_>,
-    id: i64,
+    (id, revision): (i64, Revision),
 ) -> Result<Request<Bytes>, http::Error> {
     let params = json!({
-        "protocolVersion": Revision::V2025_11_25.as_str(),
+        "protocolVersion": revision.as_str(),
         "capabilities": {},
         "clientInfo": { "name": info.name, "version": info.version },
     });
@@ -104,7 +106,7 @@ pub fn request(
             let ours = [
                 ("protocolVersion", json!(Revision::V2026_07_28.as_str())),
                 ("clientInfo", json!({ "name": info.name, "version": info.version })),
-                ("clientCapabilities", json!({})),
+                ("clientCapabilities", capabilities(info.extensions)),
             ];
             meta.extend(ours.map(|(name, value)| (format!("io.modelcontextprotocol/{name}"), value)));
         }
@@ -114,6 +116,15 @@ pub fn request(
         members.insert("params".to_owned(), Value::Object(params));
     }
     request.body(Bytes::from(body.to_string()))
+}
+
+fn capabilities(extensions: &[&str]) -> Value {
+    if extensions.is_empty() {
+        return json!({});
+    }
+    let declared: Map<String, Value> =
+        extensions.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    json!({ "extensions": declared })
 }
 
 /// A notification or response of ours, on the session wire.
@@ -183,6 +194,18 @@ pub fn is_stateless_server(status: StatusCode, body: &[u8]) -> bool {
             .is_some_and(|code| known.contains(&code) || status == StatusCode::BAD_REQUEST && code == -32602)
 }
 
+/// The revisions that a server names when it refuses ours on the stateless wire; `None`: no such refusal. Unknown
+/// ones are left out.
+pub fn revisions_instead(status: StatusCode, body: &[u8]) -> Option<Vec<Revision>> {
+    let members = json::parse_object(body, json::Limits::default()).ok()?;
+    let error = members.get("error").filter(|_| status == StatusCode::BAD_REQUEST)?;
+    if error.get("code")?.as_i64()? != UNSUPPORTED_VERSION {
+        return None;
+    }
+    let supported = error.get("data")?.get("supported")?.as_array()?;
+    Some(supported.iter().filter_map(|name| Revision::parse(name.as_str()?)).collect())
+}
+
 /// Reads one message; `None` for what is none.
 pub fn read(bytes: &[u8]) -> Option<Incoming> {
     let limits = json::Limits { bytes: MAX_MESSAGE, depth: 64 };
@@ -213,7 +236,7 @@ pub fn reply(id: &Value, method: &str) -> Value {
 mod tests {
     use super::*;
 
-    const INFO: ClientInfo<'_> = ClientInfo { name: "hallpass", version: "1" };
+    const INFO: ClientInfo<'_> = ClientInfo { name: "hallpass", version: "1", extensions: &[] };
 
     fn server() -> ResourceUri {
         ResourceUri::parse("https://mcp.example/mcp").unwrap()
@@ -237,6 +260,17 @@ mod tests {
         assert_eq!((&body["id"], &body["params"]["name"]), (&json!(7), &json!("größe")));
         let list = super::request(&server(), &Wire::Stateless, INFO, (8, "tools/list", None)).unwrap();
         assert!(!list.headers().contains_key("mcp-name") && list.headers().contains_key("mcp-method"));
+    }
+
+    #[test]
+    fn cl_088_extensions_are_declared_where_they_are_used() {
+        let declared = |extensions: &[&str]| {
+            let info = ClientInfo { extensions, ..INFO };
+            let request = request(&server(), &Wire::Stateless, info, (1, "tools/list", None)).unwrap();
+            body(&request)["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"].clone()
+        };
+        assert_eq!(declared(&[]), json!({}));
+        assert_eq!(declared(&["a/b"]), json!({ "extensions": { "a/b": {} } }));
     }
 
     #[test]
@@ -268,6 +302,23 @@ mod tests {
         assert!(!is_stateless_server(StatusCode::BAD_REQUEST, error(-32000).as_bytes()));
         assert!(!is_stateless_server(StatusCode::NOT_FOUND, b"<html>"));
         assert!(!is_stateless_server(StatusCode::BAD_GATEWAY, error(-32022).as_bytes()));
+    }
+
+    #[test]
+    fn which_revisions_a_refusal_names() {
+        let body = |code: i64, supported: Value| {
+            json!({ "error": { "code": code, "data": { "supported": supported } } }).to_string()
+        };
+        let read =
+            |status, body: &str| revisions_instead(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        let both = json!(["2026-07-28", "2025-11-25", "3000-01-01", 7]);
+        let named = vec![Revision::V2026_07_28, Revision::V2025_11_25];
+        assert_eq!(read(400, &body(-32022, both.clone())), Some(named));
+        for (status, code) in [(200, -32022), (401, -32022), (400, -32020)] {
+            assert_eq!(read(status, &body(code, both.clone())), None);
+        }
+        assert_eq!(read(400, &body(-32022, json!("x"))), None);
+        assert_eq!(read(400, "<html>"), None);
     }
 
     #[test]

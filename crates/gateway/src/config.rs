@@ -1,10 +1,14 @@
 //! What an operator sets, and the checks at start: a gateway that would take a path of ours does not start.
 
+mod policy;
+
+pub use policy::{Policy, Rule, Unlisted};
+
 use crate::session::SessionSealer;
 use hallpass_core::{scope::Scope, time::Clock, uri::ResourceUri};
 use hallpass_resource::{KeySource, Revocations};
 use http::Uri;
-use std::{sync::Arc, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
 
 /// All that the gateway needs.
@@ -50,10 +54,82 @@ pub struct ProtectedServer {
     pub scopes: Scope,
     /// Scopes that every call needs.
     pub required_scope: Scope,
-    /// Where it really is: an http URL, also on a private network.
-    pub upstream: String,
+    /// Where it really is.
+    pub upstream: Upstream,
     /// A name for people.
     pub title: Option<String>,
+    /// Which scopes what takes, beyond `required_scope`.
+    pub policy: Policy,
+}
+
+/// How an MCP server is reached.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// At an http URL, also on a private network.
+    Http(String),
+    /// As a process of ours, over its standard input and output.
+    Stdio(StdioCommand),
+}
+
+impl From<&str> for Upstream {
+    fn from(url: &str) -> Self {
+        Self::Http(url.to_owned())
+    }
+}
+
+impl From<String> for Upstream {
+    fn from(url: String) -> Self {
+        Self::Http(url)
+    }
+}
+
+/// An MCP server on stdio. One process is started for each session.
+#[derive(Clone)]
+pub struct StdioCommand {
+    /// A path, or a name to be found in the `PATH` of `environment`.
+    pub program: String,
+    /// Its arguments, as they are: no shell reads them.
+    pub arguments: Vec<String>,
+    /// Its working folder; ours when there is none.
+    pub folder: Option<PathBuf>,
+    /// All of its environment. Nothing of ours is added.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Bounds.
+    pub limits: StdioLimits,
+}
+
+impl fmt::Debug for StdioCommand {
+    /// Arguments and environment hold secrets.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StdioCommand").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+/// Bounds of the processes of one server.
+#[derive(Clone, Copy, Debug)]
+pub struct StdioLimits {
+    /// Processes at a time.
+    pub processes: usize,
+    /// Of them, those of one person.
+    pub processes_per_subject: usize,
+    /// A session without a request and without a stream ends after so long.
+    pub idle: Duration,
+    /// Bytes of a message of the process.
+    pub line: usize,
+    /// How long a process may take to end when its input is closed, and again when it is told to.
+    pub stop: Duration,
+}
+
+impl Default for StdioLimits {
+    fn default() -> Self {
+        Self {
+            processes: 64,
+            processes_per_subject: 8,
+            idle: Duration::from_mins(15),
+            line: 16 * 1024 * 1024,
+            stop: Duration::from_secs(2),
+        }
+    }
 }
 
 /// Bounds of one call.
@@ -133,6 +209,9 @@ pub enum ConfigError {
         "the upstream of server `{0}` must be an http URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
     )]
     Upstream(String),
+    /// Nothing to start.
+    #[error("the command of server `{0}` must begin with the name of a program")]
+    Command(String),
 }
 
 /// The paths of the authorization server. Nothing at them or below them is anybody else's.
@@ -210,13 +289,18 @@ impl ProtectedServer {
         if self.authorization_servers.is_empty() {
             return Err(ConfigError::NoAuthorizationServer(name));
         }
-        self.upstream_uri().map(|_| ())
+        match &self.upstream {
+            Upstream::Http(_) => self.upstream_uri().map(|_| ()),
+            Upstream::Stdio(command) if command.program.is_empty() => Err(ConfigError::Command(name)),
+            Upstream::Stdio(_) => Ok(()),
+        }
     }
 
     /// The upstream as it is asked.
     pub(crate) fn upstream_uri(&self) -> Result<Uri, ConfigError> {
         let refused = || ConfigError::Upstream(self.name.clone());
-        let url = Url::parse(&self.upstream).map_err(|_| refused())?;
+        let Upstream::Http(url) = &self.upstream else { return Err(refused()) };
+        let url = Url::parse(url).map_err(|_| refused())?;
         let plain = url.scheme() == "http"
             && url.host_str().is_some_and(|host| !host.is_empty())
             && url.username().is_empty()
@@ -261,6 +345,7 @@ mod tests {
             required_scope: Scope::none(),
             upstream: "http://10.0.0.7:3001/mcp?key=1".into(),
             title: None,
+            policy: Policy::default(),
         }
     }
 

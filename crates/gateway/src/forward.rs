@@ -3,21 +3,23 @@
 
 use crate::{
     audit,
+    events::EventFilter,
     headers::{self, AnswerFault, Kind},
+    lists,
     message::{self, Action, Call, SESSION_ID},
     refuse::{self, Refusal},
     router::Server,
     session::{Principal, is_session_id},
     stream::{Guarded, RECHECK},
-    tools,
-    upstream::UpstreamError,
+    tools::Denied,
+    upstream::{Answer, UpstreamError},
 };
 use axum::body::Body;
-use hallpass_core::time::Timestamp;
+use hallpass_core::{json, mcp::Message, time::Timestamp};
 use hallpass_resource::{Authenticated, Authorized, cors, refuse::ERROR_CODE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited};
 use std::{pin::pin, sync::Arc};
 use tokio::time::{Instant, timeout};
 
@@ -75,18 +77,24 @@ async fn guarded(
             return refuse::respond(&refusal, server, None);
         }
     };
-    let required = tools::required(&server.rules, call.operation());
-    let authorized = match caller.clone().authorize(call, required) {
+    let authorized = match allow(server, &caller, call) {
         Ok(authorized) => authorized,
-        Err(reason) => {
-            let refusal = Refusal::Token(reason);
-            audit::refused(server, Some(&caller), None, &refusal, started);
-            return refuse::respond(&refusal, server, None);
+        Err(refused) => {
+            let (call, refusal) = *refused;
+            audit::refused(server, Some(&caller), Some(&call), &refusal, started);
+            return refuse::respond(&refusal, server, call.id());
         }
     };
     match ask(server, &authorized).await {
         Ok(answer) => {
-            let response = pass_back(server, &authorized, answer);
+            let response = match pass_back(server, &authorized, answer).await {
+                Ok(response) => response,
+                Err(refusal) => {
+                    let call = authorized.operation();
+                    audit::refused(server, Some(&caller), Some(call), &refusal, started);
+                    return refuse::respond(&refusal, server, call.id());
+                }
+            };
             audit::answered(server, &caller, authorized.operation(), response.status(), started);
             response
         }
@@ -98,8 +106,23 @@ async fn guarded(
     }
 }
 
+/// Whether the caller may do it: with all the scopes that it takes, or not at all.
+fn allow(
+    server: &Server,
+    caller: &Authenticated,
+    call: Call,
+) -> Result<Authorized<Call>, Box<(Call, Refusal)>> {
+    let rules = &server.rules;
+    let outcome = caller.clone().authorize_by(call, |granted, call| match rules.required(call.operation()) {
+        Ok(required) if rules.covers(granted, &required) => Ok(()),
+        Ok(required) => Err(Refusal::Scope(required.into_owned())),
+        Err(Denied) => Err(Refusal::Denied),
+    });
+    outcome.map_err(Box::new)
+}
+
 /// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
-async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Response<Incoming>, Refusal> {
+async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Answer, Refusal> {
     let until = match authorized.operation().action {
         Action::Message(_) | Action::EndSession => Some(Instant::now() + server.limits.answer),
         // A server may hold the head of this stream back until it has something to say.
@@ -117,38 +140,61 @@ async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Response<
         let now: Timestamp = server.resource.now();
         server.resource.recheck(authorized.caller(), now)?;
     };
-    headers::check_status(answer.status()).inspect_err(|fault: &AnswerFault| {
-        tracing::warn!(server = %server.name, status = answer.status().as_u16(), %fault, "answer not passed on");
+    headers::check_status(answer.status).inspect_err(|fault: &AnswerFault| {
+        tracing::warn!(server = %server.name, status = answer.status.as_u16(), %fault, "answer not passed on");
     })?;
     Ok(answer)
 }
 
 /// The answer as the client gets it.
-fn pass_back(
+async fn pass_back(
     server: &Arc<Server>,
     authorized: &Authorized<Call>,
-    answer: Response<Incoming>,
-) -> Response<Body> {
+    answer: Answer,
+) -> Result<Response<Body>, Refusal> {
     let (caller, call) = (authorized.caller(), authorized.operation());
-    let (parts, body) = answer.into_parts();
+    let Answer { status, headers: received, body } = answer;
     let empty = body.is_end_stream();
-    let kind = headers::kind(parts.status, &parts.headers, empty);
-    let session = session(server, caller, call, &parts.headers);
-    let headers = headers::answer(kind, &parts.headers, session);
-    let guard = |silence| Body::new(Guarded::new(body, Arc::clone(server), caller.clone(), silence));
+    let kind = headers::kind(status, &received, empty);
+    let session = session(server, caller, call, &received);
+    let mut headers = headers::answer(kind, &received, session);
+    let guard = |silence| Guarded::new(body, Arc::clone(server), caller.clone(), silence);
+    let hides = server.rules.hides();
     let mut response = match kind {
-        Kind::Json => Response::new(guard(Some(server.limits.silence))),
-        Kind::Events => Response::new(guard(None)),
+        Kind::Json if hides && lists::is_list(call.operation().method()) => {
+            headers::private(&mut headers);
+            Response::new(shown_list(server, guard(Some(server.limits.silence))).await?)
+        }
+        Kind::Json => Response::new(Body::new(guard(Some(server.limits.silence)))),
+        Kind::Events if hides => {
+            headers::private(&mut headers);
+            Response::new(Body::new(guard(None).filtered(EventFilter::new(Arc::clone(&server.rules)))))
+        }
+        Kind::Events => Response::new(Body::new(guard(None))),
         Kind::Empty => Response::new(Body::empty()),
         Kind::Other => {
-            tracing::warn!(server = %server.name, status = parts.status.as_u16(), "body of another media type not passed on");
+            tracing::warn!(server = %server.name, status = status.as_u16(), "body of another media type not passed on");
             let text = "The MCP server's answer is neither JSON nor an event stream";
-            refuse::error(parts.status, call.id(), i64::from(ERROR_CODE), text)
+            refuse::error(status, call.id(), i64::from(ERROR_CODE), text)
         }
     };
-    *response.status_mut() = parts.status;
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
-    response
+    Ok(response)
+}
+
+/// Longest list that is read whole.
+const LONGEST_LIST: usize = 16 * 1024 * 1024;
+
+/// A list as far as it is shown. Errors pass; what is no message does not.
+async fn shown_list(server: &Server, body: Guarded) -> Result<Body, AnswerFault> {
+    let read = Limited::new(body, LONGEST_LIST).collect().await.map_err(|_| AnswerFault::List)?.to_bytes();
+    let limits = json::Limits { bytes: LONGEST_LIST, ..Message::LIMITS };
+    let message = Message::parse(&read, limits).map_err(|error| {
+        tracing::warn!(server = %server.name, %error, "a list is no message and not passed on");
+        AnswerFault::List
+    })?;
+    Ok(Body::from(lists::filtered(&server.rules, &message).unwrap_or_else(|| message.to_canonical())))
 }
 
 /// The client's form of the session id that the upstream sent: what it has already, when it is the same session.

@@ -32,6 +32,9 @@ pub(crate) enum AnswerFault {
     /// 101 or another status that ends nothing.
     #[error("the upstream answered with a status that is no answer")]
     Status,
+    /// A list that has to be filtered and cannot be read.
+    #[error("the upstream answered with a list that is no message or is too long")]
+    List,
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -99,6 +102,13 @@ pub(crate) fn answer(kind: Kind, upstream: &HeaderMap, session: Option<HeaderVal
     headers.insert(header::CACHE_CONTROL, cache_control(upstream));
     protect(&mut headers);
     headers
+}
+
+/// For what depends on who asks (RS-054).
+pub(crate) fn private(headers: &mut HeaderMap) {
+    if headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store") {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
 }
 
 /// Goes on every answer at an MCP path: it is no page, no script, no image, and nobody guesses what it is.

@@ -14,8 +14,10 @@
 //! | one call, from top to bottom | `forward` |
 //! | who may speak to us at all | `admit` |
 //! | what is asked | `message`, `session` |
-//! | what it takes | `tools` |
+//! | what it takes | `tools`, `glob` |
+//! | what of it is shown | `lists`, `events` |
 //! | what the upstream sees | `credentials`, `upstream/` |
+//! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
 //! | what the operator sees | `audit` |
 //! | an MCP server to try it with | [`demo`] |
@@ -25,8 +27,11 @@ mod audit;
 pub mod config;
 mod credentials;
 pub mod demo;
+mod events;
 mod forward;
+mod glob;
 mod headers;
+mod lists;
 mod message;
 mod refuse;
 mod router;
@@ -35,6 +40,9 @@ mod stream;
 mod tools;
 mod upstream;
 
-pub use config::{ConfigError, GatewayConfig, Limits, ProtectedServer, check_path};
-pub use router::router;
+pub use config::{
+    ConfigError, GatewayConfig, Limits, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted,
+    Upstream, check_path,
+};
+pub use router::{Gateway, Processes, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};

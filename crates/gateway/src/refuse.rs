@@ -9,12 +9,14 @@ use crate::{
 };
 use axum::body::Body;
 use hallpass_core::mcp::{
-    MessageError, Raw,
+    MessageError, Raw, Revision,
     error::{HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR},
     error_body,
 };
+use hallpass_core::scope::Scope;
 use hallpass_resource::{Reason, refuse::ERROR_CODE};
 use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 
 /// Why a call is not answered by the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub(crate) enum Refusal {
     /// By its token, or for lack of a scope.
     #[error("{0}")]
     Token(#[from] Reason),
+    /// For lack of scopes; these are all that it takes.
+    #[error("more scope is needed")]
+    Scope(Scope),
+    /// By the rules: no scope allows it.
+    #[error("no rule allows it")]
+    Denied,
     /// By its form.
     #[error("{0}")]
     Unread(#[from] Unread),
@@ -38,15 +46,30 @@ pub(crate) enum Refusal {
 
 /// The answer for the client. `id` is that of its request, once it was read.
 pub(crate) fn respond(refusal: &Refusal, server: &Server, id: Option<&Raw>) -> Response<Body> {
-    if let Refusal::Token(reason) = refusal {
-        let mut response = server.resource.refuse(*reason, &server.rules.required).map(Body::from);
+    let challenged = match refusal {
+        Refusal::Token(reason) => Some((*reason, &server.rules.required)),
+        Refusal::Scope(required) => Some((Reason::InsufficientScope, required)),
+        Refusal::Denied
+        | Refusal::NotAdmitted(_)
+        | Refusal::Unread(_)
+        | Refusal::Upstream(_)
+        | Refusal::Answer(_) => None,
+    };
+    if let Some((reason, scope)) = challenged {
+        let mut response = server.resource.refuse(reason, scope).map(Body::from);
         headers::protect(response.headers_mut());
         return response;
+    }
+    if let Refusal::Upstream(UpstreamError::Version) = refusal {
+        return unsupported_version(id);
     }
     let (status, code, message) = row(refusal);
     let id = if let Refusal::Unread(Unread::Headers { id, .. }) = refusal { id.as_ref() } else { id };
     let mut response = error(status, id, code, message);
     let headers = response.headers_mut();
+    if let Some(seconds) = retry_after(refusal) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if matches!(refusal, Refusal::Unread(Unread::Method)) {
         headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     }
@@ -85,16 +108,13 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             (StatusCode::FORBIDDEN, ours, "This Origin may not ask here")
         }
         // Answered above, with a challenge.
-        Refusal::Token(_) => (StatusCode::UNAUTHORIZED, ours, "Authorization is required"),
-        Refusal::Unread(unread) => unread_row(unread),
-        Refusal::Upstream(UpstreamError::Unreachable | UpstreamError::Broken) => (
-            StatusCode::BAD_GATEWAY,
-            ours,
-            "The MCP server cannot be reached. Its operator finds the reason in the gateway's log",
-        ),
-        Refusal::Upstream(UpstreamError::Timeout) => {
-            (StatusCode::GATEWAY_TIMEOUT, ours, "The MCP server did not answer in time")
+        Refusal::Token(_) | Refusal::Scope(_) => {
+            (StatusCode::UNAUTHORIZED, ours, "Authorization is required")
         }
+        // Without a challenge: no token would be enough, and a client must not send its person to get one.
+        Refusal::Denied => (StatusCode::FORBIDDEN, ours, "This is not allowed here to anybody"),
+        Refusal::Unread(unread) => unread_row(unread),
+        Refusal::Upstream(error) => upstream_row(*error),
         Refusal::Answer(AnswerFault::Credentials) => (
             StatusCode::BAD_GATEWAY,
             ours,
@@ -105,9 +125,74 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             ours,
             "The MCP server has moved. The gateway's operator has to configure its new URL",
         ),
-        Refusal::Answer(AnswerFault::Status) => {
+        Refusal::Answer(AnswerFault::Status | AnswerFault::List) => {
             (StatusCode::BAD_GATEWAY, ours, "The MCP server's answer cannot be passed on")
         }
+    }
+}
+
+fn upstream_row(error: UpstreamError) -> (StatusCode, i64, &'static str) {
+    let ours = i64::from(ERROR_CODE);
+    match error {
+        UpstreamError::Unreachable | UpstreamError::Broken => (
+            StatusCode::BAD_GATEWAY,
+            ours,
+            "The MCP server cannot be reached. Its operator finds the reason in the gateway's log",
+        ),
+        UpstreamError::CannotStart => (
+            StatusCode::BAD_GATEWAY,
+            ours,
+            "The MCP server cannot be started. Its operator finds the reason in the gateway's log",
+        ),
+        UpstreamError::Timeout => {
+            (StatusCode::GATEWAY_TIMEOUT, ours, "The MCP server did not answer in time")
+        }
+        UpstreamError::Crashing(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ours,
+            "The MCP server has crashed several times. It is started again later",
+        ),
+        UpstreamError::Busy(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ours,
+            "No further session can be opened now: close one that is not needed, or try later",
+        ),
+        UpstreamError::TooMany => {
+            (StatusCode::TOO_MANY_REQUESTS, ours, "Too many requests of this session are under way")
+        }
+        UpstreamError::NoSession => unread_row(&Unread::NoSession),
+        UpstreamError::SessionNeeded => {
+            (StatusCode::BAD_REQUEST, INVALID_REQUEST, "Mcp-Session-Id is missing: initialize a session")
+        }
+        // Answered above, with the versions.
+        UpstreamError::Version => (StatusCode::BAD_REQUEST, UNSUPPORTED_VERSION, VERSION),
+    }
+}
+
+const VERSION: &str = "Unsupported protocol version";
+/// MCP 2026-07-28, schema: the request's protocol version is not supported.
+const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// Says which versions are understood, so that a client of the newest revision takes an older one.
+fn unsupported_version(id: Option<&Raw>) -> Response<Body> {
+    let supported = Revision::ALL.into_iter().filter(|revision| revision.has_sessions());
+    let supported: Vec<_> = supported.map(Revision::as_str).collect();
+    let error =
+        json!({ "code": UNSUPPORTED_VERSION, "message": VERSION, "data": { "supported": supported } });
+    let mut response = self::error(StatusCode::BAD_REQUEST, id, UNSUPPORTED_VERSION, VERSION);
+    let id = id.map_or("null", Raw::as_str);
+    *response.body_mut() = Body::from(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}"));
+    response
+}
+
+/// Seconds.
+const fn retry_after(refusal: &Refusal) -> Option<u64> {
+    if let Refusal::Upstream(UpstreamError::Crashing(seconds) | UpstreamError::Busy(seconds)) = refusal {
+        Some(*seconds)
+    } else if let Refusal::Upstream(UpstreamError::TooMany) = refusal {
+        Some(1)
+    } else {
+        None
     }
 }
 

@@ -2,24 +2,24 @@
 
 use crate::{
     admit::Admission,
-    config::{ConfigError, GatewayConfig, Limits, ProtectedServer},
+    config::{self, ConfigError, GatewayConfig, Limits, ProtectedServer},
     forward,
     session::SessionSealer,
     tools::Rules,
-    upstream::HttpUpstream,
+    upstream::{HttpUpstream, StdioUpstream, Upstream},
 };
 use axum::{Router, body::Body, extract::Request, routing::any};
 use bytes::Bytes;
 use hallpass_resource::{ProtectedResource, Settings, metadata};
 use http::Method;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// One MCP server, ready to be asked.
 pub(crate) struct Server {
     pub name: String,
     pub resource: ProtectedResource,
-    pub rules: Rules,
-    pub upstream: HttpUpstream,
+    pub rules: Arc<Rules>,
+    pub upstream: Upstream,
     pub sessions: Arc<dyn SessionSealer>,
     pub admission: Admission,
     pub limits: Limits,
@@ -30,14 +30,48 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// [`ConfigError`], one sentence that names the fix.
-pub fn router(mut config: GatewayConfig) -> Result<Router, ConfigError> {
+pub fn router(config: GatewayConfig) -> Result<Router, ConfigError> {
+    start(config).map(|gateway| gateway.router)
+}
+
+/// A gateway that may have processes.
+pub struct Gateway {
+    /// Its routes, see [`router`].
+    pub router: Router,
+    /// The servers on stdio.
+    pub processes: Processes,
+}
+
+/// The processes that a gateway has started and will start.
+#[derive(Clone)]
+pub struct Processes(Vec<StdioUpstream>);
+
+impl Processes {
+    /// Starts no more and ends all: those without a request at once, the others when they have answered or `grace`
+    /// is over. A process that does not end by itself is killed, with what it started.
+    pub async fn stop(&self, grace: Duration) {
+        let mut stopping = tokio::task::JoinSet::new();
+        for upstream in &self.0 {
+            let upstream = upstream.clone();
+            stopping.spawn(async move { upstream.stop(grace).await });
+        }
+        stopping.join_all().await;
+    }
+}
+
+/// Like [`router`], with a hold on the processes of servers on stdio. Without it they end when the program does,
+/// as their standard input closes.
+///
+/// # Errors
+/// [`ConfigError`], one sentence that names the fix.
+pub fn start(mut config: GatewayConfig) -> Result<Gateway, ConfigError> {
     config.check()?;
     let admission = if config.local {
         Admission::local(&config.public_origin, &config.allowed_origins)
     } else {
         Admission::Public
     };
-    let mut router = Router::new();
+    let (mut router, mut processes) = (Router::new(), Vec::new());
     let servers = std::mem::take(&mut config.servers);
     let only_one = servers.len() == 1;
     for protected in &servers {
@@ -48,10 +82,13 @@ pub fn router(mut config: GatewayConfig) -> Result<Router, ConfigError> {
             router = router.route(&metadata::path(""), serve_document(document));
         }
         let server = Arc::new(server(protected, &config, admission.clone())?);
+        if let Upstream::Stdio(upstream) = &server.upstream {
+            processes.push(upstream.clone());
+        }
         let serve = move |request: Request<Body>| forward::serve(Arc::clone(&server), request);
         router = router.route(&protected.path, any(serve));
     }
-    Ok(router)
+    Ok(Gateway { router, processes: Processes(processes) })
 }
 
 fn serve_document(document: Bytes) -> axum::routing::MethodRouter {
@@ -82,10 +119,21 @@ fn server(
     Ok(Server {
         name: protected.name.clone(),
         resource: resource.with_clock(Arc::clone(&config.clock)),
-        rules: Rules { required: protected.required_scope.clone() },
-        upstream: HttpUpstream::new(protected.upstream_uri()?, &config.limits),
+        rules: Arc::new(Rules::new(protected.required_scope.clone(), &protected.policy)),
+        upstream: upstream(protected, config)?,
         sessions: Arc::clone(&config.sessions),
         admission,
         limits: config.limits,
+    })
+}
+
+fn upstream(protected: &ProtectedServer, config: &GatewayConfig) -> Result<Upstream, ConfigError> {
+    Ok(match &protected.upstream {
+        config::Upstream::Http(_) => {
+            Upstream::Http(Box::new(HttpUpstream::new(protected.upstream_uri()?, &config.limits)))
+        }
+        config::Upstream::Stdio(command) => {
+            Upstream::Stdio(StdioUpstream::new(&protected.name, command.clone(), config.clock.now()))
+        }
     })
 }

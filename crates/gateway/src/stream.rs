@@ -1,10 +1,9 @@
 //! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
 
-use crate::router::Server;
+use crate::{events::EventFilter, router::Server, upstream::AnswerBody};
 use bytes::Bytes;
 use hallpass_resource::Authenticated;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::{
     future::Future,
     pin::Pin,
@@ -20,7 +19,7 @@ pub(crate) const RECHECK: Duration = Duration::from_secs(1);
 /// The body of an answer. Nothing is buffered: an event passes when it comes, and when the client leaves, the
 /// connection to the upstream is dropped with this.
 pub(crate) struct Guarded {
-    inner: Incoming,
+    inner: AnswerBody,
     server: Arc<Server>,
     caller: Authenticated,
     /// How long it may be silent. Nothing for event streams.
@@ -30,6 +29,8 @@ pub(crate) struct Guarded {
     /// Made when there is something to wait for: most answers are there at once.
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
+    /// Where lists are filtered.
+    filter: Option<EventFilter>,
 }
 
 /// Why an answer is cut off. The client sees a broken connection.
@@ -41,12 +42,15 @@ pub(crate) enum CutOff {
     /// Silence where there has to be more.
     #[error("the upstream fell silent in the middle of its answer")]
     Silent,
+    /// Only where lists are filtered.
+    #[error("the upstream sent an event that is no message or is too long")]
+    Event,
 }
 
 impl Guarded {
     /// Passes `inner` on to this caller.
     pub(crate) fn new(
-        inner: Incoming,
+        inner: AnswerBody,
         server: Arc<Server>,
         caller: Authenticated,
         silence: Option<Duration>,
@@ -61,7 +65,22 @@ impl Guarded {
             next_check: now + RECHECK,
             timer: None,
             ended: false,
+            filter: None,
         }
+    }
+
+    /// The same with the lists of an event stream filtered.
+    pub(crate) fn filtered(mut self, filter: EventFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// What of a piece is passed on now: maybe nothing yet.
+    fn shown(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, CutOff> {
+        let Some(filter) = &mut self.filter else { return Ok(Some(frame)) };
+        let Ok(piece) = frame.into_data() else { return Ok(None) };
+        let shown = filter.take(&piece)?;
+        Ok((!shown.is_empty()).then(|| Frame::data(shown)))
     }
 
     /// Whether it may go on. A stream whose token is no longer good ends, as if the upstream had ended it.
@@ -101,7 +120,14 @@ impl Body for Guarded {
                 // Trailers could carry headers past the list.
                 return Poll::Ready(match frame {
                     Some(Ok(frame)) if frame.is_trailers() => None,
-                    Some(Ok(frame)) => Some(Ok(frame)),
+                    Some(Ok(frame)) => match self.shown(frame) {
+                        Ok(Some(frame)) => Some(Ok(frame)),
+                        Ok(None) => continue,
+                        Err(error) => {
+                            self.ended = true;
+                            Some(Err(error))
+                        }
+                    },
                     Some(Err(error)) => Some(Err(error.into())),
                     None => None,
                 });
@@ -127,6 +153,6 @@ impl Body for Guarded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.filter.is_some() { SizeHint::default() } else { self.inner.size_hint() }
     }
 }

@@ -55,6 +55,22 @@ impl Authenticated {
             Err(Reason::InsufficientScope)
         }
     }
+
+    /// Allows `operation` when `judge` says so of what was granted: for servers whose scopes include each other, or
+    /// that need different ones for each operation.
+    ///
+    /// # Errors
+    /// The operation, and what `judge` has against it.
+    pub fn authorize_by<T, E>(
+        self,
+        operation: T,
+        judge: impl FnOnce(&Scope, &T) -> Result<(), E>,
+    ) -> Result<Authorized<T>, (T, E)> {
+        match judge(&self.0.scope, &operation) {
+            Ok(()) => Ok(Authorized { caller: self, operation }),
+            Err(reason) => Err((operation, reason)),
+        }
+    }
 }
 
 /// The caller may do `T`. Whoever takes one of these as an argument cannot be reached without both checks.

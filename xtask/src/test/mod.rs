@@ -14,7 +14,10 @@ pub fn run(root: &Path) -> Result<()> {
     steps.note("what the tests need", || needs::install(&e2e))?;
     steps.run("cargo nextest", cargo(root).args(["nextest", "run", "--workspace"]))?;
     steps.run("documentation tests", cargo(root).args(["test", "--workspace", "--doc"]))?;
-    steps.run("build the program", cargo(root).args(["build", "--bin", "hallpass"]))?;
+    steps.run(
+        "build the programs",
+        cargo(root).args(["build", "-p", "hallpass-cli", "-p", "hallpass-conformance"]),
+    )?;
     let node = needs::node(&e2e)?;
     let program = program()?;
     steps.run("official clients, conformance suite, browser", &mut end_to_end(&e2e, &node, &program)?)?;

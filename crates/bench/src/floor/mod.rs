@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, header},
-    routing::{get, post},
+    routing::get,
     serve::ListenerExt,
 };
 use std::{
@@ -95,9 +95,7 @@ const JSON: [(HeaderName, HeaderValue); 1] =
 fn http(size: usize) -> Router {
     let empty = "{\"text\":\"\"}".len();
     let document = bytes::Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(size.saturating_sub(empty))));
-    Router::new()
-        .route("/document", get(move || async move { (JSON, document) }))
-        .route("/token", post(|| async { "" }))
+    Router::new().route("/document", get(move || async move { (JSON, document) }))
 }
 
 async fn serve(listener: TcpListener, router: Router) -> Result<()> {

@@ -1,13 +1,21 @@
 //! `hallpass run`: one MCP server behind a sign-in, on this computer.
 
-use crate::{args::RunArgs, config, node, say};
+use crate::{
+    args::RunArgs,
+    config::{self, Given},
+    node, say,
+};
 use anyhow::bail;
 use std::process::ExitCode;
 
 /// Serves until Ctrl-C.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let demo = args.upstream.is_none();
-    let config = match config::local(args.upstream.as_deref(), args.port, &args.state) {
+    let given = match &args.upstream {
+        Some(url) => Given::Url(url),
+        None if args.command.is_empty() => Given::Demo,
+        None => Given::Command(&args.command, &args.env),
+    };
+    let config = match config::on_this_computer(given, args.port, &args.state) {
         Ok(config) => config,
         Err(problems) => {
             let lines: Vec<String> =
@@ -23,8 +31,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         say!("Setup link: {}", link.expose());
         say!("            creates the first account; works once and for one hour");
     }
-    if demo {
-        say!("Behind it is a small demo server; name your own with: hallpass run http://127.0.0.1:3001/mcp");
+    if matches!(given, Given::Demo) {
+        say!(
+            "Behind it is a small demo server; name your own with: hallpass run http://127.0.0.1:3001/mcp, or: hallpass run -- npx -y some-server"
+        );
     }
     if let Some(url) = node.mcp_urls().first() {
         say!("Try in a second terminal: hallpass login {url}");

@@ -2,6 +2,7 @@
 
 use hallpass_server::RefreshPolicy;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// The file.
@@ -118,13 +119,32 @@ pub struct ServerEntry {
     pub name: String,
     /// Path of the MCP endpoint, such as "/mcp".
     pub path: Spanned<String>,
-    /// URL of the MCP server; without it, the built-in demo server.
+    /// URL of the MCP server. Without it and without a command, the built-in demo server.
     pub upstream: Option<Spanned<String>>,
+    /// Program and arguments of an MCP server on stdio.
+    pub command: Option<Spanned<Vec<String>>>,
+    /// Its working folder.
+    pub cwd: Option<Spanned<String>>,
+    /// Its environment, beside what each program needs.
+    pub env: Option<Spanned<BTreeMap<String, String>>>,
+    /// Names of variables that it gets as they are.
+    pub pass_env: Option<Spanned<Vec<String>>>,
+    /// Processes at a time.
+    pub max_processes: Option<Spanned<u16>>,
+    /// Of them, those of one person.
+    pub max_processes_per_person: Option<Spanned<u16>>,
+    /// "15m": an unused process ends.
+    pub idle_time: Option<Spanned<String>>,
     /// For people.
     pub title: Option<String>,
     /// What can be granted.
     #[serde(default)]
     pub scopes: Vec<ScopeLine>,
+    /// Which scopes what takes, beyond `required_scopes`.
+    #[serde(default)]
+    pub rules: Vec<Spanned<RuleEntry>>,
+    /// For what no rule names. Default: "deny" where there are rules.
+    pub unlisted: Option<Unlisted>,
     /// Which of them every call needs. Default: the only one, where there is one.
     pub required_scopes: Option<Spanned<Vec<String>>>,
 }
@@ -137,6 +157,35 @@ pub struct ScopeLine {
     pub name: String,
     /// In words.
     pub title: Option<String>,
+    /// Scopes that it includes.
+    pub implies: Option<Spanned<Vec<String>>>,
+}
+
+/// `[[server.rules]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleEntry {
+    /// Names or patterns of tools.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Names or patterns of prompts.
+    #[serde(default)]
+    pub prompts: Vec<String>,
+    /// URIs or patterns of resources.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    /// What each of them takes; nothing more than every call, where it is absent.
+    pub scopes: Option<Spanned<Vec<String>>>,
+}
+
+/// What to do with what no rule names.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlisted {
+    /// Nobody may use it.
+    Deny,
+    /// It takes the required scopes.
+    Default,
 }
 
 #[derive(Deserialize)]

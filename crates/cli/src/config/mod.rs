@@ -1,9 +1,14 @@
 //! The configuration file: what was typed, and what it means, checked together with line and fix.
 
+mod command;
 mod duration;
 mod file;
+mod local;
 mod problem;
+mod rules;
 
+pub use command::{Behind, with_environment};
+pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 
 use file::{ConfigFile, ServerEntry};
@@ -11,6 +16,7 @@ use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
 };
+use hallpass_gateway::Policy;
 use hallpass_server::{RefreshPolicy, Resource, ScopeEntry, Settings};
 use hallpass_store::RotationWindows;
 use std::{
@@ -27,10 +33,12 @@ pub struct Protected {
     pub name: String,
     /// Path of the MCP endpoint.
     pub path: String,
-    /// Where requests go; `None` is the built-in demo server.
-    pub upstream: Option<String>,
+    /// Where requests go.
+    pub behind: Behind,
     /// Scopes that every call needs.
     pub required_scope: Scope,
+    /// What takes which scopes beyond that.
+    pub policy: Policy,
 }
 
 /// Everything that a node is started with.
@@ -74,19 +82,6 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     }
 }
 
-/// For `hallpass run`: one server on this computer.
-pub fn local(upstream: Option<&str>, port: u16, state: &Path) -> Result<Config, Vec<Problem>> {
-    let upstream_line =
-        upstream.map_or(String::new(), |url| format!("upstream = {}\n", toml::Value::from(url)));
-    let title = if upstream.is_some() { "your MCP server" } else { "the demo MCP server" };
-    let text = format!(
-        "public_url = \"http://localhost:{port}\"\nlisten = [\"127.0.0.1:{port}\", \"[::1]:{port}\"]\nstate = {}\n\
-         [[server]]\nname = \"mcp\"\npath = \"/mcp\"\ntitle = \"{title}\"\n{upstream_line}",
-        toml::Value::from(state.to_string_lossy().as_ref()),
-    );
-    parse(&text, Path::new(""))
-}
-
 struct Check<'a> {
     text: &'a str,
     problems: Vec<Problem>,
@@ -94,7 +89,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn wrong<T>(&mut self, at: &Spanned<T>, what: impl Into<String>, fix: impl Into<String>) {
-        self.problems.push(Problem::at(self.text, at.span().start, what.into(), fix.into()));
+        self.wrong_at(at.span().start, what, fix);
+    }
+
+    fn wrong_at(&mut self, at: usize, what: impl Into<String>, fix: impl Into<String>) {
+        self.problems.push(Problem::at(self.text, at, what.into(), fix.into()));
     }
 
     fn config(&mut self, file: &ConfigFile, folder: &Path) -> Option<Config> {
@@ -102,7 +101,7 @@ impl Check<'_> {
         let listen = self.listen(&file.listen);
         let (mut resources, mut servers) = (Vec::new(), Vec::new());
         for entry in &file.server {
-            if let Some((resource, server)) = self.server(entry, issuer.as_ref(), &servers) {
+            if let Some((resource, server)) = self.server(entry, folder, issuer.as_ref(), &servers) {
                 resources.push(resource);
                 servers.push(server);
             }
@@ -110,7 +109,7 @@ impl Check<'_> {
         if file.server.is_empty() {
             self.problems.push(Problem::whole(
                 "there is no [[server]]".to_owned(),
-                "add one with name, path and upstream".to_owned(),
+                "add one with name, path, and upstream or command".to_owned(),
             ));
         }
         let rotation = RotationWindows {
@@ -265,6 +264,7 @@ impl Check<'_> {
     fn server(
         &mut self,
         entry: &ServerEntry,
+        folder: &Path,
         issuer: Option<&Issuer>,
         earlier: &[Protected],
     ) -> Option<(Resource, Protected)> {
@@ -276,9 +276,7 @@ impl Check<'_> {
         if earlier.iter().any(|other| other.path == *path) {
             self.wrong(&entry.path, "another server has this path", "give each server a path of its own");
         }
-        if let Some(upstream) = &entry.upstream {
-            self.upstream(upstream);
-        }
+        let behind = self.behind(entry, folder);
         let title = entry.title.clone().unwrap_or_else(|| name.clone());
         let scopes: Vec<ScopeEntry> = if entry.scopes.is_empty() {
             vec![ScopeEntry { name: "mcp".to_owned(), title: format!("Use all tools of {title}") }]
@@ -293,14 +291,12 @@ impl Check<'_> {
                 .collect()
         };
         let required_scope = self.required(entry, &scopes);
+        let policy = self.policy(entry, &scopes);
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
             Ok(resource) if self.problems.len() == before => {
-                let upstream = entry.upstream.as_ref().map(|url| url.get_ref().clone());
-                Some((
-                    resource,
-                    Protected { name: name.clone(), path: path.clone(), upstream, required_scope },
-                ))
+                let (name, path) = (name.clone(), path.clone());
+                Some((resource, Protected { name, path, behind: behind?, required_scope, policy }))
             }
             Ok(_) => None,
             Err(error) => {
@@ -318,16 +314,7 @@ impl Check<'_> {
                 _ => Scope::none(),
             };
         };
-        for name in names.get_ref() {
-            if !scopes.iter().any(|scope| scope.name == *name) {
-                self.wrong(
-                    names,
-                    format!("required_scopes names {name:?}, which is not one of the server's scopes"),
-                    "add it to scopes, or remove it here",
-                );
-            }
-        }
-        Scope::of(names.get_ref().iter().map(String::as_str))
+        self.known("required_scopes", names, scopes)
     }
 
     /// The operator's own network: any host, with or without TLS.

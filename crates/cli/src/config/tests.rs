@@ -67,6 +67,129 @@ fn what_every_call_needs() {
     assert_eq!(local.servers[0].required_scope.to_string(), "mcp");
 }
 
+const COMMAND: &str = r#"
+public_url = "https://mcp.example.com"
+[[server]]
+name = "files"
+path = "/files"
+command = ["npx", "-y", "some-server", "/data"]
+cwd = "work"
+env = { API_KEY = "k" }
+pass_env = ["GITHUB_TOKEN"]
+max_processes = 5
+idle_time = "1h"
+"#;
+
+#[test]
+fn a_command() {
+    let config = parse(COMMAND, Path::new("/x")).unwrap();
+    let Behind::Command { command, pass } = &config.servers[0].behind else { panic!() };
+    assert_eq!(
+        (command.program.as_str(), command.arguments.join(" ")),
+        ("npx", "-y some-server /data".into())
+    );
+    assert_eq!(command.folder.as_deref(), Some(Path::new("/x/work")));
+    assert_eq!(
+        (command.environment.as_slice(), pass.as_slice()),
+        (&[("API_KEY".into(), "k".into())][..], &["GITHUB_TOKEN".to_owned()][..])
+    );
+    let limits = command.limits;
+    assert_eq!(
+        (limits.processes, limits.processes_per_subject, limits.idle),
+        (5, 5, Duration::from_hours(1))
+    );
+    assert!(!format!("{config:?}").contains("API_KEY"), "what a command is given may be secret");
+}
+
+#[test]
+fn t_101_what_is_wrong_with_a_command_is_told_with_line_and_fix() {
+    for (from, to, line, what) in [
+        ("[\"npx\", \"-y\", \"some-server\", \"/data\"]", "[]", 6, "no program"),
+        ("[\"npx\", \"-y\", \"some-server\", \"/data\"]", "[\"npx -y some-server\"]", 6, "no shell"),
+        ("[\"npx\",", "[\"npx\\u0000\",", 6, "NUL"),
+        ("[\"npx\", \"-y\", \"some-server\", \"/data\"]", "\"npx\"", 6, "invalid type"),
+        ("cwd = \"work\"", "upstream = \"http://h/mcp\"", 6, "an upstream and a command"),
+        ("API_KEY", "\"A=B\"", 8, "env"),
+        ("GITHUB_TOKEN", "HALLPASS_LOG", 9, "hallpass itself"),
+        ("GITHUB_TOKEN", "A=B", 9, "pass_env"),
+        ("= 5", "= 0", 10, "no process"),
+        ("1h", "1 hour", 11, "length of time"),
+    ] {
+        let text = COMMAND.replacen(from, to, 1);
+        assert_ne!(text, COMMAND);
+        let found = problems(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let right = found[0].line == Some(line) && found[0].what.contains(what) && !found[0].fix.is_empty();
+        assert!(right, "{from}: {found:?}");
+    }
+    let stray = problems(&COMMAND.replace("command = [\"npx\", \"-y\", \"some-server\", \"/data\"]", ""));
+    assert_eq!(stray.len(), 5, "{stray:?}");
+}
+
+#[test]
+fn a_local_command() {
+    let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (command, env) = (text(&["npx", "-y", "a \"b\" \\ c"]), text(&["KEY=a=b \"c\"", "HOME_OF"]));
+    let config = on_this_computer(Given::Command(&command, &env), 8080, Path::new(".")).unwrap();
+    let Behind::Command { command, pass } = &config.servers[0].behind else { panic!() };
+    assert_eq!(command.arguments[1], "a \"b\" \\ c");
+    assert_eq!(command.environment, [("KEY".into(), "a=b \"c\"".into())]);
+    assert_eq!((pass.as_slice(), command.folder.as_deref()), (&["HOME_OF".to_owned()][..], None));
+    assert!(on_this_computer(Given::Command(&[String::new()], &[]), 8080, Path::new(".")).is_err());
+}
+
+const RULES: &str = r#"
+public_url = "https://mcp.example.com"
+[[server]]
+name = "files"
+path = "/files"
+scopes = [{ name = "admin", implies = ["write"] }, { name = "read" }, { name = "write", implies = ["read"] }]
+required_scopes = []
+
+[[server.rules]]
+tools = ["read_*", "list"]
+resources = ["file:///*"]
+scopes = ["read"]
+
+[[server.rules]]
+tools = ["ping"]
+"#;
+
+#[test]
+fn rules_for_tools() {
+    let of = |text: &str| parse(text, Path::new("/x")).unwrap().servers[0].policy.clone();
+    let policy = of(RULES);
+    assert_eq!(
+        (policy.rules.len(), policy.rules[0].tools.len(), policy.rules[0].scopes.to_string()),
+        (2, 2, "read".into())
+    );
+    assert!(policy.rules[1].scopes.is_empty());
+    assert_eq!(policy.implies[0].0, "admin");
+    assert_eq!(policy.unlisted, hallpass_gateway::Unlisted::Deny, "what is forgotten is not open");
+    let open = RULES.replace("required_scopes", "unlisted = \"default\"\nrequired_scopes");
+    assert_eq!(of(&open).unlisted, hallpass_gateway::Unlisted::Default);
+    assert_eq!(of(GOOD).unlisted, hallpass_gateway::Unlisted::Default);
+}
+
+#[test]
+fn t_101_what_is_wrong_with_a_rule_is_told_with_line_and_fix() {
+    for (from, to, line, what) in [
+        ("scopes = [\"read\"]", "scopes = [\"raed\"]", 12, "raed"),
+        ("implies = [\"write\"]", "implies = [\"wirte\"]", 6, "wirte"),
+        ("tools = [\"ping\"]", "scopes = [\"read\"]", 14, "names nothing"),
+        ("tools = [\"ping\"]", "tools = [\"\"]", 14, "empty name"),
+        ("tools = [\"ping\"]", "tool = [\"ping\"]", 15, "unknown field"),
+        ("required_scopes = []", "unlisted = \"allow\"", 7, "unknown variant"),
+    ] {
+        let text = RULES.replacen(from, to, 1);
+        assert_ne!(text, RULES);
+        let found = problems(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let right = found[0].line == Some(line) && found[0].what.contains(what) && !found[0].fix.is_empty();
+        assert!(right, "{from}: {found:?}");
+    }
+}
+
 #[test]
 fn several_at_once() {
     let text = GOOD.replace("https://mcp", "http://mcp").replace("\"5m\"", "\"x\"");
@@ -79,5 +202,5 @@ fn the_local_one() {
     assert_eq!(config.settings.issuer.as_str(), "http://localhost:8080");
     assert_eq!(config.settings.resources[0].uri.as_str(), "http://localhost:8080/mcp");
     assert!(local(Some("not a url"), 8080, Path::new(".")).is_err());
-    assert!(local(None, 8080, Path::new(".")).unwrap().servers[0].upstream.is_none());
+    assert!(local(None, 8080, Path::new(".")).unwrap().servers[0].behind.is_demo());
 }

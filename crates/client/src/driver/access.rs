@@ -2,13 +2,12 @@
 
 use super::{Client, is_lost, named_policy};
 use crate::{
-    error::{ClientError, Failed, Party},
+    error::{ClientError, Failed},
     refresh::{Due, due},
     storage::{Entry, EntryKey, RefreshLock},
     token::{Asked, TokenError, read_tokens, refresh_request},
 };
 use hallpass_core::{entropy::random, secret::SecretString, uri::ResourceUri};
-use hallpass_fetch::Limits;
 use http::Response;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -50,7 +49,11 @@ impl Client {
         }
         let Some(refresh_token) = current.tokens.refresh_token.clone() else { return Ok(None) };
         let response = self.send_refresh(server, &current, &refresh_token).await?;
-        let asked = Asked { scope: &current.tokens.scope, refresh_token: Some(&refresh_token) };
+        let asked = Asked {
+            scope: &current.tokens.scope,
+            refresh_token: Some(&refresh_token),
+            proof_key: current.tokens.proof_key.as_ref(),
+        };
         let now = self.clock.now();
         match read_tokens(&response, asked, now) {
             Ok(tokens) => {
@@ -104,14 +107,13 @@ impl Client {
     ) -> Result<Response<bytes::Bytes>, Failed> {
         let request =
             || refresh_request(&entry.token_endpoint, &entry.client, refresh_token, &entry.key.resource);
-        let policy = named_policy(server);
-        match self.fetch.send(request()?, &policy, Limits::TOKEN).await {
+        let (policy, key) = (named_policy(server), entry.tokens.proof_key.as_ref());
+        match self.ask_token(request()?, &policy, key).await {
             // The answer may be lost and the token used up: at once again, within the server's grace (CL-071).
-            Err(lost) if is_lost(lost) => {
-                self.ask(Party::AuthorizationServer, request()?, &policy, Limits::TOKEN).await
+            Err(Failed { error: ClientError::Fetch { source, .. }, .. }) if is_lost(source) => {
+                self.ask_token(request()?, &policy, key).await
             }
-            Ok(response) => Ok(response),
-            Err(source) => Err(ClientError::Fetch { what: Party::AuthorizationServer, source }.into()),
+            outcome => outcome,
         }
     }
 

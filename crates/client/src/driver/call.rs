@@ -2,16 +2,19 @@
 
 use super::{Client, challenges, server_policy, server_url};
 use crate::{
+    discovery::Challenged,
     error::{ClientError, Failed, Party},
+    proof,
     sse::EventReader,
-    step_up::{Refusal, refusal},
+    step_up::{Attempts, Refusal, refusal},
     storage::Entry,
-    wire::{self, Incoming, MAX_MESSAGE, Wire},
+    tool_headers::ToolHeaders,
+    wire::{self, ClientInfo, Incoming, MAX_MESSAGE, Wire},
 };
 use bytes::Bytes;
-use hallpass_core::{secret::SecretString, uri::ResourceUri};
+use hallpass_core::{mcp::revision::Revision, uri::ResourceUri};
 use hallpass_fetch::{Body, FetchError, Limits};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use serde_json::{Map, Value};
 use std::{collections::VecDeque, time::Duration};
 
@@ -23,11 +26,25 @@ const IDLE: Duration = Duration::from_mins(5);
 /// A conversation with one server as one account. Not for several calls at the same time; clone the client.
 #[derive(Debug)]
 pub struct Caller {
-    client: Client,
-    server: ResourceUri,
-    account: String,
+    pub(super) client: Client,
+    pub(super) server: ResourceUri,
+    pub(super) account: String,
     wire: Option<Wire>,
     last_id: i64,
+    /// Of the last request that was refused.
+    pub(super) challenged: Option<Challenged>,
+    pub(super) attempts: Attempts,
+    /// The extension of MCP by which this program signs in without a person.
+    pub(super) extension: Option<&'static str>,
+    tool_headers: ToolHeaders,
+    /// What is offered first, or what the server has asked for since.
+    revision: Revision,
+}
+
+/// The body of an answer, as it comes or read already.
+pub(super) enum Content {
+    Stream(Body),
+    Whole(Bytes),
 }
 
 impl Client {
@@ -42,6 +59,11 @@ impl Client {
             account: account.to_owned(),
             wire: None,
             last_id: 0,
+            challenged: None,
+            attempts: Attempts::default(),
+            extension: None,
+            tool_headers: ToolHeaders::default(),
+            revision: self.settings.revision.unwrap_or(Revision::V2025_11_25),
         })
     }
 }
@@ -60,15 +82,35 @@ impl Caller {
         method: &str,
         params: Option<&Map<String, Value>>,
     ) -> Result<Messages<'_>, Failed> {
+        let response = self.response(method, params).await?;
+        Messages::of(self, response, method).await
+    }
+
+    pub(super) async fn response(
+        &mut self,
+        method: &str,
+        params: Option<&Map<String, Value>>,
+    ) -> Result<Response<Content>, Failed> {
         let response = self.request(method, params).await?;
+        let status = response.status();
         let session = matches!(self.wire, Some(Wire::Session { session: Some(_), .. }));
-        let response = if session && response.status() == StatusCode::NOT_FOUND {
+        if session && status == StatusCode::NOT_FOUND {
             self.wire = None;
-            self.request(method, params).await?
-        } else {
-            response
+            return Ok(self.request(method, params).await?.map(Content::Stream));
+        }
+        if self.wire != Some(Wire::Stateless) || status != StatusCode::BAD_REQUEST {
+            return Ok(response.map(Content::Stream));
+        }
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(of_server)?;
+        let Some(revision) = wire::revisions_instead(status, &body).and_then(|list| list.into_iter().max())
+        else {
+            return Ok(Response::from_parts(head, Content::Whole(body)));
         };
-        Messages::of(self, response).await
+        // Refused for the revision, so nothing was done: once more, in the newest that both know.
+        self.wire = None;
+        self.revision = revision;
+        Ok(self.request(method, params).await?.map(Content::Stream))
     }
 
     /// Ends the session, where there is one. The server may refuse that, and it does not matter.
@@ -76,12 +118,9 @@ impl Caller {
         let Some(wire) = self.wire.take() else { return };
         if let Ok(Some(request)) = wire::end_session(&self.server, &wire) {
             let limits = Limits { total: Duration::from_secs(2), ..LIMITS };
-            if let Ok(Some(entry)) = self.client.access(&self.server, &self.account).await {
-                let _ = self
-                    .client
-                    .fetch
-                    .send(authorized(request, Some(&entry)), &server_policy(&self.server), limits)
-                    .await;
+            let entry = self.client.access(&self.server, &self.account).await.ok().flatten();
+            if let Ok(request) = self.client.authorized(request, entry.as_ref()) {
+                let _ = self.client.fetch.send(request, &server_policy(&self.server), limits).await;
             }
         }
     }
@@ -97,15 +136,37 @@ impl Caller {
         };
         self.wire = Some(wire.clone());
         self.send(|caller, id| {
-            wire::request(&caller.server, &wire, caller.client.info(), (id, method, params))
+            let extensions: Vec<&str> = caller.extensions().collect();
+            let info = ClientInfo { extensions: &extensions, ..caller.client.info() };
+            let mut request = wire::request(&caller.server, &wire, info, (id, method, params))?;
+            if wire == Wire::Stateless && method == "tools/call" {
+                for (name, value) in
+                    params.map(|params| caller.tool_headers.of_call(params)).unwrap_or_default()
+                {
+                    request.headers_mut().insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+                }
+            }
+            Ok(request)
         })
         .await
     }
 
-    /// `initialize`; a server that only knows the stateless wire refuses that in a way that shows it.
+    /// What this client does beyond the core of MCP; declared, because nothing of it is on by itself (CL-088).
+    fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        let proofs = self.client.settings.proofs.then_some(proof::EXTENSION);
+        proofs.into_iter().chain(self.extension)
+    }
+
+    /// `initialize`, unless the server is known to be stateless; one that only knows the stateless wire refuses it
+    /// in a way that shows that.
     async fn open(&mut self) -> Result<Wire, Failed> {
-        let response =
-            self.send(|caller, id| wire::initialize(&caller.server, caller.client.info(), id)).await?;
+        let revision = self.revision;
+        if !revision.has_sessions() {
+            return Ok(Wire::Stateless);
+        }
+        let response = self
+            .send(|caller, id| wire::initialize(&caller.server, caller.client.info(), (id, revision)))
+            .await?;
         let (status, headers) = (response.status(), response.headers().clone());
         if !status.is_success() {
             let body = response.into_body().collect().await.unwrap_or_default();
@@ -114,7 +175,7 @@ impl Caller {
             }
             return Err(ClientError::Status { what: Party::Server, status: status.as_u16() }.into());
         }
-        let mut messages = Messages::of(self, response).await?;
+        let mut messages = Messages::of(self, response.map(Content::Stream), "initialize").await?;
         let wire = loop {
             match messages.next().await? {
                 Some(Incoming::Result(result)) => break wire::session(&headers, &result),
@@ -142,13 +203,14 @@ impl Caller {
     ) -> Result<Response<Body>, Failed> {
         let entry = self.client.access(&self.server, &self.account).await?;
         let response = self.send_with(&make, entry.as_ref()).await?;
-        let Some(Refusal::Token(_)) = refusal_of(&response) else {
-            return without_refusal(response, entry.as_ref());
+        let Some(Refusal::Token(challenged)) = refusal_of(&response) else {
+            return self.without_refusal(response, entry.as_ref());
         };
+        self.challenged = Some(challenged);
         let Some(seen) = entry else { return Err(ClientError::SignInNeeded.into()) };
         let renewed = self.client.renew(&self.server, &seen).await?.ok_or(ClientError::SignInNeeded)?;
         let response = self.send_with(&make, Some(&renewed)).await?;
-        without_refusal(response, Some(&renewed))
+        self.without_refusal(response, Some(&renewed))
     }
 
     async fn send_with(
@@ -156,21 +218,43 @@ impl Caller {
         make: &impl Fn(&Self, i64) -> Result<Request<Bytes>, http::Error>,
         entry: Option<&Entry>,
     ) -> Result<Response<Body>, Failed> {
+        let (response, uri) = self.send_once(make, entry).await?;
+        let head = (response.status(), response.headers());
+        if self.client.wants_new_nonce(&uri, entry, head) {
+            return Ok(self.send_once(make, entry).await?.0);
+        }
+        Ok(response)
+    }
+
+    async fn send_once(
+        &mut self,
+        make: &impl Fn(&Self, i64) -> Result<Request<Bytes>, http::Error>,
+        entry: Option<&Entry>,
+    ) -> Result<(Response<Body>, Uri), Failed> {
         self.last_id = self.last_id.saturating_add(1);
         let request = make(self, self.last_id).map_err(|_| ClientError::NotMcp)?;
-        let request = authorized(request, entry);
-        let policy = server_policy(&self.server);
-        self.client.fetch.stream(request, &policy, LIMITS, IDLE).await.map_err(of_server)
+        let request = self.client.authorized(request, entry)?;
+        let (policy, uri) = (server_policy(&self.server), request.uri().clone());
+        let response = self.client.fetch.stream(request, &policy, LIMITS, IDLE).await.map_err(of_server)?;
+        Ok((response, uri))
     }
-}
 
-fn without_refusal(response: Response<Body>, entry: Option<&Entry>) -> Result<Response<Body>, Failed> {
-    match refusal_of(&response) {
-        None => Ok(response),
-        Some(Refusal::Token(_)) => Err(ClientError::SignInNeeded.into()),
-        Some(Refusal::Scope(more)) => {
-            let before = entry.map(|entry| entry.requested_scope.clone()).unwrap_or_default();
-            Err(ClientError::MoreScopeNeeded(before.united_with(&more)).into())
+    fn without_refusal(
+        &mut self,
+        response: Response<Body>,
+        entry: Option<&Entry>,
+    ) -> Result<Response<Body>, Failed> {
+        let refused = refusal_of(&response);
+        if refused.is_some() {
+            self.challenged = Some(Challenged::from_headers(&challenges(response.headers())));
+        }
+        match refused {
+            None => Ok(response),
+            Some(Refusal::Token(_)) => Err(ClientError::SignInNeeded.into()),
+            Some(Refusal::Scope(more)) => {
+                let before = entry.map(|entry| entry.requested_scope.clone()).unwrap_or_default();
+                Err(ClientError::MoreScopeNeeded(before.united_with(&more)).into())
+            }
         }
     }
 }
@@ -183,20 +267,6 @@ fn of_server(source: FetchError) -> Failed {
     ClientError::Fetch { what: Party::Server, source }.into()
 }
 
-/// The one place that puts a token into a request: the header, never the URL.
-fn authorized(mut request: Request<Bytes>, entry: Option<&Entry>) -> Request<Bytes> {
-    if let Some(value) = entry.and_then(|entry| bearer(&entry.tokens.access_token)) {
-        request.headers_mut().insert(header::AUTHORIZATION, value);
-    }
-    request
-}
-
-fn bearer(token: &SecretString) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 /// The messages that come for one request.
 #[derive(Debug)]
 pub struct Messages<'a> {
@@ -204,21 +274,35 @@ pub struct Messages<'a> {
     body: Option<Body>,
     events: EventReader,
     ready: VecDeque<Incoming>,
+    lists_tools: bool,
 }
 
 impl<'a> Messages<'a> {
-    async fn of(caller: &'a mut Caller, response: Response<Body>) -> Result<Messages<'a>, Failed> {
+    pub(super) async fn of(
+        caller: &'a mut Caller,
+        response: Response<Content>,
+        method: &str,
+    ) -> Result<Messages<'a>, Failed> {
+        let lists_tools = method == "tools/list" && caller.wire == Some(Wire::Stateless);
         let status = response.status();
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_stream = kind.is_some_and(|kind| media_type(kind).eq_ignore_ascii_case("text/event-stream"));
-        let mut messages =
-            Self { caller, body: None, events: EventReader::new(MAX_MESSAGE), ready: VecDeque::new() };
-        if status.is_success() && is_stream {
-            messages.body = Some(response.into_body());
-            return Ok(messages);
-        }
+        let mut messages = Self {
+            caller,
+            body: None,
+            events: EventReader::new(MAX_MESSAGE),
+            ready: VecDeque::new(),
+            lists_tools,
+        };
+        let body = match response.into_body() {
+            Content::Stream(body) if status.is_success() && is_stream => {
+                messages.body = Some(body);
+                return Ok(messages);
+            }
+            Content::Stream(body) => body.collect().await.map_err(of_server)?,
+            Content::Whole(body) => body,
+        };
         // A status of 400 or 404 may carry a JSON-RPC error (revision 2026-07-28).
-        let body = response.into_body().collect().await.map_err(of_server)?;
         match wire::read(&body) {
             Some(message @ Incoming::Error(_)) => messages.ready.push_back(message),
             Some(message @ Incoming::Result(_)) if status.is_success() => messages.ready.push_back(message),
@@ -236,9 +320,15 @@ impl<'a> Messages<'a> {
     /// `Fetch` where the stream breaks before the answer, `NotMcp`.
     pub async fn next(&mut self) -> Result<Option<Incoming>, Failed> {
         loop {
-            if let Some(message) = self.ready.pop_front() {
-                match &message {
-                    Incoming::Result(_) | Incoming::Error(_) => self.finish(),
+            if let Some(mut message) = self.ready.pop_front() {
+                match &mut message {
+                    Incoming::Result(result) => {
+                        if self.lists_tools {
+                            self.caller.tool_headers.learn(result);
+                        }
+                        self.finish();
+                    }
+                    Incoming::Error(_) => self.finish(),
                     Incoming::Request { id, method } => self.reply(wire::reply(id, method)).await,
                     Incoming::Notification(_) => {}
                 }

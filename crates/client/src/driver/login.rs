@@ -1,10 +1,15 @@
 //! Signing in: discovery, registration, the person in the browser, tokens.
 
-use super::{Client, named_policy, prepare::Prepared, server_url};
+use super::{
+    Client, named_policy,
+    prepare::{Prepared, Wanted},
+    server_url,
+};
 use crate::{
     authorize::{AuthorizationRequest, Pending},
     browser::PageUrl,
     callback::{CallbackError, Code},
+    discovery::Challenged,
     error::{ClientError, Failed, Party},
     loopback::{Listener, Page},
     peer::{Failure, PeerText},
@@ -12,7 +17,7 @@ use crate::{
     storage::{ClientCredentials, Entry, EntryKey, Registration, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
-use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
+use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp, uri::ResourceUri};
 use hallpass_fetch::Limits;
 use std::{path::PathBuf, time::Duration};
 use tokio::time::timeout;
@@ -98,11 +103,31 @@ impl Client {
         options: &LoginOptions,
         interaction: &mut dyn Interaction,
     ) -> Result<SignedIn, Failed> {
-        let prepared = self.prepare(server_url(server)?, options).await?;
+        self.login_for(server_url(server)?, options, None, interaction).await
+    }
+
+    /// The same for a request that the server has just refused: what its challenge says counts.
+    pub(super) async fn login_for(
+        &self,
+        server: ResourceUri,
+        options: &LoginOptions,
+        challenged: Option<Challenged>,
+        interaction: &mut dyn Interaction,
+    ) -> Result<SignedIn, Failed> {
+        let wanted = Wanted {
+            account: &options.account,
+            challenged,
+            scope: options.scope.as_ref(),
+            more_scope: options.more_scope.as_ref(),
+            grant_type: None,
+            issuer: None,
+        };
+        let prepared = self.prepare(server, wanted).await?;
         let issuer = prepared.authorization_server.issuer.as_str().to_owned();
         let by_document = self.settings.metadata_document.is_some()
             && prepared.authorization_server.takes_metadata_documents;
-        let kept = if options.register_anew || options.client.is_some() || by_document {
+        let configured = options.client.is_some() || self.registered_at(&issuer).is_some();
+        let kept = if options.register_anew || configured || by_document {
             None
         } else {
             self.kept_registration(&issuer).await?
@@ -152,7 +177,13 @@ impl Client {
             .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
         let code = self.wait(listener, &pending, server, options.patience).await?;
         let tokens = self.redeem(prepared, pending, &code).await?;
-        self.keep(prepared, options, client, tokens).await
+        self.keep(prepared, &options.account, client, tokens).await
+    }
+
+    /// What an operator registered at this very issuer.
+    fn registered_at(&self, issuer: &str) -> Option<(&str, Option<&SecretString>)> {
+        let found = self.settings.registered.iter().find(|registered| registered.issuer == issuer)?;
+        Some((&found.client_id, found.client_secret.as_ref()))
     }
 
     async fn kept_registration(&self, issuer: &str) -> Result<Option<Registration>, Failed> {
@@ -169,7 +200,11 @@ impl Client {
     ) -> Result<ClientCredentials, Failed> {
         let server = &prepared.authorization_server;
         let identity = Identity {
-            configured: options.client.as_ref().map(|(id, secret)| (id.as_str(), secret.as_ref())),
+            configured: options
+                .client
+                .as_ref()
+                .map(|(id, secret)| (id.as_str(), secret.as_ref()))
+                .or_else(|| self.registered_at(server.issuer.as_str())),
             metadata_document: self.settings.metadata_document.as_deref(),
             kept: kept.as_ref(),
         };
@@ -218,15 +253,16 @@ impl Client {
     async fn redeem(&self, prepared: &Prepared, pending: Pending, code: &Code) -> Result<Tokens, Failed> {
         let request = pending.token_request(code)?;
         let policy = named_policy(&prepared.server);
-        let response = self.ask(Party::AuthorizationServer, request, &policy, Limits::TOKEN).await?;
-        let asked = Asked { scope: &prepared.scope, refresh_token: None };
+        let response = self.ask_token(request, &policy, prepared.proof_key.as_ref()).await?;
+        let asked =
+            Asked { scope: &prepared.scope, refresh_token: None, proof_key: prepared.proof_key.as_ref() };
         Ok(read_tokens(&response, asked, self.clock.now())?)
     }
 
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         prepared: &Prepared,
-        options: &LoginOptions,
+        account: &str,
         client: ClientCredentials,
         tokens: Tokens,
     ) -> Result<SignedIn, Failed> {
@@ -244,7 +280,7 @@ impl Client {
             key: EntryKey {
                 issuer: done.issuer.clone(),
                 resource: done.resource.clone(),
-                account: options.account.clone(),
+                account: account.to_owned(),
             },
             server: prepared.server.as_str().to_owned(),
             client,

@@ -1,6 +1,6 @@
 //! Before the person is asked: what the server is, who guards it, which scopes.
 
-use super::{Client, LoginOptions, challenges, named_policy, server_policy};
+use super::{Client, challenges, named_policy, server_policy};
 use crate::{
     authorize::{ScopeSources, scope_to_ask},
     discovery::{
@@ -9,10 +9,11 @@ use crate::{
     },
     error::{ClientError, Failed, Party},
     peer::PeerText,
+    proof::ProofKey,
     wire,
 };
 use bytes::Bytes;
-use hallpass_core::{scope::Scope, uri::ResourceUri};
+use hallpass_core::{mcp::revision::Revision, scope::Scope, uri::ResourceUri};
 use hallpass_fetch::{Limits, Policy};
 use http::{Request, Response, StatusCode, header};
 use std::time::Duration;
@@ -24,39 +25,80 @@ pub(super) struct Prepared {
     pub(super) name: Option<PeerText>,
     pub(super) scope: Scope,
     pub(super) authorization_server: AuthorizationServer,
+    /// A fresh key, where the tokens are to be bound to one.
+    pub(super) proof_key: Option<ProofKey>,
+}
+
+/// What a sign-in is for.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) account: &'a str,
+    /// The challenge of a request that the server has refused; without one, the server is asked for it.
+    pub(super) challenged: Option<Challenged>,
+    pub(super) scope: Option<&'a Scope>,
+    pub(super) more_scope: Option<&'a Scope>,
+    /// The grant of a program without a person.
+    pub(super) grant_type: Option<&'static str>,
+    pub(super) issuer: Option<&'a str>,
 }
 
 impl Client {
     pub(super) async fn prepare(
         &self,
         server: ResourceUri,
-        options: &LoginOptions,
+        mut wanted: Wanted<'_>,
     ) -> Result<Prepared, Failed> {
-        let (status, challenged) = self.probe(&server).await?;
+        let (status, challenged) = match wanted.challenged.take() {
+            Some(challenged) => (StatusCode::UNAUTHORIZED, challenged),
+            None => self.probe(&server).await?,
+        };
         let found = self.find_resource(&server, challenged.resource_metadata.as_deref()).await?;
         let (resource, authorization_server) = match found {
             Some(resource) => {
-                let authorization_server = self.find_server(&server, &resource).await?;
+                let authorization_server = self.find_server(&server, &resource, &wanted).await?;
                 (resource, authorization_server)
             }
-            None if status == StatusCode::UNAUTHORIZED => self.legacy(&server).await?,
+            None if status == StatusCode::UNAUTHORIZED => self.legacy(&server, &wanted).await?,
             None if status.is_success() => return Err(ClientError::NotProtected.into()),
             None => return Err(ClientError::Status { what: Party::Server, status: status.as_u16() }.into()),
         };
-        let before = self.scope_before(&server, options).await?;
+        let before = self.scope_before(&server, &wanted).await?;
         let scope = scope_to_ask(ScopeSources {
-            chosen: options.scope.as_ref(),
-            challenged: options.more_scope.as_ref().or(challenged.scope.as_ref()),
+            chosen: wanted.scope,
+            challenged: wanted.more_scope.or(challenged.scope.as_ref()),
             of_resource: resource.scopes.as_ref(),
-            of_server: authorization_server.scopes.as_ref(),
+            // A program without a person is not offline: it asks again whenever it likes.
+            of_server: authorization_server.scopes.as_ref().filter(|_| wanted.grant_type.is_none()),
             before: before.as_ref(),
         });
-        Ok(Prepared { server, resource: resource.resource, name: resource.name, scope, authorization_server })
+        let proof_key = self.proof_key(&resource, &authorization_server)?;
+        Ok(Prepared {
+            server,
+            resource: resource.resource,
+            name: resource.name,
+            scope,
+            authorization_server,
+            proof_key,
+        })
+    }
+
+    /// A key where proofs are switched on and the authorization server takes ours; a resource that wants them does
+    /// not get a token without.
+    fn proof_key(
+        &self,
+        resource: &ProtectedResource,
+        server: &AuthorizationServer,
+    ) -> Result<Option<ProofKey>, Failed> {
+        let offered = server.proof_algorithms.iter().any(|name| name == ProofKey::ALGORITHM);
+        if self.settings.proofs && offered {
+            return ProofKey::generate().map(Some).map_err(|error| ClientError::Proof(error).into());
+        }
+        if resource.requires_proof { Err(DiscoveryError::ProofRequired.into()) } else { Ok(None) }
     }
 
     /// One request without a token: what the server says to that, and its challenge.
     async fn probe(&self, server: &ResourceUri) -> Result<(StatusCode, Challenged), Failed> {
-        let request = wire::initialize(server, self.info(), 0).map_err(|_| ClientError::NotMcp)?;
+        let request = self.first_request(server).map_err(|_| ClientError::NotMcp)?;
         // Only the head counts; a server without authorization may answer with an endless stream.
         let limits = Limits { total: Duration::from_secs(15), ..Limits::DOCUMENT };
         let what = Party::Server;
@@ -71,6 +113,14 @@ impl Client {
         }
         let challenged = Challenged::from_headers(&challenges(response.headers()));
         Ok((status, challenged))
+    }
+
+    fn first_request(&self, server: &ResourceUri) -> Result<Request<Bytes>, http::Error> {
+        let revision = self.settings.revision.unwrap_or(Revision::V2025_11_25);
+        if revision.has_sessions() {
+            return wire::initialize(server, self.info(), (0, revision));
+        }
+        wire::request(server, &wire::Wire::Stateless, self.info(), (0, "server/discover", None))
     }
 
     async fn find_resource(
@@ -96,8 +146,10 @@ impl Client {
         &self,
         server: &ResourceUri,
         resource: &ProtectedResource,
+        wanted: &Wanted<'_>,
     ) -> Result<AuthorizationServer, Failed> {
         let mut issuers = resource.issuers.clone();
+        issuers.retain(|issuer| wanted.issuer.is_none_or(|only| issuer.as_str() == only));
         let known = self
             .read_store(move |contents| {
                 contents
@@ -110,7 +162,7 @@ impl Client {
         issuers.sort_by_key(|issuer| !known.iter().any(|known| known == issuer.as_str()));
         let mut first_failure = None;
         for issuer in issuers {
-            match self.probe_server(server, ServerProbe::new(issuer)).await {
+            match self.probe_server(server, wanted.of(ServerProbe::new(issuer))).await {
                 Ok(found) => return Ok(found),
                 Err(failed) if failed.error.is_absent() => first_failure = first_failure.or(Some(failed)),
                 Err(failed) => return Err(failed),
@@ -120,13 +172,21 @@ impl Client {
     }
 
     /// A server of 2025-03-26 is its own authorization server and resource (CL-015).
-    async fn legacy(&self, server: &ResourceUri) -> Result<(ProtectedResource, AuthorizationServer), Failed> {
-        let authorization_server = self.probe_server(server, ServerProbe::legacy(server)?).await?;
+    async fn legacy(
+        &self,
+        server: &ResourceUri,
+        wanted: &Wanted<'_>,
+    ) -> Result<(ProtectedResource, AuthorizationServer), Failed> {
+        let authorization_server = self.probe_server(server, wanted.of(ServerProbe::legacy(server)?)).await?;
+        if wanted.issuer.is_some_and(|only| authorization_server.issuer.as_str() != only) {
+            return Err(DiscoveryError::NoIssuer.into());
+        }
         let resource = ProtectedResource {
             resource: server.as_str().to_owned(),
             issuers: vec![authorization_server.issuer.clone()],
             scopes: None,
             name: None,
+            requires_proof: false,
         };
         Ok((resource, authorization_server))
     }
@@ -161,19 +221,24 @@ impl Client {
         Ok(response)
     }
 
-    async fn scope_before(
-        &self,
-        server: &ResourceUri,
-        options: &LoginOptions,
-    ) -> Result<Option<Scope>, Failed> {
-        if options.more_scope.is_none() {
+    async fn scope_before(&self, server: &ResourceUri, wanted: &Wanted<'_>) -> Result<Option<Scope>, Failed> {
+        if wanted.more_scope.is_none() {
             return Ok(None);
         }
-        let (url, account) = (server.as_str().to_owned(), options.account.clone());
+        let (url, account) = (server.as_str().to_owned(), wanted.account.to_owned());
         let before = move |contents: &crate::storage::Contents| {
             contents.for_server(&url, &account).map(|entry| entry.requested_scope.clone())
         };
         Ok(self.read_store(before).await?)
+    }
+}
+
+impl Wanted<'_> {
+    fn of(&self, probe: ServerProbe) -> ServerProbe {
+        match self.grant_type {
+            Some(grant_type) => probe.for_grant(grant_type),
+            None => probe,
+        }
     }
 }
 

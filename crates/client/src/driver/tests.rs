@@ -2,5 +2,8 @@
 
 mod calls;
 mod logins;
+mod machines;
+mod proofs;
 mod refreshes;
+mod sign_ins;
 mod world;

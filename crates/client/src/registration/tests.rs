@@ -131,3 +131,18 @@ fn cl_024_refusals_are_told_apart() {
         assert_eq!(read(status, body), Err(expected), "{status} {body}");
     }
 }
+
+#[test]
+fn cl_023_cl_053_a_secret_that_cannot_be_sent_is_not_sent() {
+    let auth = |methods: Option<&[&str]>| {
+        let mut server = server();
+        server.auth_methods = methods.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
+        let body = Bytes::from_static(br#"{"client_id":"c","client_secret":"s"}"#);
+        let response = Response::builder().status(201).body(body).unwrap();
+        read_registration(&response, &server, REDIRECT, NOW).unwrap().client.auth
+    };
+    assert_eq!(auth(Some(&["none"])), TokenAuth::None);
+    assert_eq!(auth(Some(&["none", "client_secret_post"])), TokenAuth::Post);
+    assert_eq!(auth(None), TokenAuth::Basic);
+    assert_eq!(auth(Some(&["private_key_jwt"])), TokenAuth::Basic);
+}

@@ -1,5 +1,6 @@
 //! What is kept: registrations by issuer, credentials by (issuer, resource, account).
 
+use crate::proof::ProofKey;
 use aws_lc_rs::digest;
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub enum TokenAuth {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`: the key stays with whoever brought it.
+    PrivateKey,
 }
 
 impl TokenAuth {
@@ -54,10 +57,16 @@ impl TokenAuth {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+            Self::PrivateKey => "private_key_jwt",
         }
     }
 
-    /// Reads a registered name; those that need a key are not ours yet.
+    /// Reads what [`Self::name`] wrote.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        Self::parse(name).or_else(|| Some(Self::PrivateKey).filter(|method| method.name() == name))
+    }
+
+    /// Reads the name in a registration that a person's client made; it never has a key.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::None, Self::Basic, Self::Post].into_iter().find(|method| method.name() == name)
     }
@@ -89,7 +98,7 @@ pub struct Registration {
     pub used_at: Timestamp,
 }
 
-/// Tokens of one grant. Always of type `Bearer`.
+/// Tokens of one grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
     /// For the `Authorization` header, and only there.
@@ -102,6 +111,8 @@ pub struct Tokens {
     pub refresh_token: Option<SecretString>,
     /// What was granted.
     pub scope: Scope,
+    /// The key that they are bound to (RFC 9449); `None`: of type `Bearer`.
+    pub proof_key: Option<ProofKey>,
 }
 
 /// One signed-in account at one server.

@@ -4,8 +4,10 @@
 //! release writes it.
 
 use super::{ClientCredentials, Contents, Entry, EntryKey, Registration, TokenAuth, Tokens};
+use crate::proof::ProofKey;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use hallpass_core::{
+    encoding::{base64url, from_base64url},
     entropy::{Entropy, random},
     json,
     scope::Scope,
@@ -75,7 +77,7 @@ fn read_client(members: &Map<String, Value>) -> Option<ClientCredentials> {
     Some(ClientCredentials {
         client_id: text(members, "client_id")?,
         client_secret: secret(members, "client_secret"),
-        auth: TokenAuth::parse(&text(members, "auth")?)?,
+        auth: TokenAuth::of_name(&text(members, "auth")?)?,
     })
 }
 
@@ -116,6 +118,7 @@ fn write_entry(entry: &Entry) -> Value {
         "expires_at": tokens.expires_at.map(Timestamp::millis),
         "refresh_token": tokens.refresh_token.as_ref().map(SecretString::expose),
         "scope": tokens.scope.to_string(),
+        "proof_key": tokens.proof_key.as_ref().and_then(ProofKey::to_pkcs8).map(|key| base64url(&key)),
     })
 }
 
@@ -137,9 +140,18 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
             expires_at: time(members, "expires_at"),
             refresh_token: secret(members, "refresh_token"),
             scope: Scope::parse(&text(members, "scope")?).ok()?,
+            proof_key: match secret(members, "proof_key") {
+                None => None,
+                Some(key) => Some(read_key(&key)?),
+            },
         },
         signed_in_at: time(members, "signed_in_at")?,
     })
+}
+
+/// A key that cannot be read is damage: its tokens would be sent without a proof.
+fn read_key(key: &SecretString) -> Option<ProofKey> {
+    ProofKey::from_pkcs8(&Zeroizing::new(from_base64url(key.expose())?))
 }
 
 fn list<'a>(

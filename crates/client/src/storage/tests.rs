@@ -1,5 +1,6 @@
 //! The folder under crashes, races, foreign hands and hostile names.
 use super::*;
+use crate::proof::ProofKey;
 use hallpass_core::{entropy::SystemEntropy, scope::Scope, secret::SecretString};
 use std::{fs, sync::Barrier, thread};
 
@@ -44,6 +45,7 @@ fn tokens(refresh: &str) -> Tokens {
         expires_at: Some(NOW),
         refresh_token: Some(SecretString::new(refresh)),
         scope: Scope::none(),
+        proof_key: None,
     }
 }
 
@@ -255,4 +257,18 @@ fn cl_068_one_refresher_at_a_time_and_a_dead_one_blocks_nobody() {
 fn cl_065_debug_shows_no_secret() {
     let shown = format!("{:?}", entry("https://as.example", "default", "refresh-canary"));
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn cl_083_the_key_of_bound_tokens_is_kept_with_them_and_only_sealed() {
+    let (_folder, store) = Folder::new();
+    let key = ProofKey::generate().unwrap();
+    let mut bound = entry("https://as.example", "default", "r");
+    bound.tokens.proof_key = Some(key.clone());
+    bound.client.auth = TokenAuth::PrivateKey;
+    put(&store, bound.clone());
+    assert_eq!(store.read().unwrap().entries, [bound]);
+    let secret = key.to_pkcs8().unwrap();
+    let bytes = fs::read(store.file()).unwrap();
+    assert!(!bytes.windows(16).any(|part| secret.windows(16).any(|other| other == part)));
 }

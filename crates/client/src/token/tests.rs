@@ -16,8 +16,11 @@ fn form(request: &Request<Bytes>) -> Parameters {
 
 fn read(status: u16, body: &str) -> Result<Tokens, TokenError> {
     let response = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
-    let asked =
-        Asked { scope: &Scope::parse("asked").unwrap(), refresh_token: Some(&SecretString::new("old")) };
+    let asked = Asked {
+        scope: &Scope::parse("asked").unwrap(),
+        refresh_token: Some(&SecretString::new("old")),
+        proof_key: None,
+    };
     read_tokens(&response, asked, NOW).map_err(|failure| failure.error)
 }
 
@@ -172,7 +175,7 @@ fn cl_060_b_39_cl_072_what_may_cost_a_credential_and_what_may_not() {
         assert_eq!(read(status, body), expected, "{status} {body}");
     }
     let response = Response::builder().status(429).header("retry-after", "99999").body(Bytes::new()).unwrap();
-    let asked = Asked { scope: &Scope::none(), refresh_token: None };
+    let asked = Asked { scope: &Scope::none(), refresh_token: None, proof_key: None };
     let expected = TokenError::Unavailable { retry_after: Some(Duration::from_hours(1)) };
     assert_eq!(read_tokens(&response, asked, NOW).unwrap_err().error, expected);
 }

@@ -8,7 +8,7 @@ async fn demo() -> World {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, demo_router()).await });
-    world_with("unused", |config| config.servers[0].upstream = url).await
+    world_with("unused", |config| config.servers[0].upstream = url.into()).await
 }
 
 async fn old(world: &World, method: &str, params: Value) -> Answer {

@@ -13,7 +13,10 @@ mod admission;
 mod client_sees;
 mod demo;
 mod envelope;
+mod rules;
 mod sessions;
+#[cfg(unix)]
+mod stdio;
 mod streams;
 mod support;
 mod upstream_sees;

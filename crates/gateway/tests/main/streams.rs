@@ -116,7 +116,8 @@ async fn a_slow_upstream_is_504_and_a_silent_one_is_cut_off() {
 async fn an_unreachable_upstream_is_502_and_says_nothing_of_where_it_is() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let world =
-        world_with("echo", |config| config.servers[0].upstream = format!("http://{free}/secret")).await;
+        world_with("echo", |config| config.servers[0].upstream = format!("http://{free}/secret").into())
+            .await;
     let answer = world.post(PING, &[]).await;
     assert_eq!((answer.status, &answer.json()["id"]), (502, &1.into()));
     assert!(!answer.text.contains("secret") && !answer.text.contains(&free.port().to_string()));

@@ -19,7 +19,7 @@ use hallpass_core::{
     time::Timestamp,
     uri::ResourceUri,
 };
-use hallpass_gateway::{GatewayConfig, KeyRingSealer, Limits, ProtectedServer, router};
+use hallpass_gateway::{Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, start};
 use hallpass_resource::{KeySource, Revocations};
 use hallpass_testkit::ManualClock;
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 pub struct World {
     pub gateway: Router,
+    pub processes: Processes,
     pub key: SigningKey,
     pub clock: ManualClock,
     pub revocations: Arc<Revocations>,
@@ -62,6 +63,21 @@ impl Upstream {
 
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+}
+
+/// What a server on stdio does: a shell script that reads lines.
+#[cfg(unix)]
+pub fn script(text: &str) -> hallpass_gateway::StdioCommand {
+    hallpass_gateway::StdioCommand {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), text.into()],
+        folder: None,
+        environment: vec![("PATH".into(), "/bin:/usr/bin".into())],
+        limits: hallpass_gateway::StdioLimits {
+            stop: Duration::from_millis(300),
+            ..hallpass_gateway::StdioLimits::default()
+        },
     }
 }
 
@@ -95,7 +111,8 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         limits: Limits { body: 10_000, ..Limits::default() },
     };
     change(&mut config);
-    World { gateway: router(config).unwrap(), key, clock, revocations, upstream }
+    let Gateway { router: gateway, processes } = start(config).unwrap();
+    World { gateway, processes, key, clock, revocations, upstream }
 }
 
 pub fn server(path: &str, upstream: &str) -> ProtectedServer {
@@ -109,6 +126,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         required_scope: Scope::parse("files:read").unwrap(),
         upstream: upstream.into(),
         title: Some("Files".into()),
+        policy: hallpass_gateway::Policy::default(),
     }
 }
 

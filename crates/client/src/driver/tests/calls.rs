@@ -1,7 +1,13 @@
 //! Calls with a token: where it goes, and what is done when it is refused.
 use super::world::*;
-use crate::{driver::Client, error::ClientError, wire::Incoming};
+use crate::{
+    driver::{Client, Settings},
+    error::ClientError,
+    wire::Incoming,
+};
+use hallpass_core::mcp::revision::Revision;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 async fn list(client: &Client, server: &str) -> Result<Vec<Incoming>, ClientError> {
     call(client, server, "tools/list", None).await
@@ -182,4 +188,66 @@ async fn cl_063_two_servers_of_one_authorization_server_get_two_tokens() {
     assert_eq!(sent, ["Bearer access-4"]);
     assert_eq!(world.asked("/token")[1].form().get("resource"), Some(mcp.as_str()));
     assert_eq!(world.asked("/register").len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_revision_is_replaced_by_one_that_the_server_names_once() {
+    let refusal = |supported: &str| {
+        let data = json!({ "supported": [supported] });
+        json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32022, "message": "no", "data": data } })
+            .to_string()
+    };
+    let world = World::new().await;
+    let settings = Settings { revision: Some(Revision::V2026_07_28), ..Settings::default() };
+    let client = client(world.folder.path().join("state"), Arc::clone(&world.clock), settings);
+    world.login().await.unwrap();
+    for (supported, expected) in [
+        ("2025-06-18", vec!["tools/list", "initialize", "notifications/initialized", "tools/list"]),
+        ("2026-07-28", vec!["tools/list", "tools/list"]),
+    ] {
+        let before = world.called().len();
+        world.set(|knobs| {
+            knobs.stateless = supported == "2026-07-28";
+            knobs.instead = vec![("/mcp", 400, String::new(), refusal(supported))];
+            knobs.times.insert("/mcp", 1);
+        });
+        let mut caller = client.caller(&world.mcp, "default").unwrap();
+        let mut messages = caller.call("tools/list", None).await.unwrap();
+        assert!(matches!(messages.next().await.unwrap(), Some(Incoming::Result(_))));
+        let methods: Vec<Value> =
+            world.called()[before..].iter().map(|seen| seen.json()["method"].clone()).collect();
+        assert_eq!(methods, expected);
+    }
+    // A server that refuses what it has named itself is not asked a third time.
+    world.set(|knobs| knobs.times.clear());
+    let before = world.called().len();
+    let mut caller = client.caller(&world.mcp, "default").unwrap();
+    let mut messages = caller.call("tools/list", None).await.unwrap();
+    assert!(matches!(messages.next().await.unwrap(), Some(Incoming::Error(_))));
+    assert_eq!(world.called().len() - before, 2);
+}
+
+#[tokio::test]
+async fn cl_095_what_a_tool_wants_in_headers_is_learned_from_the_list() {
+    let world = World::new().await;
+    world.set(|knobs| knobs.stateless = true);
+    world.login().await.unwrap();
+    let mut caller = world.client.caller(&world.mcp, "default").unwrap();
+    drop(caller.call("tools/list", None).await.unwrap());
+    let tool = |header: &str| {
+        let region = json!({ "type": "string", "x-mcp-header": header });
+        json!({ "name": format!("t{}", header.len()), "inputSchema": { "properties": { "region": region } } })
+    };
+    let list = json!({ "jsonrpc": "2.0", "id": 2, "result": { "tools": [tool("Region"), tool("")] } });
+    world.set(|knobs| {
+        let json = "content-type: application/json\r\n".to_owned();
+        knobs.instead = vec![("/mcp", 200, json, list.to_string())];
+        knobs.times.insert("/mcp", 1);
+    });
+    let mut messages = caller.call("tools/list", None).await.unwrap();
+    let Some(Incoming::Result(result)) = messages.next().await.unwrap() else { panic!("no result") };
+    assert_eq!(result["tools"].as_array().unwrap().len(), 1);
+    let params = json!({ "name": "t6", "arguments": { "region": "eu" } });
+    drop(caller.call("tools/call", params.as_object()).await.unwrap());
+    assert_eq!(world.called().last().unwrap().headers["mcp-param-region"], "eu");
 }

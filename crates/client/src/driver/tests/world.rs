@@ -148,6 +148,8 @@ pub(super) struct Knobs {
     pub(super) expires_in: Option<i64>,
     /// Speaks the stateless wire only.
     pub(super) stateless: bool,
+    /// Issues tokens of type `DPoP`, and takes them only as such.
+    pub(super) bound: bool,
     /// Time that a token request takes.
     pub(super) slow: Duration,
     pub(super) challenge_scope: Option<&'static str>,
@@ -262,7 +264,8 @@ fn mcp_server(origin: &str, issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Rep
     if seen.path() != "/mcp" {
         return Reply::status(404);
     }
-    let token = seen.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let scheme = if knobs.bound { "DPoP " } else { "Bearer " };
+    let token = seen.headers.get("authorization").and_then(|value| value.strip_prefix(scheme));
     if !token.is_some_and(|token| knobs.good.contains(token)) {
         let scope = knobs.challenge_scope.map_or(String::new(), |scope| format!(", scope=\"{scope}\""));
         let error = if token.is_some() { ", error=\"invalid_token\"" } else { "" };
@@ -310,7 +313,7 @@ fn mcp_answer(knobs: &Knobs, seen: &Seen) -> Reply {
     }
 }
 
-fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Reply {
+pub(super) fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Reply {
     if let Some(reply) = instead(knobs, seen.path()) {
         return reply;
     }
@@ -365,7 +368,7 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
             }
         }
         // Strict rotation: anything but the newest is reuse.
-        _ if knobs.refresh.as_deref() != form.get("refresh_token") => {
+        "refresh_token" if knobs.refresh.as_deref() != form.get("refresh_token") => {
             knobs.reused += 1;
             return Reply::error("invalid_grant");
         }
@@ -375,7 +378,8 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
     let (access, refresh) = (format!("access-{}", knobs.issued), format!("refresh-{}", knobs.issued));
     knobs.good.insert(access.clone());
     knobs.refresh = Some(refresh.clone());
-    let mut body = json!({ "access_token": access, "token_type": "Bearer", "refresh_token": refresh });
+    let kind = if knobs.bound { "DPoP" } else { "Bearer" };
+    let mut body = json!({ "access_token": access, "token_type": kind, "refresh_token": refresh });
     if let Some(seconds) = knobs.expires_in {
         body["expires_in"] = json!(seconds);
     }

@@ -1,0 +1,151 @@
+//! Sign-ins without a person.
+use super::world::*;
+use crate::{
+    discovery::DiscoveryError,
+    driver::{MachineOptions, Settings, SignIn},
+    error::ClientError,
+    machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant},
+    token::TokenError,
+};
+use hallpass_core::{mcp::revision::Revision, scope::Scope, secret::SecretString, uri::EndpointUrl};
+use serde_json::json;
+use std::sync::Arc;
+
+fn options(grant: MachineGrant) -> MachineOptions {
+    let client =
+        MachineClient { client_id: "robot".into(), auth: MachineAuth::Secret(SecretString::new("s")) };
+    MachineOptions { account: "default".into(), client, grant, scope: None, issuer: None }
+}
+
+/// An authorization server without people: no authorization endpoint, no PKCE.
+async fn machine_world(grant_type: &'static str) -> World {
+    let world = World::new().await;
+    world.set(|knobs| {
+        knobs.metadata = vec![
+            ("grant_types_supported", json!([grant_type])),
+            ("authorization_endpoint", json!(null)),
+            ("code_challenge_methods_supported", json!(null)),
+            ("token_endpoint_auth_methods_supported", json!(["client_secret_post"])),
+            ("scopes_supported", json!(["read", "offline_access"])),
+        ];
+    });
+    world
+}
+
+#[tokio::test]
+async fn cl_089_client_credentials_register_nobody_and_open_no_page() {
+    let world = machine_world("client_credentials").await;
+    let mut caller = world.client.caller(&world.mcp, "default").unwrap();
+    let options = options(MachineGrant::ClientCredentials);
+    let mut sign_in = SignIn::Machine(&options);
+    for _ in 0..2 {
+        drop(caller.call_signing_in("tools/list", None, &mut sign_in).await.unwrap());
+    }
+    assert!(world.asked("/authorize").is_empty() && world.asked("/register").is_empty());
+    let requests = world.asked("/token");
+    assert_eq!(requests.len(), 1);
+    let form = requests[0].form();
+    for (name, value) in [
+        ("grant_type", "client_credentials"),
+        ("client_id", "robot"),
+        ("client_secret", "s"),
+        ("resource", &world.mcp),
+        // Not offline_access: a program asks again.
+        ("scope", "read write"),
+    ] {
+        assert_eq!(form.get(name), Some(value), "{name}");
+    }
+    assert_eq!(world.kept().entries[0].tokens.refresh_token, None);
+}
+
+#[tokio::test]
+async fn cl_025_credentials_go_to_no_other_issuer_than_theirs() {
+    let world = machine_world("client_credentials").await;
+    let issuer = Some("https://as.example".to_owned());
+    let options = MachineOptions { issuer, ..options(MachineGrant::ClientCredentials) };
+    let end = error(world.client.login_machine(&world.mcp, &options).await);
+    assert!(matches!(end, ClientError::Discovery(DiscoveryError::NoIssuer)));
+    assert!(world.at_as.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn cl_093_a_refused_assertion_is_not_tried_again_and_not_in_another_way() {
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let world = machine_world(grant).await;
+    let refused = json!({ "error": "invalid_grant" }).to_string();
+    world.set(|knobs| knobs.instead = vec![("/token", 400, String::new(), refused)]);
+    let mut caller = world.client.caller(&world.mcp, "default").unwrap();
+    let options = options(MachineGrant::Workload(SecretString::new("w.l.t")));
+    let end = caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&options)).await.map(drop);
+    assert!(matches!(error(end), ClientError::Token(TokenError::InvalidGrant)));
+    let requests = world.asked("/token");
+    assert_eq!(requests.len(), 1);
+    assert_eq!(
+        (requests[0].form().get("grant_type"), requests[0].form().get("assertion")),
+        (Some(grant), Some("w.l.t"))
+    );
+    assert!(world.asked("/authorize").is_empty());
+}
+
+#[tokio::test]
+async fn cl_090_cl_091_each_enterprise_sign_in_has_an_assertion_of_its_own() {
+    let world = machine_world("urn:ietf:params:oauth:grant-type:jwt-bearer").await;
+    let provider = bind().await;
+    let endpoint = format!("{}/token", origin(&provider));
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let log = serve(provider, move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let kind = "urn:ietf:params:oauth:token-type:id-jag";
+        Reply::json(
+            &json!({ "access_token": format!("jag-{number}"), "issued_token_type": kind, "token_type": "N_A" }),
+        )
+    });
+    let grant = MachineGrant::Enterprise(IdentityProvider {
+        token_endpoint: EndpointUrl::parse(&endpoint).unwrap(),
+        client_id: "at-idp".into(),
+        client_secret: None,
+        id_token: SecretString::new("id-token-canary"),
+    });
+    let options = MachineOptions { scope: Some(Scope::parse("read").unwrap()), ..options(grant) };
+    for _ in 0..2 {
+        world.client.login_machine(&world.mcp, &options).await.unwrap();
+    }
+    let sent: Vec<String> =
+        world.asked("/token").iter().map(|seen| seen.form().get("assertion").unwrap().to_owned()).collect();
+    assert_eq!(sent, ["jag-0", "jag-1"]);
+    let asked = log.lock().unwrap()[0].form();
+    let audience = (asked.get("audience"), asked.get("resource"), asked.get("scope"));
+    assert_eq!(audience, (Some(world.issuer.as_str()), Some(world.mcp.as_str()), Some("read")));
+    // What the person brought goes to the company and to nobody else.
+    assert!(world.at_as.lock().unwrap().iter().all(|seen| !seen.body.contains("canary")));
+    assert!(world.at_mcp.lock().unwrap().iter().all(|seen| !seen.body.contains("canary")));
+}
+
+#[tokio::test]
+async fn a_server_without_the_grant_is_not_asked_for_it() {
+    let world = World::new().await;
+    world.set(|knobs| knobs.metadata = vec![("grant_types_supported", json!(["authorization_code"]))]);
+    let end = error(world.client.login_machine(&world.mcp, &options(MachineGrant::ClientCredentials)).await);
+    assert!(matches!(end, ClientError::Discovery(DiscoveryError::NoMachineGrant)));
+    assert!(world.asked("/token").is_empty());
+}
+
+#[tokio::test]
+async fn cl_088_what_is_in_use_is_declared_and_grants_that_are_not_listed_are_tried() {
+    let world = World::new().await;
+    world.set(|knobs| knobs.stateless = true);
+    let settings = Settings { revision: Some(Revision::V2026_07_28), proofs: true, ..Settings::default() };
+    let client = client(world.folder.path().join("other"), Arc::clone(&world.clock), settings);
+    let workload = options(MachineGrant::Workload(SecretString::new("w.l.t")));
+    let workload =
+        MachineOptions { client: MachineClient { auth: MachineAuth::None, ..workload.client }, ..workload };
+    let mut caller = client.caller(&world.mcp, "default").unwrap();
+    drop(caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&workload)).await.unwrap());
+    let declared = world.called().last().unwrap().json()["params"]["_meta"]
+        ["io.modelcontextprotocol/clientCapabilities"]["extensions"]
+        .clone();
+    assert_eq!(
+        declared,
+        json!({ "io.modelcontextprotocol/auth/dpop": {}, "io.modelcontextprotocol/auth/wif": {} })
+    );
+}

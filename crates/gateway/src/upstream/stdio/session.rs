@@ -1,0 +1,281 @@
+//! One session: one process, one person with one client. Who waits for what, and what goes where.
+//!
+//! Requests get ids of ours on their way to the process. Two requests can then never have the same one, however
+//! the client numbers them, and an answer that comes after its request was given up belongs to nobody.
+
+use super::queue::Queue;
+use bytes::Bytes;
+use hallpass_core::mcp::{Message, Raw, error::INTERNAL_ERROR, error_body};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+/// Requests of one session at a time.
+const IN_FLIGHT: usize = 64;
+
+/// Whom a session belongs to. Checked on each use, beside the seal of its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub subject: String,
+    pub client_id: String,
+}
+
+/// Why a session takes no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// It has ended.
+    Ended,
+    /// Too many are under way.
+    TooMany,
+}
+
+/// A running process, as requests see it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub owner: Owner,
+    to_process: mpsc::Sender<Bytes>,
+    state: Mutex<State>,
+    /// Wakes whoever looks after the process when it shall end.
+    pub end: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    next_id: i64,
+    pending: BTreeMap<i64, Pending>,
+    /// Messages that belong to no request.
+    listener: Arc<Queue>,
+    /// The number of the stream that reads them, while there is one.
+    listening: Option<u64>,
+    listeners: u64,
+    used: Instant,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    /// The client's id.
+    id: Raw,
+    token: Option<Value>,
+    queue: Arc<Queue>,
+    /// Whether its answer may be a stream.
+    streams: bool,
+    /// MCP forbids to cancel it; a session whose client left before it was made is nobody's.
+    initialize: bool,
+}
+
+impl Session {
+    /// Of this owner; lines for the process go into `to_process`.
+    pub(super) fn new(owner: Owner, to_process: mpsc::Sender<Bytes>) -> Self {
+        let state = State {
+            next_id: 1,
+            pending: BTreeMap::new(),
+            listener: Arc::default(),
+            listening: None,
+            listeners: 0,
+            used: Instant::now(),
+            ended: false,
+        };
+        Self { owner, to_process, state: Mutex::new(state), end: Notify::new() }
+    }
+
+    /// Registers a request: our id, what to send to the process, and where its messages will be.
+    pub(super) fn begin(
+        &self,
+        request: &Message,
+        streams: bool,
+    ) -> Result<(i64, Bytes, Arc<Queue>), NotTaken> {
+        let mut state = self.lock();
+        if state.ended {
+            return Err(NotTaken::Ended);
+        }
+        if state.pending.len() >= IN_FLIGHT {
+            return Err(NotTaken::TooMany);
+        }
+        let ours = state.next_id;
+        state.next_id += 1;
+        state.used = Instant::now();
+        let queue = Arc::new(Queue::default());
+        let pending = Pending {
+            id: request.id().cloned().unwrap_or_else(|| Raw::integer(ours)),
+            token: progress_token(request),
+            queue: Arc::clone(&queue),
+            streams,
+            initialize: request.method() == Some("initialize"),
+        };
+        state.pending.insert(ours, pending);
+        drop(state);
+        let line = request.clone().with_id(Raw::integer(ours)).to_canonical();
+        Ok((ours, line.into(), queue))
+    }
+
+    /// What to send to the process for a notification or response of the client. A cancellation ends the request
+    /// that it names, and is for the process only when there is one.
+    pub(super) fn tell(&self, message: &Message) -> Option<Bytes> {
+        let mut state = self.lock();
+        state.used = Instant::now();
+        if message.method() != Some("notifications/cancelled") {
+            return Some(message.to_canonical().into());
+        }
+        let Value::Object(mut params) = message.call()?.params()?.to_value()? else { return None };
+        let named = params.get("requestId")?;
+        let is_named =
+            |pending: &Pending| pending.id.to_value().as_ref() == Some(named) && !pending.initialize;
+        let ours =
+            state.pending.iter().rev().find(|(_, pending)| is_named(pending)).map(|(ours, _)| *ours)?;
+        let pending = state.pending.remove(&ours)?;
+        state.used = Instant::now();
+        drop(state);
+        let text = "The request was cancelled";
+        pending.queue.push_last(error_body(Some(&pending.id), INTERNAL_ERROR, text).into());
+        params.insert("requestId".to_owned(), json!(ours));
+        Some(cancellation(&Value::Object(params)))
+    }
+
+    /// Writes a line to the process; waits while it does not read. Nothing when it has ended.
+    pub(super) async fn write(&self, line: Bytes) -> Option<()> {
+        self.to_process.send(line).await.ok()
+    }
+
+    /// Passes on what the process said.
+    pub(super) fn deliver(&self, message: Message) {
+        match message {
+            Message::Response { id, outcome } => {
+                let ours = id.as_ref().and_then(|id| id.as_str().parse::<i64>().ok());
+                let Some(pending) = ours.and_then(|ours| self.finish(ours)) else {
+                    tracing::debug!("an answer to no request");
+                    return;
+                };
+                let answer = Message::Response { id: Some(pending.id), outcome };
+                pending.queue.push_last(answer.to_canonical().into());
+            }
+            Message::Notification { .. } => {
+                let queue = self.queue_of(&message);
+                if !queue.push(message.to_canonical().into()) {
+                    tracing::debug!(method = message.method(), "nobody reads, a notification is dropped");
+                }
+            }
+            Message::Request { ref id, .. } => {
+                if !self.queue_of(&message).push(message.to_canonical().into()) {
+                    let line = error_body(Some(id), INTERNAL_ERROR, "The client does not read its stream");
+                    let _ = self.to_process.try_send(line.into());
+                }
+            }
+        }
+    }
+
+    /// Where a message of the process belongs: progress to its request; all else to the stream of the session, or,
+    /// where a client has not opened one, a request to the newest request that can show it.
+    fn queue_of(&self, message: &Message) -> Arc<Queue> {
+        let state = self.lock();
+        let mut newest = state.pending.values().rev().filter(|pending| pending.streams);
+        let found = if message.method() == Some("notifications/progress") {
+            let params = message.call().and_then(|call| call.params()).and_then(Raw::to_value);
+            let token = params.as_ref().and_then(|params| params.get("progressToken"));
+            token.and_then(|token| newest.find(|pending| pending.token.as_ref() == Some(token)))
+        } else if state.listening.is_none() && message.id().is_some() {
+            newest.next()
+        } else {
+            None
+        };
+        found.map_or_else(|| Arc::clone(&state.listener), |pending| Arc::clone(&pending.queue))
+    }
+
+    fn finish(&self, ours: i64) -> Option<Pending> {
+        let mut state = self.lock();
+        state.used = Instant::now();
+        state.pending.remove(&ours)
+    }
+
+    /// Whoever asked is gone. Its answer cannot be fetched later, so the process need not go on.
+    pub(super) fn abandon(&self, ours: i64) {
+        let Some(pending) = self.finish(ours) else { return };
+        if pending.initialize {
+            self.end.notify_one();
+            return;
+        }
+        let params = json!({ "requestId": ours, "reason": "The client is gone" });
+        let _ = self.to_process.try_send(cancellation(&params));
+    }
+
+    /// Opens the stream of the session. An earlier one ends: its client may be gone without our knowing.
+    pub(super) fn listen(&self) -> Option<(u64, Arc<Queue>)> {
+        let mut state = self.lock();
+        if state.ended {
+            return None;
+        }
+        state.listener = Arc::new(state.listener.take_over());
+        state.listeners += 1;
+        state.listening = Some(state.listeners);
+        state.used = Instant::now();
+        Some((state.listeners, Arc::clone(&state.listener)))
+    }
+
+    /// The stream with this number is closed.
+    pub(super) fn stop_listening(&self, listener: u64) {
+        let mut state = self.lock();
+        if state.listening == Some(listener) {
+            state.listening = None;
+            state.used = Instant::now();
+        }
+    }
+
+    /// Whether nobody has used it for that long.
+    pub(super) fn is_idle(&self, time: Duration) -> bool {
+        let state = self.lock();
+        state.pending.is_empty() && state.listening.is_none() && state.used.elapsed() >= time
+    }
+
+    /// Ends the session's own stream, and tells whether requests are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.lock();
+        state.listener.close();
+        !state.pending.is_empty()
+    }
+
+    /// The process is gone or going: whoever waits gets an error.
+    pub(super) fn close(&self, text: &str) {
+        let mut state = self.lock();
+        state.ended = true;
+        let pending = std::mem::take(&mut state.pending);
+        state.listener.close();
+        drop(state);
+        for one in pending.into_values() {
+            one.queue.push_last(error_body(Some(&one.id), INTERNAL_ERROR, text).into());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cancellation(params: &Value) -> Bytes {
+    let params = Raw::from_value(params);
+    let line = format!(
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{}}}",
+        params.as_str()
+    );
+    line.into()
+}
+
+/// `params._meta.progressToken`, which progress notifications repeat.
+fn progress_token(request: &Message) -> Option<Value> {
+    let params = request.call()?.params()?;
+    // Most requests have none; arguments may be long.
+    if !params.as_str().contains("rogress") {
+        return None;
+    }
+    let token = params.to_value()?.get("_meta")?.get("progressToken")?.clone();
+    (token.is_string() || token.is_number()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests;

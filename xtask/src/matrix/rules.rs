@@ -1,0 +1,150 @@
+//! What `--check` holds: shipped means proven, names are true, the list of what is owed does not grow.
+
+use super::id::Id;
+use super::proofs::{ALSO_PATH, Also, Proofs};
+use super::table::{Document, Row, State};
+use crate::check::finding::Finding;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// Rows that are in the code and still owe their test. It may only become smaller.
+pub const OWED: usize = 9;
+
+/// Checks rows, names of tests and the table of further proofs against each other.
+pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: usize) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for document in documents {
+        for row in document.rows() {
+            findings.extend(
+                state(row, !proofs.of(row.id).is_empty())
+                    .map(|what| Finding::new(&document.path, row.line, what)),
+            );
+        }
+    }
+    let known: BTreeSet<Id> = documents.iter().flat_map(Document::rows).map(|row| row.id).collect();
+    names(&known, proofs, &mut findings);
+    table(&known, also, proofs, &mut findings);
+    findings.extend(count(documents, owed));
+    findings
+}
+
+fn state(row: &Row, has_test: bool) -> Option<String> {
+    let id = row.id;
+    match row.state {
+        State::Shipped if row.level.needs_test() && !has_test => Some(format!(
+            "{id} is shipped and has no test: name it in a test, list one in also.tsv, or make the row `untested` and say why"
+        )),
+        State::Untested if has_test => Some(format!(
+            "{id} is `untested` and has a test: make it `shipped`, and OWED in matrix/rules.rs smaller"
+        )),
+        State::Shipped | State::Untested | State::Later => None,
+    }
+}
+
+fn names(known: &BTreeSet<Id>, proofs: &Proofs<'_>, findings: &mut Vec<Finding>) {
+    for (test, claims) in &proofs.claims {
+        let unknown = claims.ids.iter().filter(|id| !known.contains(id)).map(ToString::to_string);
+        for wrong in unknown.chain(claims.wrong.iter().cloned()) {
+            let what = format!("the test `{}` names {wrong}, which is no requirement", test.name);
+            findings.push(Finding::new(&test.path, test.line, what));
+        }
+    }
+}
+
+fn table(known: &BTreeSet<Id>, also: &[Also], proofs: &Proofs<'_>, findings: &mut Vec<Finding>) {
+    for entry in also {
+        let mut named = proofs.claims.iter().filter(|(test, _)| test.name == entry.test).peekable();
+        let what = if !known.contains(&entry.id) {
+            format!("{} is no requirement", entry.id)
+        } else if named.peek().is_none() {
+            format!("there is no test `{}`", entry.test)
+        } else if named.all(|(_, claims)| claims.ids.contains(&entry.id)) {
+            format!("`{}` names {} itself; take the line out", entry.test, entry.id)
+        } else {
+            continue;
+        };
+        findings.push(Finding::new(ALSO_PATH, entry.line, what));
+    }
+}
+
+fn count(documents: &[Document], owed: usize) -> Option<Finding> {
+    let rows = documents.iter().flat_map(Document::rows);
+    let found = rows.filter(|row| row.state == State::Untested).count();
+    let what = match found.cmp(&owed) {
+        Ordering::Greater => {
+            format!("{found} rows are `untested`, {owed} at most: write the tests of what is added")
+        }
+        Ordering::Less => {
+            format!("only {found} rows are `untested` now: make OWED {found}, so that it stays so")
+        }
+        Ordering::Equal => return None,
+    };
+    Some(Finding::new("xtask/src/matrix/rules.rs", 1, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::Test;
+    use super::*;
+
+    const ROWS: &str = "# One\n\
+        AS-001\tMUST\tall\tshipped\t\tx\ty\n\
+        AS-002\tMUST NOT\tall\tuntested\tno time\tx\ty\n\
+        AS-003\tSHOULD\tall\tshipped\t\tx\ty\n\
+        AS-004\tMUST\tall\tlater\tmachines\tx\ty\n";
+
+    fn found(tests: &[&str], also: &[(&str, &str)], owed: usize) -> Vec<String> {
+        let documents = [Document::parse("List", "rows.tsv", ROWS).unwrap()];
+        let tests: Vec<Test> =
+            tests.iter().map(|name| Test { path: "a.rs".into(), name: (*name).into(), line: 7 }).collect();
+        let entry =
+            |(id, test): &(&str, &str)| Also { id: Id::parse(id).unwrap(), test: (*test).into(), line: 3 };
+        let also: Vec<Also> = also.iter().map(entry).collect();
+        let findings = check(&documents, &also, &Proofs::new(&tests, &also), owed);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_table_that_agrees_with_the_tests_has_no_findings() {
+        assert_eq!(found(&["as_001_a", "as_004_a_part"], &[], 1), Vec::<String>::new());
+        assert_eq!(found(&["whole"], &[("AS-001", "whole")], 1), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_shipped_must_without_a_test_is_found_and_a_should_is_not() {
+        let found = found(&["other"], &[], 1);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("rows.tsv:2: AS-001 is shipped and has no test"), "{found:?}");
+    }
+
+    #[test]
+    fn a_name_of_no_requirement_is_found() {
+        let found = found(&["as_001_as_009_x", "as_01_y", "as_004_to_as_006"], &[], 1);
+        assert_eq!(found.len(), 4, "{found:?}");
+        for (at, wrong) in ["AS-009", "as_01", "AS-005", "AS-006"].into_iter().enumerate() {
+            assert!(
+                found[at].starts_with("a.rs:7: ") && found[at].contains(&format!("names {wrong}, which")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_owed_neither_grows_nor_hides_that_it_shrank() {
+        assert!(found(&["as_001_a"], &[], 0)[0].contains("1 rows are `untested`, 0 at most"));
+        assert!(found(&["as_001_a"], &[], 2)[0].contains("make OWED 1"));
+        assert!(
+            found(&["as_001_a", "as_002_b"], &[], 1)[0]
+                .starts_with("rows.tsv:3: AS-002 is `untested` and has a test")
+        );
+    }
+
+    #[test]
+    fn the_table_of_further_proofs_has_to_be_true() {
+        let one = |also: (&str, &str)| found(&["as_001_a"], &[also], 1).join("");
+        assert_eq!(one(("AS-003", "as_001_a")), "");
+        assert_eq!(one(("AS-003", "gone")), format!("{ALSO_PATH}:3: there is no test `gone`"));
+        assert_eq!(one(("AS-009", "as_001_a")), format!("{ALSO_PATH}:3: AS-009 is no requirement"));
+        assert!(one(("AS-001", "as_001_a")).contains("names AS-001 itself"));
+    }
+}
