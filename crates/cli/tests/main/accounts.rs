@@ -18,10 +18,7 @@ fn a_forgotten_password_is_recovered_beside_the_running_server_and_ends_what_was
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let node = Node::run(folder.path(), port);
-    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
-    let client = person::register(port);
-    let code = person.allow(&client).unwrap();
-    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let (_, client, tokens) = person::granted(port, node.setup_link.as_deref());
     let (code, link, _) = hallpass(folder.path(), port, &["user", "recover", "Ada"]);
     assert!(code == 0 && link.starts_with(&format!("http://localhost:{port}/invitation?code=")), "{link}");
     let path = link.trim().split_once(&port.to_string()).unwrap().1.to_owned();
@@ -39,10 +36,7 @@ fn accounts_and_grants_are_listed_added_disabled_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let node = Node::run(folder.path(), port);
-    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
-    let client = person::register(port);
-    let code = person.allow(&client).unwrap();
-    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let (_, client, tokens) = person::granted(port, node.setup_link.as_deref());
     let run = |words: &[&str]| hallpass(folder.path(), port, words);
     let (code, link, _) = run(&["user", "add", "Grace"]);
     assert_eq!(code, 0);

@@ -112,10 +112,8 @@ fn restarted_on_the_same_folder_tokens_sessions_and_registrations_work() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let node = Node::run(folder.path(), port);
-    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
-    let client = person::register(port);
-    let code = person.allow(&client).unwrap();
-    let first = token(&person::redeem(port, &client, &code).unwrap());
+    let (mut person, client, tokens) = person::granted(port, node.setup_link.as_deref());
+    let first = tokens["refresh_token"].as_str().unwrap().to_owned();
     assert!(node.stop());
     let node = Node::run(folder.path(), port);
     assert!(node.setup_link.is_none());

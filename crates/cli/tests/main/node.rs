@@ -26,8 +26,13 @@ impl Node {
     }
 
     /// Any server command; waits until it listens.
-    pub fn spawn(mut command: Command, port: u16) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    pub fn spawn(command: Command, port: u16) -> Self {
+        Self::spawn_logging(command, port, Stdio::null())
+    }
+
+    /// The same, with its log somewhere.
+    pub fn spawn_logging(mut command: Command, port: u16, log: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut setup_link = None;
         for line in lines.by_ref() {

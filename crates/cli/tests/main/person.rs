@@ -87,6 +87,15 @@ impl Person {
     }
 }
 
+/// A grant, from set-up to redemption: the person, the client, its tokens.
+pub fn granted(port: u16, setup_link: Option<&str>) -> (Person, String, serde_json::Value) {
+    let mut person = Person::set_up(port, setup_link.unwrap());
+    let client = register(port);
+    let code = person.allow(&client).unwrap();
+    let tokens = redeem(port, &client, &code).unwrap().json();
+    (person, client, tokens)
+}
+
 /// Registers a public client.
 pub fn register(port: u16) -> String {
     let body = serde_json::json!({

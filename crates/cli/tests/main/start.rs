@@ -3,7 +3,7 @@
 use super::{
     http,
     node::{Node, finished, free_port},
-    person::{self, Person},
+    person,
 };
 use std::{fs, net::TcpListener, path::Path};
 
@@ -112,10 +112,7 @@ fn an_upstream_that_is_not_there_is_an_error_of_the_call_and_not_of_the_start() 
         folder.path().to_str().unwrap(),
     ]);
     let node = Node::spawn(command, port);
-    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
-    let client = person::register(port);
-    let code = person.allow(&client).unwrap();
-    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let answer = http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap();
@@ -138,10 +135,7 @@ fn b_17_b_36_the_demo_behind_the_gateway_and_a_revocation_within_a_second() {
         )),
         "{challenge}"
     );
-    let mut person = Person::set_up(port, &node.setup_link.clone().unwrap());
-    let client = person::register(port);
-    let code = person.allow(&client).unwrap();
-    let tokens = person::redeem(port, &client, &code).unwrap().json();
+    let (mut person, _, tokens) = person::granted(port, node.setup_link.as_deref());
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     let call = || http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap();
     let answer = call();
@@ -151,4 +145,39 @@ fn b_17_b_36_the_demo_behind_the_gateway_and_a_revocation_within_a_second() {
     let after = call();
     assert_eq!(after.status, 401, "{after:?}");
     assert!(after.header("www-authenticate").contains("invalid_token"));
+}
+
+#[test]
+fn rs_067_as_221_b_43_no_token_is_in_the_log_of_a_whole_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let log = folder.path().join("log");
+    let state = folder.path().join("state");
+    let mut command =
+        super::node::command(&["run", "--port", &port.to_string(), "--state", state.to_str().unwrap()]);
+    command.env("HALLPASS_LOG", "trace");
+    let node = Node::spawn_logging(command, port, fs::File::create(&log).unwrap().into());
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
+    let (access, refresh) =
+        (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "echo", "arguments": {"message": "canary-argument"}}});
+    let good = format!("Bearer {access}");
+    assert_eq!(http::json(port, "/mcp", &body, &[("Authorization", &good)]).unwrap().status, 200);
+    for bad in [format!("Bearer {refresh}"), format!("Bearer {access}x"), format!("Basic {access}")] {
+        assert!(
+            http::json(port, "/mcp", &body, &[("Authorization", &bad), ("Cookie", "a=canary-cookie")])
+                .unwrap()
+                .status
+                >= 400
+        );
+    }
+    http::json(port, &format!("/mcp?access_token={access}"), &body, &[]);
+    let code = node.setup_link.clone().unwrap().split("code=").nth(1).unwrap().to_owned();
+    assert!(node.stop());
+    let written = fs::read_to_string(&log).unwrap();
+    assert!(written.contains("grant opened") && written.contains("tools/call"), "{written}");
+    for secret in [access, refresh, code.as_str(), "canary-argument", "canary-cookie"] {
+        assert!(!written.contains(secret), "{secret} in the log");
+    }
 }
