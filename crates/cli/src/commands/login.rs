@@ -205,9 +205,7 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
             .then(|| format!("Sign in for more: hallpass login {url} --scope \"{scope}\""));
     }
     if let ClientError::Fetch { source, .. } = error {
-        let inside = matches!(source, FetchError::ForbiddenHost | FetchError::ForbiddenAddress);
-        return inside
-            .then(|| "If this is a host of your own network, name it with --private-host HOST".to_owned());
+        return fetch_fix(url, *source);
     }
     if matches!(error, ClientError::SignInNeeded) {
         return Some(format!("Sign in: hallpass login {url}"));
@@ -217,6 +215,21 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     }
     let again = "If the page showed an error, just try again: this client will register anew";
     matches!(error, ClientError::NobodyAnswered).then(|| again.to_owned())
+}
+
+fn fetch_fix(url: &str, error: FetchError) -> Option<String> {
+    if matches!(error, FetchError::ForbiddenHost | FetchError::ForbiddenAddress) {
+        return Some("If this is a host of your own network, name it with --private-host HOST".to_owned());
+    }
+    if error == FetchError::Connect {
+        return Some(format!("Nothing answers at {url}: is the server running, and is the port right?"));
+    }
+    if error == FetchError::Dns {
+        return Some(format!("Check the name in {url}, and whether this computer is online"));
+    }
+    let certificate =
+        "If its certificate comes from an authority of your own network, name that with --ca FILE";
+    (error == FetchError::Tls).then(|| certificate.to_owned())
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<SecretString> {
@@ -252,6 +265,16 @@ fn scope(text: &str) -> Result<Scope, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_gets_a_way_on() {
+        let said = |error| fetch_fix("http://localhost:9/mcp", error).unwrap_or_default();
+        assert!(said(FetchError::Connect).contains("is the server running"));
+        assert!(said(FetchError::Dns).contains("Check the name"));
+        assert!(said(FetchError::Tls).contains("--ca"));
+        assert!(said(FetchError::ForbiddenAddress).contains("--private-host"));
+        assert_eq!(said(FetchError::Timeout), "");
+    }
 
     #[test]
     fn t_60_a_command_to_copy_holds_no_shell_characters() {
