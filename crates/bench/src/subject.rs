@@ -204,6 +204,7 @@ impl Account {
             client: digest16(&self.client_id),
             redirect: digest16(Self::REDIRECT),
             redirect_was_sent: true,
+            refresh: true,
             resource: digest16(&format!("{}/mcp", self.issuer)),
             scope_list: digest16("mcp"),
             scopes: vec![1],

@@ -174,6 +174,16 @@ impl Settings {
         }
     }
 
+    /// Whether a client that is `willing` (it lists the grant type) gets a refresh token with these scopes.
+    pub fn issues_refresh(&self, willing: bool, scope: &Scope) -> bool {
+        willing
+            && match self.refresh_tokens {
+                RefreshPolicy::Always => true,
+                RefreshPolicy::OfflineAccess => scope.contains(OFFLINE_ACCESS),
+                RefreshPolicy::Never => false,
+            }
+    }
+
     /// Whether the issuer is on this very machine and without TLS.
     pub fn is_local(&self) -> bool {
         self.issuer.is_loopback()

@@ -69,6 +69,8 @@ pub struct AuthorizationCode {
     pub redirect: [u8; 16],
     /// Whether the request named the redirect URI (it may be left out where there is only one).
     pub redirect_was_sent: bool,
+    /// Whether the page said that the client stays signed in: only then is there a refresh token.
+    pub refresh: bool,
     /// [`digest16`] of the resource in its registered form.
     pub resource: [u8; 16],
     /// [`digest16`] of the resource's scope list that the positions refer to.
@@ -86,7 +88,7 @@ impl AuthorizationCode {
     pub fn seal(&self, keys: &KeyRing, entropy: &dyn Entropy) -> SecretString {
         let mut bytes = Vec::with_capacity(192);
         bytes.push(FORMAT);
-        bytes.push(u8::from(self.redirect_was_sent));
+        bytes.push(u8::from(self.redirect_was_sent) | (u8::from(self.refresh) << 1));
         bytes.extend(self.grant.as_bytes());
         bytes.extend(self.person.as_bytes());
         bytes.extend(self.epoch.to_be_bytes());
@@ -125,8 +127,13 @@ impl AuthorizationCode {
         if *take::<1>(&mut rest)?.first()? != FORMAT {
             return None;
         }
+        let [flags] = take(&mut rest)?;
+        if flags > 0b11 {
+            return None;
+        }
         Some(Self {
-            redirect_was_sent: take::<1>(&mut rest)? == [1],
+            redirect_was_sent: flags & 0b01 != 0,
+            refresh: flags & 0b10 != 0,
             grant: GrantId::from_bytes(take(&mut rest)?),
             person: PersonId::from_bytes(take(&mut rest)?),
             epoch: u32::from_be_bytes(take(&mut rest)?),
@@ -180,6 +187,7 @@ mod tests {
             client: digest16("client"),
             redirect: digest16("redirect"),
             redirect_was_sent: true,
+            refresh: true,
             resource: digest16("resource"),
             scope_list: digest16("a b c"),
             scopes: vec![0b101],

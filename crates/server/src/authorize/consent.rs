@@ -70,7 +70,7 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
         resource_title: &asked.checked.resource.title,
         resource: asked.checked.resource.uri.as_str(),
         scopes: asked.checked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),
-        offline: asked.client.refresh,
+        offline: app.settings.issues_refresh(asked.client.refresh, &asked.checked.scope),
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
         query: asked.query,
@@ -111,7 +111,11 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     match parameters.get("decision") {
         Some("allow") => {
             app.documents.keep(&asked.client, now).await.map_err(Stop::Store)?;
-            let code = code(&sealed, signed_in, &asked, request.redirect_uri.is_some(), now);
+            let code = AuthorizationCode {
+                redirect_was_sent: request.redirect_uri.is_some(),
+                refresh: app.settings.issues_refresh(asked.client.refresh, &asked.checked.scope),
+                ..code(&sealed, signed_in, &asked, now)
+            };
             tracing::info!(person = %signed_in.person.id, client = asked.client.id, receiver = code.receiver,
                 resource = %asked.checked.resource.uri, scope = %asked.checked.scope, "person allowed");
             Ok(respond::code(app, &asked.redirect, &request, &code.seal(&app.keys, &*app.entropy)))
@@ -145,17 +149,12 @@ fn shown(asked: &Asked<'_>, signed_in: &SignedIn) -> [u8; 16] {
         &asked.checked.scope.to_string(),
         &signed_in.person.id.to_string(),
         &signed_in.person.epoch.to_string(),
+        if asked.client.refresh { "stays" } else { "once" },
     ];
     digest16(&parts.join("\n"))
 }
 
-fn code(
-    sealed: &Sealed,
-    signed_in: &SignedIn,
-    asked: &Asked<'_>,
-    redirect_was_sent: bool,
-    now: Timestamp,
-) -> AuthorizationCode {
+fn code(sealed: &Sealed, signed_in: &SignedIn, asked: &Asked<'_>, now: Timestamp) -> AuthorizationCode {
     let resource = asked.checked.resource;
     AuthorizationCode {
         grant: GrantId::from_bytes(sealed.grant),
@@ -164,7 +163,8 @@ fn code(
         consented_at: now,
         client: digest16(&asked.client.id),
         redirect: digest16(asked.redirect.uri().as_str()),
-        redirect_was_sent,
+        redirect_was_sent: true,
+        refresh: false,
         resource: digest16(resource.uri.as_str()),
         scope_list: resource.list_digest(),
         scopes: resource.positions(&asked.checked.scope),

@@ -5,12 +5,7 @@ use super::{
     issue::{self, Issued, TokenResponse},
     rules,
 };
-use crate::{
-    app::App,
-    cx::Cx,
-    http::client_auth::AuthenticatedClient,
-    settings::{OFFLINE_ACCESS, RefreshPolicy},
-};
+use crate::{app::App, cx::Cx, http::client_auth::AuthenticatedClient};
 use aws_lc_rs::digest;
 use hallpass_core::{grant::AuthorizationCode, id::AttemptId, parameters::Parameters, time::Timestamp};
 use hallpass_store::{GrantOpened, NewGrant, RevocationReason};
@@ -38,12 +33,6 @@ pub async fn redeem(
         consented_at: checked.code.consented_at,
         code_digest: sha256(text),
     };
-    let refresh = client.may_refresh()
-        && match app.settings.refresh_tokens {
-            RefreshPolicy::Always => true,
-            RefreshPolicy::OfflineAccess => checked.scope.contains(OFFLINE_ACCESS),
-            RefreshPolicy::Never => false,
-        };
     let issued = Issued {
         grant: grant.id,
         person: grant.person,
@@ -52,7 +41,7 @@ pub async fn redeem(
         resource: &grant.resource,
         scope: &checked.scope,
         generation: 0,
-        refresh,
+        refresh: checked.code.refresh && client.may_refresh(),
     };
     match app.store.grant_open(grant.clone(), cx.now).await? {
         GrantOpened::Opened => {

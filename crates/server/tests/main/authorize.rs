@@ -176,6 +176,32 @@ async fn as_049_as_037_a_metadata_documents_redirect_uris_are_exact() {
 }
 
 #[tokio::test]
+async fn as_149_as_092_a_refresh_token_is_given_exactly_when_the_page_said_so() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    for (at, grant_types) in
+        [None, Some(vec!["authorization_code"]), Some(vec!["authorization_code", "refresh_token"])]
+            .into_iter()
+            .enumerate()
+    {
+        let id = format!("https://client.invalid/{at}.json");
+        let mut document =
+            serde_json::json!({ "client_id": id, "client_name": "Client", "redirect_uris": [REDIRECT] });
+        if let Some(types) = &grant_types {
+            document["grant_types"] = serde_json::json!(types);
+        }
+        let body = document.to_string().into_bytes();
+        let kept = hallpass_store::StoredDocument { url: id.clone(), body, checked_at: server.now() };
+        server.app.store.document_put(kept).await.unwrap();
+        let page = browser.ask(&Server::request(&id)).await;
+        let code = browser.answer(&page, "allow").await.answered("code").unwrap();
+        let tokens = server.redeem(&id, &code).await.json();
+        assert_eq!(tokens.get("refresh_token").is_some(), at == 2, "{grant_types:?}");
+        assert_eq!(page.text.contains("Stay signed in"), at == 2, "{grant_types:?}");
+    }
+}
+
+#[tokio::test]
 async fn as_042_a_native_client_with_a_secret_still_needs_pkce_and_consent() {
     let server = Server::start().await;
     let body = serde_json::json!({
