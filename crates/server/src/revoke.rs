@@ -60,7 +60,7 @@ async fn end(app: &App, incoming: &Incoming, client: &str, token: &str) -> Resul
         return Ok(());
     }
     let now = incoming.cx.now;
-    let until = now.plus(app.settings.access_token_lifetime).plus(Duration::from_mins(1));
+    let until = app.settings.tokens_until(now);
     if app.store.grant_revoke(grant.id, RevocationReason::Client, until, now).await? {
         tracing::info!(grant = %grant.id, client, "grant revoked by its client");
     }

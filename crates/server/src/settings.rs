@@ -3,6 +3,7 @@
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
     scope::{self, Scope},
+    time::Timestamp,
     uri::{Issuer, ResourceUri},
 };
 use hallpass_store::RotationWindows;
@@ -182,6 +183,11 @@ impl Settings {
                 RefreshPolicy::OfflineAccess => scope.contains(OFFLINE_ACCESS),
                 RefreshPolicy::Never => false,
             }
+    }
+
+    /// When the last access token that may have been issued until `now` has expired: as long as a revocation matters.
+    pub fn tokens_until(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.access_token_lifetime).plus(Duration::from_mins(1))
     }
 
     /// Whether the issuer is on this very machine and without TLS.

@@ -8,7 +8,7 @@ use hallpass_store::{
     Person, Store,
     sqlite::{SqliteSettings, SqliteStore},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 /// `--config` or `--state` and `--port`.
 #[derive(clap::Args, Debug)]
@@ -75,6 +75,6 @@ impl Place {
 
     /// When the last access token that may be alive has expired.
     pub fn tokens_until(&self) -> Timestamp {
-        self.now.plus(self.settings.access_token_lifetime).plus(Duration::from_mins(1))
+        self.settings.tokens_until(self.now)
     }
 }

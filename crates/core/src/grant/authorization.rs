@@ -26,11 +26,16 @@ pub const MAX_SCOPES: usize = 256;
 /// Bytes of the receiver that are kept.
 pub const MAX_RECEIVER: usize = 64;
 
+/// SHA-256 of a text: what is kept of a code that must be recognised and not be known.
+pub fn digest32(text: &str) -> [u8; 32] {
+    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().unwrap_or([0; 32])
+}
+
 /// The first 16 bytes of SHA-256: enough to compare, useless to whoever reads it.
 pub fn digest16(text: &str) -> [u8; 16] {
     let mut out = [0; 16];
-    for (to, from) in out.iter_mut().zip(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()) {
-        *to = *from;
+    for (to, from) in out.iter_mut().zip(digest32(text)) {
+        *to = from;
     }
     out
 }

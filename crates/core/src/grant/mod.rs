@@ -2,4 +2,6 @@
 
 mod authorization;
 
-pub use authorization::{AuthorizationCode, CODE_LIFETIME, CodeError, MAX_RECEIVER, MAX_SCOPES, digest16};
+pub use authorization::{
+    AuthorizationCode, CODE_LIFETIME, CodeError, MAX_RECEIVER, MAX_SCOPES, digest16, digest32,
+};

@@ -103,7 +103,7 @@ async fn act(
     parameters: &Parameters,
 ) -> Result<Reply, StoreError> {
     let now = incoming.cx.now;
-    let until = now.plus(app.settings.access_token_lifetime).plus(Duration::from_mins(1));
+    let until = app.settings.tokens_until(now);
     let person = signed_in.person.id;
     let base = app.settings.issuer.path();
     match (parameters.get("action"), parameters.get("grant").and_then(GrantId::parse)) {

@@ -70,7 +70,7 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
         resource_title: &asked.checked.resource.title,
         resource: asked.checked.resource.uri.as_str(),
         scopes: asked.checked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),
-        offline: app.settings.issues_refresh(asked.client.refresh, &asked.checked.scope),
+        offline: asked.refresh,
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
         query: asked.query,
@@ -111,11 +111,7 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     match parameters.get("decision") {
         Some("allow") => {
             app.documents.keep(&asked.client, now).await.map_err(Stop::Store)?;
-            let code = AuthorizationCode {
-                redirect_was_sent: request.redirect_uri.is_some(),
-                refresh: app.settings.issues_refresh(asked.client.refresh, &asked.checked.scope),
-                ..code(&sealed, signed_in, &asked, now)
-            };
+            let code = code(&sealed, signed_in, &asked, now);
             tracing::info!(person = %signed_in.person.id, client = asked.client.id, receiver = code.receiver,
                 resource = %asked.checked.resource.uri, scope = %asked.checked.scope, "person allowed");
             Ok(respond::code(app, &asked.redirect, &request, &code.seal(&app.keys, &*app.entropy)))
@@ -149,7 +145,7 @@ fn shown(asked: &Asked<'_>, signed_in: &SignedIn) -> [u8; 16] {
         &asked.checked.scope.to_string(),
         &signed_in.person.id.to_string(),
         &signed_in.person.epoch.to_string(),
-        if asked.client.refresh { "stays" } else { "once" },
+        if asked.refresh { "stays" } else { "once" },
     ];
     digest16(&parts.join("\n"))
 }
@@ -163,8 +159,8 @@ fn code(sealed: &Sealed, signed_in: &SignedIn, asked: &Asked<'_>, now: Timestamp
         consented_at: now,
         client: digest16(&asked.client.id),
         redirect: digest16(asked.redirect.uri().as_str()),
-        redirect_was_sent: true,
-        refresh: false,
+        redirect_was_sent: asked.redirect_was_sent,
+        refresh: asked.refresh,
         resource: digest16(resource.uri.as_str()),
         scope_list: resource.list_digest(),
         scopes: resource.positions(&asked.checked.scope),

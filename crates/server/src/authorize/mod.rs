@@ -60,7 +60,7 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
                 incoming.cx,
                 &browser,
                 signed_in,
-                &Asked { client, redirect, checked, query: &incoming.query },
+                &Asked::new(app, &request, (client, redirect), checked, &incoming.query),
             ),
             Err(refusal) => {
                 tracing::info!(?refusal, client = client.id, "authorization request refused");
@@ -75,8 +75,25 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
 struct Asked<'a> {
     client: Client,
     redirect: CheckedRedirect,
+    redirect_was_sent: bool,
     checked: CheckedRequest<'a>,
+    /// Whether the client would stay signed in.
+    refresh: bool,
     query: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        app: &App,
+        request: &AuthorizationRequest,
+        (client, redirect): (Client, CheckedRedirect),
+        checked: CheckedRequest<'a>,
+        query: &'a str,
+    ) -> Self {
+        let refresh = app.settings.issues_refresh(client.refresh, &checked.scope);
+        let redirect_was_sent = request.redirect_uri.is_some();
+        Self { client, redirect, redirect_was_sent, checked, refresh, query }
+    }
 }
 
 async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, CheckedRedirect), Stop> {
@@ -89,10 +106,11 @@ async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, Check
 /// Asked again at the yes: everything is worked out anew from the query that the page sealed.
 async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest, Asked<'a>), Stop> {
     let request = request::read(query).map_err(Stop::Request)?;
-    let (client, redirect) = who(app, &request).await?;
+    let client = who(app, &request).await?;
     let checked =
         rules::check(&request, &app.settings).map_err(|_| Stop::Request(RequestRefusal::Changed))?;
-    Ok((request, Asked { client, redirect, checked, query }))
+    let asked = Asked::new(app, &request, client, checked, query);
+    Ok((request, asked))
 }
 
 fn stopped(stop: &Stop) -> Reply {

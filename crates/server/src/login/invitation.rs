@@ -7,7 +7,7 @@ use crate::{
         browser,
         respond::{Reply, see_other, with_cookie},
     },
-    login::{password, session, setup::sha256, unavailable},
+    login::{password, session, unavailable},
     pages::{self, InvitationPage, Problem},
     router::Incoming,
     settings::Settings,
@@ -16,6 +16,7 @@ use crate::{
 use hallpass_core::{
     encoding,
     entropy::{self, SystemEntropy},
+    grant::digest32,
     id::PersonId,
     parameters::{Limits, Parameters},
     secret::SecretString,
@@ -36,7 +37,7 @@ pub async fn invitation_link(
     now: Timestamp,
 ) -> Result<SecretString, StoreError> {
     let code = encoding::base64url(&entropy::random::<24>(&SystemEntropy));
-    store.invitation_put(person, sha256(&code), now.plus(LINK_LIFETIME)).await?;
+    store.invitation_put(person, digest32(&code), now.plus(LINK_LIFETIME)).await?;
     Ok(SecretString::new(format!("{}?code={code}", settings.issuer.endpoint("/invitation"))))
 }
 
@@ -60,7 +61,7 @@ async fn answer(app: &App, incoming: &Incoming) -> Result<Reply, StoreError> {
         return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest));
     };
     let code = parameters.get("code").unwrap_or_default();
-    let invited = app.store.invitation_read(sha256(code), incoming.cx.now).await?;
+    let invited = app.store.invitation_read(digest32(code), incoming.cx.now).await?;
     let csrf = browser.csrf(app);
     let page = |message, status| {
         let person = invited.as_ref().map_or("", |person| person.name.as_str());
@@ -95,8 +96,8 @@ async fn redeem(
     hash: String,
 ) -> Result<Option<Reply>, StoreError> {
     let cx = incoming.cx;
-    let until = cx.now.plus(app.settings.access_token_lifetime).plus(Duration::from_mins(1));
-    let Some(person) = app.store.invitation_redeem(sha256(code), hash, until, cx.now).await? else {
+    let until = app.settings.tokens_until(cx.now);
+    let Some(person) = app.store.invitation_redeem(digest32(code), hash, until, cx.now).await? else {
         return Ok(None);
     };
     tracing::info!(person = %person.id, address = %cx.address, "password chosen through a one-time link");

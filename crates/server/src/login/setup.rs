@@ -11,9 +11,9 @@ use crate::{
     router::Incoming,
     token::form,
 };
-use aws_lc_rs::digest;
 use hallpass_core::{
     encoding, entropy,
+    grant::digest32,
     id::PersonId,
     parameters::{Limits, Parameters},
     secret::SecretString,
@@ -29,7 +29,7 @@ const LINK_LIFETIME: Duration = Duration::from_hours(1);
 pub async fn setup_link(app: &App) -> Result<Option<SecretString>, StoreError> {
     let code = encoding::base64url(&entropy::random::<24>(&*app.entropy));
     let expires_at = app.clock.now().plus(LINK_LIFETIME);
-    let open = app.store.setup_code_put(sha256(&code), expires_at).await?;
+    let open = app.store.setup_code_put(digest32(&code), expires_at).await?;
     let link = format!("{}?code={code}", app.settings.issuer.endpoint("/setup"));
     Ok(open.then(|| SecretString::new(link)))
 }
@@ -112,7 +112,7 @@ async fn create(
         created_at: cx.now,
     };
     let account = format!("{}/account", app.settings.issuer.path());
-    match app.store.person_create_first(sha256(code), person.clone(), cx.now).await? {
+    match app.store.person_create_first(digest32(code), person.clone(), cx.now).await? {
         FirstPerson::Created => {
             tracing::info!(person = %person.id, address = %cx.address, "first account created");
             let cookie = session::open(app, cx, &person).await?;
@@ -125,9 +125,4 @@ async fn create(
             Ok(Created::WrongCode)
         }
     }
-}
-
-/// The digest that is kept of a one-time code.
-pub fn sha256(text: &str) -> [u8; 32] {
-    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().unwrap_or([0; 32])
 }

@@ -6,8 +6,11 @@ use super::{
     rules,
 };
 use crate::{app::App, cx::Cx, http::client_auth::AuthenticatedClient};
-use aws_lc_rs::digest;
-use hallpass_core::{grant::AuthorizationCode, id::AttemptId, parameters::Parameters, time::Timestamp};
+use hallpass_core::{
+    grant::{AuthorizationCode, digest32},
+    id::AttemptId,
+    parameters::Parameters,
+};
 use hallpass_store::{GrantOpened, NewGrant, RevocationReason};
 
 /// Redeems the code of the request.
@@ -31,7 +34,7 @@ pub async fn redeem(
         resource: checked.resource.uri.as_str().to_owned(),
         scope: checked.scope.to_string(),
         consented_at: checked.code.consented_at,
-        code_digest: sha256(text),
+        code_digest: digest32(text),
     };
     let issued = Issued {
         grant: grant.id,
@@ -51,19 +54,10 @@ pub async fn redeem(
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),
         GrantOpened::SecondCode => Err(TokenRefusal::SecondCode),
         GrantOpened::Replayed => {
-            let until = tokens_until(app, cx.now);
+            let until = app.settings.tokens_until(cx.now);
             app.store.grant_revoke(issued.grant, RevocationReason::CodeReplay, until, cx.now).await?;
             tracing::warn!(grant = %issued.grant, client = client.id(), address = %cx.address, "authorization code replayed, grant revoked");
             Err(TokenRefusal::CodeReplayed)
         }
     }
-}
-
-/// When the last access token that may have been issued until now has expired.
-pub fn tokens_until(app: &App, now: Timestamp) -> Timestamp {
-    now.plus(app.settings.access_token_lifetime).plus(std::time::Duration::from_mins(1))
-}
-
-fn sha256(text: &str) -> [u8; 32] {
-    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().unwrap_or([0; 32])
 }

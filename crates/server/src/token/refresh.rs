@@ -2,7 +2,6 @@
 
 use super::{
     TokenRefusal,
-    authorization_code::tokens_until,
     issue::{self, Issued, TokenResponse},
     rules,
 };
@@ -44,7 +43,7 @@ pub async fn refresh(
             generation
         }
         GrantRotated::Reused => {
-            let until = tokens_until(app, cx.now);
+            let until = app.settings.tokens_until(cx.now);
             app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
             tracing::warn!(grant = %grant.id, client = client.id(), address = %cx.address,
                 presented = token.generation, live = grant.generation, "retired refresh token presented, grant revoked");
