@@ -30,22 +30,13 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RefreshPolicy, Settings};
+    use crate::Settings;
     use hallpass_core::uri::Issuer;
-    use hallpass_store::RotationWindows;
-    use std::time::Duration;
 
     fn asked(peer: &str, lines: &[&str]) -> String {
         let settings = Settings {
-            issuer: Issuer::parse("https://a.example").unwrap(),
-            resources: Vec::new(),
-            access_token_lifetime: Duration::ZERO,
-            refresh_tokens: RefreshPolicy::Never,
-            refresh_idle_lifetime: Duration::ZERO,
-            rotation: RotationWindows { same_successor: Duration::ZERO, new_successor: Duration::ZERO },
-            session_lifetime: Duration::ZERO,
             trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
-            registrations_per_minute: 1,
+            ..Settings::new(Issuer::parse("https://a.example").unwrap(), Vec::new())
         };
         let mut headers = HeaderMap::new();
         for line in lines {

@@ -149,6 +149,24 @@ impl Resource {
 }
 
 impl Settings {
+    /// What an operator gets who decides nothing but who he is and what he protects.
+    pub const fn new(issuer: Issuer, resources: Vec<Resource>) -> Self {
+        Self {
+            issuer,
+            resources,
+            access_token_lifetime: Duration::from_mins(10),
+            refresh_tokens: RefreshPolicy::Always,
+            refresh_idle_lifetime: Duration::from_hours(720),
+            rotation: RotationWindows {
+                same_successor: Duration::from_secs(30),
+                new_successor: Duration::from_hours(8760),
+            },
+            session_lifetime: Duration::from_hours(12),
+            trusted_proxies: Vec::new(),
+            registrations_per_minute: 60,
+        }
+    }
+
     /// Checks what only the whole can show.
     pub fn check(&self) -> Result<(), SettingsError> {
         if self.resources.is_empty() {

@@ -17,7 +17,7 @@ use hallpass_core::{
     uri::{Issuer, ResourceUri, UriError},
 };
 use hallpass_gateway::Policy;
-use hallpass_server::{RefreshPolicy, Resource, ScopeEntry, Settings};
+use hallpass_server::{Resource, ScopeEntry, Settings};
 use hallpass_store::RotationWindows;
 use std::{
     net::SocketAddr,
@@ -112,42 +112,44 @@ impl Check<'_> {
                 "add one with name, path, and upstream or command".to_owned(),
             ));
         }
-        let rotation = RotationWindows {
+        // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
+        let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
+        let mut settings = Settings::new(issuer, resources);
+        settings.rotation = RotationWindows {
             same_successor: self.duration(
                 file.tokens.rotation_window.as_ref(),
-                Duration::from_secs(30),
+                settings.rotation.same_successor,
                 0,
                 300,
             ),
             new_successor: self.duration(
                 file.tokens.lost_answer_window.as_ref(),
-                Duration::from_hours(8760),
+                settings.rotation.new_successor,
                 0,
                 366 * 86_400,
             ),
         };
-        let access_token_lifetime =
-            self.duration(file.tokens.access_token_lifetime.as_ref(), Duration::from_mins(10), 1, 86_400);
-        let refresh_idle_lifetime = self.duration(
+        settings.access_token_lifetime = self.duration(
+            file.tokens.access_token_lifetime.as_ref(),
+            settings.access_token_lifetime,
+            1,
+            86_400,
+        );
+        settings.refresh_idle_lifetime = self.duration(
             file.tokens.refresh_idle_lifetime.as_ref(),
-            Duration::from_hours(720),
+            settings.refresh_idle_lifetime,
             60,
             3_650 * 86_400,
         );
-        let session_lifetime =
-            self.duration(file.sign_in.session_lifetime.as_ref(), Duration::from_hours(12), 60, 90 * 86_400);
-        let trusted_proxies = self.proxies(&file.trusted_proxies);
-        let settings = Settings {
-            issuer: issuer?,
-            resources,
-            access_token_lifetime,
-            refresh_tokens: file.tokens.refresh_tokens.map_or(RefreshPolicy::Always, Into::into),
-            refresh_idle_lifetime,
-            rotation,
-            session_lifetime,
-            trusted_proxies,
-            registrations_per_minute: file.limits.registrations_per_minute.unwrap_or(60).max(1),
-        };
+        settings.session_lifetime =
+            self.duration(file.sign_in.session_lifetime.as_ref(), settings.session_lifetime, 60, 90 * 86_400);
+        settings.trusted_proxies = self.proxies(&file.trusted_proxies);
+        if let Some(policy) = file.tokens.refresh_tokens {
+            settings.refresh_tokens = policy.into();
+        }
+        if let Some(limit) = file.limits.registrations_per_minute {
+            settings.registrations_per_minute = limit.max(1);
+        }
         if let Err(error) = settings.check()
             && !file.server.is_empty()
             && self.problems.is_empty()

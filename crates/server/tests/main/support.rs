@@ -11,11 +11,8 @@ use hallpass_core::{
     uri::{Issuer, ResourceUri},
 };
 use hallpass_fetch::Fetch;
-use hallpass_server::{App, Parts, RefreshPolicy, Resource, ScopeEntry, Settings, router, setup_link};
-use hallpass_store::{
-    RotationWindows,
-    sqlite::{SqliteSettings, SqliteStore},
-};
+use hallpass_server::{App, Parts, Resource, ScopeEntry, Settings, router, setup_link};
+use hallpass_store::sqlite::{SqliteSettings, SqliteStore};
 use hallpass_testkit::ManualClock;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -110,22 +107,9 @@ pub struct Server {
 pub fn settings() -> Settings {
     let scopes = ["read", "write"]
         .map(|name| ScopeEntry { name: name.into(), title: format!("May {name} your things") });
-    Settings {
-        issuer: Issuer::parse(ISSUER).unwrap(),
-        resources: vec![
-            Resource::new(ResourceUri::parse(RESOURCE).unwrap(), "Things".into(), scopes.into()).unwrap(),
-        ],
-        access_token_lifetime: Duration::from_mins(10),
-        refresh_tokens: RefreshPolicy::Always,
-        refresh_idle_lifetime: Duration::from_hours(720),
-        rotation: RotationWindows {
-            same_successor: Duration::from_secs(30),
-            new_successor: Duration::from_hours(8760),
-        },
-        session_lifetime: Duration::from_hours(12),
-        trusted_proxies: vec![],
-        registrations_per_minute: 60,
-    }
+    let resource =
+        Resource::new(ResourceUri::parse(RESOURCE).unwrap(), "Things".into(), scopes.into()).unwrap();
+    Settings::new(Issuer::parse(ISSUER).unwrap(), vec![resource])
 }
 
 impl Server {
