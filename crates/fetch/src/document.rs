@@ -68,7 +68,7 @@ impl Fetch {
     /// and errors are never kept. A caller who finds the content invalid calls [`Fetch::forget`].
     ///
     /// # Errors
-    /// Every variant; `Status` for any status but 200, redirects included.
+    /// Every variant; `Status` or `Challenged` for any status but 200, redirects included.
     pub async fn get_document(&self, url: &Url, policy: &Policy) -> Outcome {
         let key = Key { url: url.as_str().to_owned(), policy: policy.key() };
         let now = self.0.clock.now();
@@ -138,6 +138,10 @@ impl Fetch {
                 cache_for,
             },
             (304, Some(kept)) => Document { cache_for, ..kept.document },
+            // The header's value is not of ours to show: that it is there says enough.
+            (status, _) if answer.headers().contains_key("cf-mitigated") => {
+                return Err(FetchError::Challenged(status));
+            }
             (status, _) => return Err(FetchError::Status(status)),
         };
         match document.cache_for {

@@ -43,6 +43,9 @@ pub enum FetchError {
     /// An answer, with another status than the one that counts. A redirect is one of these.
     #[error("the host answered with status {0}")]
     Status(u16),
+    /// A bot wall in front of the host answered in its place, with this status (P28): it says so in a header.
+    #[error("a bot wall answered for the host, with status {0}")]
+    Challenged(u16),
     /// Too many requests to this host, or at all, are under way.
     #[error("too many requests to this host are under way")]
     Busy,

@@ -58,7 +58,7 @@ impl RegisterRefusal {
             Self::TooManyRedirects => (InvalidRedirectUri, "redirect_uris may list at most 15 URIs"),
             Self::UnusableRedirects => (
                 InvalidRedirectUri,
-                "none of the redirect_uris can be used: https, http on localhost, 127.0.0.1 or [::1], or a scheme of the app's own",
+                "none of the redirect_uris can be used: https, http on localhost, 127.0.0.1 or [::1], or a scheme of the app's own; a web application (application_type) has https only",
             ),
             Self::Redirect(_) => (
                 InvalidRedirectUri,
@@ -130,10 +130,13 @@ fn usable_redirects(asked: &ClientMetadata) -> Result<Vec<RedirectUri>, Register
     if asked.redirect_uris.len() > MAX_REDIRECTS {
         return Err(RegisterRefusal::TooManyRedirects);
     }
+    // A web application has no port and no scheme on a person's computer (OpenID Connect Registration §2).
+    let web = asked.application_type.as_deref() == Some("web");
+    let fits = |uri: &RedirectUri| !web || !(uri.is_loopback() || uri.is_private_use());
     let mut usable = Vec::new();
     for text in &asked.redirect_uris {
         match RedirectUri::parse(text) {
-            Ok(uri) if !usable.contains(&uri) => usable.push(uri),
+            Ok(uri) if !usable.contains(&uri) && fits(&uri) => usable.push(uri),
             Err(error) if asked.redirect_uris.len() == 1 => return Err(RegisterRefusal::Redirect(error)),
             Ok(_) | Err(_) => {}
         }

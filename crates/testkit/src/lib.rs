@@ -1,5 +1,9 @@
 //! Parts for tests of every crate: a clock that can be pushed, and randomness that repeats.
 
+pub mod document_host;
+
+pub use document_host::DocumentHost;
+
 use hallpass_core::{
     entropy::Entropy,
     time::{Clock, Timestamp},

@@ -1,7 +1,7 @@
 //! Clients described by a document at their `client_id`
 //! (draft-ietf-oauth-client-id-metadata-document-01).
 
-use super::{AuthMethod, Client, ClientRefusal, Origin, Redirects, display::DisplayName};
+use super::{AuthMethod, Client, ClientRefusal, Origin, Redirects, display::DisplayName, known};
 use bytes::Bytes;
 use hallpass_core::{
     metadata::client::ClientMetadata,
@@ -24,8 +24,9 @@ impl DocumentSource {
         Self { fetch, store }
     }
 
-    /// The client of this document. Only a failure on the way (no answer, 5xx, a bot wall's 403) falls back on the
-    /// last good copy; 404, 410 and a broken document are the owner's word.
+    /// The client of this document: fresh, else the last good copy, else our own copy of a well-known one. Only a
+    /// failure on the way (no answer, 5xx, a bot wall's 403 or page) falls back; 404, 410 and a broken document are
+    /// the owner's word.
     pub async fn client(&self, url: ClientMetadataUrl, now: Timestamp) -> Result<Client, ClientRefusal> {
         match self.fetch.get_document(url.parsed(), &Policy::strict()).await {
             Ok(document) if document.is_json() => {
@@ -35,13 +36,16 @@ impl DocumentSource {
                 }
                 client
             }
-            Ok(_) => self.copy(&url, FetchError::Status(200)).await,
+            Ok(_) => {
+                self.fetch.forget(url.parsed(), &Policy::strict());
+                self.copy(&url, FetchError::Status(200)).await
+            }
             Err(FetchError::Status(404 | 410)) => Err(ClientRefusal::DocumentGone),
-            Err(error) if error.is_forbidden() => Err(ClientRefusal::DocumentUnreachable(error)),
-            Err(error) => {
+            Err(error) if is_on_the_way(error) => {
                 tracing::warn!(%url, ?error, at = now.seconds(), "client metadata document not fetched, looking for a copy");
                 self.copy(&url, error).await
             }
+            Err(error) => Err(ClientRefusal::DocumentUnreachable(error)),
         }
     }
 
@@ -51,8 +55,11 @@ impl DocumentSource {
             .document_read(url.as_str().to_owned())
             .await
             .map_err(|_| ClientRefusal::Unavailable)?;
-        let kept = kept.ok_or(ClientRefusal::DocumentUnreachable(error))?;
-        read(url, &Bytes::from(kept.body))
+        let body = match kept {
+            Some(kept) => Bytes::from(kept.body),
+            None => known::pinned(url.as_str()).ok_or(ClientRefusal::DocumentUnreachable(error))?,
+        };
+        read(url, &body)
     }
 
     /// Keeps the copy that a person has just said yes to.
@@ -68,8 +75,15 @@ impl DocumentSource {
     }
 }
 
+/// Whether the way to the host failed, or something in front of the host answered for it (P28). A redirect is neither:
+/// it is never followed, and whoever owns the host can send one.
+const fn is_on_the_way(error: FetchError) -> bool {
+    error.is_transport()
+        || matches!(error, FetchError::Challenged(_) | FetchError::Status(403 | 408 | 425 | 429 | 500..=599))
+}
+
 /// The rules for what a document says.
-fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefusal> {
+pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefusal> {
     let metadata =
         ClientMetadata::parse_document(body, url.as_str()).map_err(|_| ClientRefusal::DocumentInvalid)?;
     if !speaks_code(&metadata) {

@@ -2,6 +2,7 @@
 
 pub mod display;
 pub mod document;
+pub mod known;
 pub mod registered;
 
 use crate::app::App;
@@ -82,6 +83,8 @@ pub struct Redirects {
     pub salt: Vec<u8>,
     /// Number of the key that made the tags.
     pub key: u8,
+    /// Names of vendors' rules that an operator gave to the client.
+    pub rules: Vec<String>,
 }
 
 impl Redirects {
@@ -100,6 +103,7 @@ impl Redirects {
                 let tag = registered::redirect_tag(keys, self.key, &self.salt, asked);
                 tag.is_some_and(|tag| self.tags.contains(&tag))
             })
+            || known::lets(&self.rules, &self.texts, asked)
     }
 }
 

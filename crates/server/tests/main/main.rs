@@ -10,6 +10,8 @@
 
 mod authorize;
 mod bad_input;
+mod clients;
+mod documents;
 mod metadata;
 mod pages;
 mod refresh;

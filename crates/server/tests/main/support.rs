@@ -13,13 +13,14 @@ use hallpass_core::{
 use hallpass_fetch::Fetch;
 use hallpass_server::{App, Parts, Resource, ScopeEntry, Settings, router, setup_link};
 use hallpass_store::sqlite::{SqliteSettings, SqliteStore};
-use hallpass_testkit::ManualClock;
+use hallpass_testkit::{DocumentHost, ManualClock};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
+pub const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
 pub const ISSUER: &str = "https://auth.example";
 pub const RESOURCE: &str = "https://auth.example/mcp";
 pub const REDIRECT: &str = "http://127.0.0.1:5000/callback";
@@ -101,6 +102,7 @@ pub struct Server {
     pub app: Arc<App>,
     pub clock: ManualClock,
     pub folder: tempfile::TempDir,
+    fetch: Fetch,
     router: Router,
 }
 
@@ -118,34 +120,46 @@ impl Server {
     }
 
     pub async fn with(settings: Settings) -> Self {
+        let fetch = Fetch::new(hallpass_fetch::Settings::default()).unwrap();
+        Self::fetching(settings, ManualClock::at(NOW), fetch).await
+    }
+
+    /// With this one way out.
+    pub async fn fetching(settings: Settings, clock: ManualClock, fetch: Fetch) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = ManualClock::at(Timestamp::from_seconds(1_790_000_000));
-        Self::open(settings, folder, clock, 7).await
+        Self::open(settings, folder, clock, fetch).await
+    }
+
+    /// A server that can reach one host with documents and no other, and that host.
+    pub async fn with_documents(settings: Settings) -> (Self, DocumentHost) {
+        let (host, clock) = (DocumentHost::start().await.unwrap(), ManualClock::at(NOW));
+        let fetch = host.fetch(Arc::new(clock.clone())).unwrap();
+        (Self::fetching(settings, clock, fetch).await, host)
     }
 
     /// Stops and starts anew on the same folder, at the same time.
     pub async fn restarted(self) -> Self {
         let settings = self.app.settings.clone();
         self.app.store.close().await.unwrap();
-        let (folder, clock) = (self.folder, self.clock);
+        let (folder, clock, fetch) = (self.folder, self.clock, self.fetch);
         drop((self.router, self.app));
-        Self::open(settings, folder, clock, 7).await
+        Self::open(settings, folder, clock, fetch).await
     }
 
-    async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, master: u8) -> Self {
+    async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
         let store =
             SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
         let parts = Parts {
             settings,
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([master; 32]) }],
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
             store: Arc::new(store),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SystemEntropy),
-            fetch: Fetch::new(hallpass_fetch::Settings::default()).unwrap(),
+            fetch: fetch.clone(),
         };
         let app = App::start(parts).await.unwrap();
         let router = router(Arc::clone(&app));
-        Self { app, clock, folder, router }
+        Self { app, clock, folder, fetch, router }
     }
 
     pub fn push(&self, seconds: u64) {
