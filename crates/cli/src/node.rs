@@ -16,7 +16,7 @@ use hallpass_core::{
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, Upstream};
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
-use hallpass_server::{App, Parts, StartError, feed::Change};
+use hallpass_server::{App, Parts, StartError, audit::Event, feed::Change};
 use hallpass_store::{
     ErrorKind, Store, StoreError,
     sqlite::{SqliteSettings, SqliteStore},
@@ -96,8 +96,9 @@ impl Node {
         let stop = listen::Stop::new();
         let clock = Arc::clone(&self.app.clock);
         let revocations = self.revocations;
+        let follower = Arc::clone(&clock);
         tokio::spawn(hallpass_server::follow(Arc::clone(&self.app), move |change| {
-            tell(&revocations, change, &*clock);
+            tell(&revocations, change, &*follower);
         }));
         tokio::spawn(hallpass_server::sweep_forever(Arc::clone(&self.app)));
         let mut serving = Vec::new();
@@ -108,7 +109,7 @@ impl Node {
             serving.push(tokio::spawn(listen::serve(listener, router, stop.clone())));
         }
         listen::asked_to_stop().await;
-        tracing::info!("stopping");
+        self.app.audit.record_at(clock.now(), Event::stopped());
         stop.stop();
         let drained = tokio::time::timeout(DRAIN, async {
             for one in serving {
@@ -120,6 +121,8 @@ impl Node {
             tracing::info!("open streams were cut");
         }
         self.app.store.close().await?;
+        let audit = Arc::clone(&self.app.audit);
+        tokio::task::spawn_blocking(move || audit.close()).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

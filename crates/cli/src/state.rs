@@ -42,6 +42,11 @@ impl StateFolder {
         self.path.join("hallpass.sqlite")
     }
 
+    /// The audit log, where the configuration names no other folder.
+    pub fn audit(&self) -> PathBuf {
+        self.path.join("audit")
+    }
+
     fn master_key_path(&self) -> PathBuf {
         self.path.join("master.key")
     }

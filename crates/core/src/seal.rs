@@ -48,10 +48,12 @@ pub enum Purpose {
     SigningKey,
     /// Session ids of MCP servers behind the gateway.
     McpSession,
+    /// The chain of a node's audit lines.
+    AuditLog,
 }
 
 impl Purpose {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
@@ -64,6 +66,7 @@ impl Purpose {
         Self::KnownBrowser,
         Self::SigningKey,
         Self::McpSession,
+        Self::AuditLog,
     ];
 
     /// Part of the derivation: changing one voids everything under it.
@@ -81,6 +84,7 @@ impl Purpose {
             Self::KnownBrowser => "known-browser",
             Self::SigningKey => "signing-key",
             Self::McpSession => "mcp-session",
+            Self::AuditLog => "audit-log",
         }
     }
 }

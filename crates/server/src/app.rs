@@ -1,8 +1,13 @@
 //! Everything that the handlers share.
 
 use crate::{
-    clients::document::DocumentSource, http::rate_limit::RateLimiter, keys::TokenKeys,
-    login::password::PasswordHasher, metadata, settings::Settings,
+    audit::{Audit, Event},
+    clients::document::DocumentSource,
+    http::rate_limit::RateLimiter,
+    keys::TokenKeys,
+    login::password::PasswordHasher,
+    metadata,
+    settings::Settings,
 };
 use bytes::Bytes;
 use hallpass_core::{
@@ -35,6 +40,8 @@ pub struct App {
     pub passwords: PasswordHasher,
     /// Limits by address.
     pub limits: RateLimiter,
+    /// Takes every security decision.
+    pub audit: Arc<Audit>,
     /// The metadata document, written once.
     pub metadata: Bytes,
 }
@@ -75,6 +82,11 @@ pub enum StartError {
     /// No master key.
     #[error("there is no master key")]
     NoMasterKey,
+    /// The audit log cannot be written.
+    #[error(
+        "the audit log cannot be written ({0}): give its folder to this user, and each node a name of its own with [audit] node"
+    )]
+    Audit(std::io::Error),
 }
 
 impl App {
@@ -86,10 +98,15 @@ impl App {
         let keys = KeyRing::new(&parts.masters, &root, parts.settings.issuer.as_str())
             .map_err(|_| StartError::NoMasterKey)?;
         let now = parts.clock.now();
+        let keys = Arc::new(keys);
+        let audit = Audit::open(&parts.settings.audit, Arc::clone(&keys), Arc::clone(&parts.clock))
+            .map_err(StartError::Audit)?;
+        audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
         let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
         let metadata = metadata::document(&parts.settings);
         Ok(Arc::new(Self {
-            keys: Arc::new(keys),
+            keys,
+            audit: Arc::new(audit),
             tokens,
             documents: DocumentSource::new(parts.fetch, Arc::clone(&parts.store)),
             passwords: PasswordHasher::new(),

@@ -1,7 +1,7 @@
-//! What is read once per request and passed down: the time and the caller's address.
+//! What is read once per request and passed down: the time, the caller's address, the request's id.
 
 use crate::settings::Settings;
-use hallpass_core::time::Timestamp;
+use hallpass_core::{id::RequestId, time::Timestamp};
 use http::HeaderMap;
 use std::net::IpAddr;
 
@@ -12,6 +12,8 @@ pub struct Cx {
     pub now: Timestamp,
     /// Who calls: the peer, or what a trusted proxy says.
     pub address: IpAddr,
+    /// Which request this is, in the answer's `X-Request-Id`, the log and the audit.
+    pub request: RequestId,
 }
 
 /// The caller's address. `X-Forwarded-For` counts only from a proxy that the operator named, and only its last entry,

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod app;
+pub mod audit;
 mod authorize;
 mod clients;
 mod cx;

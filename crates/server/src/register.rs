@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{Event, Reason},
     clients::{
         AuthMethod, Redirects,
         registered::{self, MAX_REDIRECTS, Registration},
@@ -36,6 +37,26 @@ enum RegisterRefusal {
     ResponseTypes,
     SoftwareStatement,
     KeysAndAddress,
+}
+
+impl Reason for RegisterRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::TooMany(_) => "too_many",
+            Self::MediaType => "media_type",
+            Self::NotAnObject => "not_an_object",
+            Self::Metadata => "metadata",
+            Self::NoRedirects => "redirect_uris_missing",
+            Self::TooManyRedirects => "redirect_uris_too_many",
+            Self::UnusableRedirects => "redirect_uris_unusable",
+            Self::Redirect(error) => error.reason(),
+            Self::AuthMethod => "auth_method",
+            Self::GrantTypes => "grant_types",
+            Self::ResponseTypes => "response_types",
+            Self::SoftwareStatement => "software_statement",
+            Self::KeysAndAddress => "keys_and_address",
+        }
+    }
 }
 
 impl RegisterRefusal {
@@ -80,9 +101,13 @@ impl RegisterRefusal {
 /// `POST /register`.
 pub async fn register(app: &App, incoming: &Incoming) -> Reply {
     match registration(app, incoming) {
-        Ok(response) => respond::protocol(StatusCode::CREATED, &response),
+        Ok(response) => {
+            let name = response.metadata.client_name.as_deref().unwrap_or_default();
+            app.audit.record(incoming.cx, Event::client_registered(&response.client_id, name));
+            respond::protocol(StatusCode::CREATED, &response)
+        }
         Err(refusal) => {
-            tracing::info!(?refusal, address = %incoming.cx.address, "registration refused");
+            app.audit.record(incoming.cx, Event::registration_refused(refusal.reason()));
             respond::refused(&refusal.refusal())
         }
     }

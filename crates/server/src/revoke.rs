@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{By, Event, Which},
     http::{
         client_auth,
         respond::{self, Refusal, Reply},
@@ -56,13 +57,13 @@ async fn end(app: &App, incoming: &Incoming, client: &str, token: &str) -> Resul
     let Some(grant) = grant_of(app, incoming, token) else { return Ok(()) };
     let Some(grant) = app.store.grant_read(grant).await? else { return Ok(()) };
     if grant.client_id != client {
-        tracing::info!(grant = %grant.id, client, "revocation of another client's token ignored");
+        app.audit.record(incoming.cx, Event::revocation_ignored(grant.id, client));
         return Ok(());
     }
     let now = incoming.cx.now;
     let until = app.settings.tokens_until(now);
     if app.store.grant_revoke(grant.id, RevocationReason::Client, until, now).await? {
-        tracing::info!(grant = %grant.id, client, "grant revoked by its client");
+        app.audit.record(incoming.cx, Event::grant_revoked(Which::of(&grant), until, By::Client));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use axum::{
     routing::any,
 };
 use bytes::Bytes;
-use hallpass_core::error::ErrorCode;
+use hallpass_core::{error::ErrorCode, id::RequestId};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited as LimitedBody};
 use std::{
@@ -164,7 +164,9 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip());
-    let cx = Cx { now: app.clock.now(), address: cx::address(peer, &parts.headers, &app.settings) };
+    let now = app.clock.now();
+    let address = cx::address(peer, &parts.headers, &app.settings);
+    let cx = Cx { now, address, request: RequestId::new(now, &*app.entropy) };
     if let Some(wait) = over_limit(app, route, &parts.method, cx) {
         return too_many(route, wait);
     }
@@ -182,7 +184,11 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
     };
     let incoming =
         Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };
-    (route.handler)(app, &incoming).await
+    let mut reply = (route.handler)(app, &incoming).await;
+    if let Ok(id) = HeaderValue::from_str(&incoming.cx.request.to_string()) {
+        reply.headers_mut().insert("x-request-id", id);
+    }
+    reply
 }
 
 /// On a loopback issuer everybody is the same address, and a developer's tests are no flood.

@@ -1,5 +1,6 @@
 //! What an operator decided, checked together before the server starts.
 
+use crate::audit::AuditSettings;
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
     scope::{self, Scope},
@@ -33,6 +34,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Registrations per minute and address; none on a loopback issuer.
     pub registrations_per_minute: u32,
+    /// Where the audit log goes.
+    pub audit: AuditSettings,
 }
 
 /// When a refresh token is issued (`decisions`, 18).
@@ -87,6 +90,9 @@ pub enum SettingsError {
     /// Two of them share an identifier.
     #[error("two servers have the same resource identifier {0}")]
     ResourceTwice(String),
+    /// It is part of file names and lines.
+    #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
+    NodeName(String),
 }
 
 impl Resource {
@@ -164,6 +170,7 @@ impl Settings {
             session_lifetime: Duration::from_hours(12),
             trusted_proxies: Vec::new(),
             registrations_per_minute: 60,
+            audit: AuditSettings::nothing(),
         }
     }
 
@@ -171,6 +178,9 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         if self.resources.is_empty() {
             return Err(SettingsError::NoResource);
+        }
+        if !self.audit.has_node_name() {
+            return Err(SettingsError::NodeName(self.audit.node.clone().into_owned()));
         }
         for (at, resource) in self.resources.iter().enumerate() {
             if self.resources.iter().take(at).any(|other| other.uri == resource.uri) {

@@ -5,6 +5,7 @@ use crate::{output::note, say};
 use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::id::GrantId;
+use hallpass_server::audit::{By, Event, Which};
 use hallpass_store::{Grant, RevocationReason};
 use std::process::ExitCode;
 
@@ -90,6 +91,10 @@ async fn revoke(place: &Place, id: &str) -> anyhow::Result<()> {
         .store
         .grant_revoke(grant.id, RevocationReason::Operator, place.tokens_until(), place.now)
         .await?;
+    if done {
+        let revoked = Event::grant_revoked(Which::of(&grant), place.tokens_until(), By::Operator);
+        place.record(&[revoked]).await?;
+    }
     note(if done { "revoked" } else { "it was revoked before" });
     Ok(())
 }

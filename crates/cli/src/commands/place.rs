@@ -1,9 +1,17 @@
 //! Which server a command is about: its configuration file, or the state folder of `hallpass run`.
 
 use crate::{config, node, state::StateFolder};
-use anyhow::bail;
-use hallpass_core::time::{Clock, SystemClock, Timestamp};
-use hallpass_server::Settings;
+use anyhow::{Context, bail};
+use hallpass_core::{
+    entropy::{self, SystemEntropy},
+    seal::KeyRing,
+    secret::SecretBytes,
+    time::{Clock, SystemClock, Timestamp},
+};
+use hallpass_server::{
+    Settings,
+    audit::{Audit, AuditSettings, AuditTo, Event},
+};
 use hallpass_store::{
     Person, Store,
     sqlite::{SqliteSettings, SqliteStore},
@@ -30,6 +38,8 @@ pub struct Place {
     pub settings: Settings,
     /// What it keeps.
     pub store: Arc<dyn Store>,
+    /// The folder of the database and the master key.
+    pub state: StateFolder,
     /// Now.
     pub now: Timestamp,
 }
@@ -59,7 +69,7 @@ impl PlaceArgs {
         let settings = SqliteSettings { exclusive: false, ..SqliteSettings::default() };
         let store = SqliteStore::open(&state.database(), settings)
             .map_err(|error| node::store_words(&error, &state))?;
-        Ok(Place { settings: config.settings, store: Arc::new(store), now: SystemClock.now() })
+        Ok(Place { settings: config.settings, store: Arc::new(store), state, now: SystemClock.now() })
     }
 }
 
@@ -71,6 +81,30 @@ impl Place {
             Some(person) => Ok(person),
             None => bail!("there is no account {name:?}: `hallpass user list` shows them"),
         }
+    }
+
+    /// The keys, for what is sealed or chained under them.
+    pub async fn keys(&self) -> anyhow::Result<Arc<KeyRing>> {
+        let candidate = SecretBytes::new(entropy::random(&SystemEntropy));
+        let root = self.store.root_secret(candidate).await?;
+        let keys = KeyRing::new(&self.state.master_keys()?, &root, self.settings.issuer.as_str())?;
+        Ok(Arc::new(keys))
+    }
+
+    /// Writes what an operator did into the audit log of the operators, behind what others did at the same time.
+    pub async fn record(&self, events: &[Event<'_>]) -> anyhow::Result<()> {
+        let mut settings = AuditSettings { node: config::OPERATOR.into(), ..self.settings.audit.clone() };
+        if settings.to == AuditTo::Stdout {
+            // Standard output of a command is its result.
+            settings.to = AuditTo::Folder(self.state.audit());
+        }
+        let audit = Audit::open_in_turn(&settings, self.keys().await?, Arc::new(SystemClock))
+            .context("done, but not written to the audit log: give its folder to this user")?;
+        for event in events {
+            audit.record_at(self.now, *event);
+        }
+        audit.close();
+        Ok(())
     }
 
     /// When the last access token that may be alive has expired.

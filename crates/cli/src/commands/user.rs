@@ -5,6 +5,7 @@ use crate::{output::note, say};
 use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::{entropy::SystemEntropy, id::PersonId};
+use hallpass_server::audit::{By, Event, Who};
 use hallpass_store::Person;
 use std::process::ExitCode;
 
@@ -69,7 +70,11 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
         UserCommand::SignOut { name, place } => {
             let place = place.open()?;
             let person = place.person(&name).await?;
-            place.store.person_epoch_raise(person.id, place.tokens_until(), place.now).await?;
+            let until = place.tokens_until();
+            if let Some(epoch) = place.store.person_epoch_raise(person.id, until, place.now).await? {
+                let who = Who::of(&person);
+                place.record(&[Event::signed_out_everywhere(who, epoch, until, By::Operator)]).await?;
+            }
             note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
         }
         UserCommand::Disable { name, place } => able(&place.open()?, &name, true).await?,
@@ -127,11 +132,13 @@ async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
     if !place.store.person_create(person.clone()).await? {
         bail!("there is an account {name:?} already: `hallpass user recover` makes a new link for it");
     }
+    place.record(&[Event::person_created(Who::of(&person))]).await?;
     link(place, &person).await
 }
 
 async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
     let link = hallpass_server::invitation_link(&*place.store, &place.settings, person.id, place.now).await?;
+    place.record(&[Event::invitation_made(Who::of(person))]).await?;
     say!("{}", link.expose());
     note(&format!("Give this link to {}: it works once and for one day.", person.name));
     Ok(())
@@ -139,7 +146,12 @@ async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
 
 async fn able(place: &Place, name: &str, disabled: bool) -> anyhow::Result<()> {
     let person = place.person(name).await?;
-    place.store.person_disable(person.id, disabled, place.tokens_until(), place.now).await?;
+    let until = place.tokens_until();
+    place.store.person_disable(person.id, disabled, until, place.now).await?;
+    let epoch = place.store.person_read(person.id).await?.map_or(person.epoch, |person| person.epoch);
+    let who = Who::of(&person);
+    let event = if disabled { Event::person_disabled(who, epoch, until) } else { Event::person_enabled(who) };
+    place.record(&[event]).await?;
     note(&format!("{} is {}", person.name, if disabled { "disabled" } else { "enabled" }));
     Ok(())
 }

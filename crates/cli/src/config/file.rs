@@ -1,5 +1,6 @@
 //! What can be typed into the file. Unknown keys are errors: a misspelt setting must not be a silent default.
 
+use super::audit::AuditEntry;
 use hallpass_server::RefreshPolicy;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub struct ConfigFile {
     /// `[fetch]`.
     #[serde(default)]
     pub fetch: FetchEntry,
+    /// `[audit]`.
+    #[serde(default)]
+    pub audit: AuditEntry,
     /// `[dangerous]`.
     #[serde(default)]
     pub dangerous: Dangerous,

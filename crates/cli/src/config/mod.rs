@@ -1,5 +1,6 @@
 //! The configuration file: what was typed, and what it means, checked together with line and fix.
 
+mod audit;
 mod command;
 mod duration;
 mod file;
@@ -7,11 +8,12 @@ mod local;
 mod problem;
 mod rules;
 
+pub use audit::OPERATOR;
 pub use command::{Behind, with_environment};
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 
-use file::{ConfigFile, ServerEntry};
+use file::{ConfigFile, Dangerous, ServerEntry};
 use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
@@ -82,6 +84,16 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     }
 }
 
+/// A sentence for each thing that weakens something.
+fn weakened(dangerous: &Dangerous) -> Vec<String> {
+    let hosts = dangerous.private_hosts.iter();
+    hosts
+        .map(|host| {
+            format!("[dangerous] private_hosts: documents may be fetched from {host} at a private address")
+        })
+        .collect()
+}
+
 struct Check<'a> {
     text: &'a str,
     problems: Vec<Problem>,
@@ -150,6 +162,8 @@ impl Check<'_> {
         if let Some(limit) = file.limits.registrations_per_minute {
             settings.registrations_per_minute = limit.max(1);
         }
+        let state = folder.join(file.state.as_deref().unwrap_or("state"));
+        settings.audit = self.audit(&file.audit, folder, &state);
         if let Err(error) = settings.check()
             && !file.server.is_empty()
             && self.problems.is_empty()
@@ -157,24 +171,14 @@ impl Check<'_> {
             self.problems
                 .push(Problem::whole(error.to_string(), "give each server a path of its own".to_owned()));
         }
-        let dangerous = file
-            .dangerous
-            .private_hosts
-            .iter()
-            .map(|host| {
-                format!(
-                    "[dangerous] private_hosts: documents may be fetched from {host} at a private address"
-                )
-            })
-            .collect();
         Some(Config {
             settings,
             servers,
             listen,
-            state: folder.join(file.state.as_deref().unwrap_or("state")),
+            state,
             extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
             private_hosts: file.dangerous.private_hosts.clone(),
-            dangerous,
+            dangerous: weakened(&file.dangerous),
         })
     }
 

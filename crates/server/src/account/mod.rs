@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{By, Event, Which, Who},
     http::{
         browser::{self, Browser, SignedIn},
         respond::{Reply, see_other, with_cookie},
@@ -109,16 +110,18 @@ async fn act(
     match (parameters.get("action"), parameters.get("grant").and_then(GrantId::parse)) {
         (Some("revoke"), Some(id)) => {
             let grant = app.store.grant_read(id).await?;
-            if grant.is_some_and(|grant| grant.person == person)
+            if let Some(grant) = grant.filter(|grant| grant.person == person)
                 && app.store.grant_revoke(id, RevocationReason::Person, until, now).await?
             {
-                tracing::info!(grant = %id, %person, "grant revoked by its person");
+                app.audit.record(incoming.cx, Event::grant_revoked(Which::of(&grant), until, By::Person));
             }
             Ok(see_other(&format!("{base}/account")))
         }
         (Some("everywhere"), _) => {
-            app.store.person_epoch_raise(person, until, now).await?;
-            tracing::info!(%person, "signed out everywhere");
+            if let Some(epoch) = app.store.person_epoch_raise(person, until, now).await? {
+                let who = Who::of(&signed_in.person);
+                app.audit.record(incoming.cx, Event::signed_out_everywhere(who, epoch, until, By::Person));
+            }
             Ok(with_cookie(see_other(&format!("{base}/sign-in")), browser::clear_session(app)))
         }
         _ => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),

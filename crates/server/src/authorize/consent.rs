@@ -7,6 +7,7 @@
 use super::{Asked, Stop, again, respond, rules::AuthorizeRefusal, stopped};
 use crate::{
     app::App,
+    audit::{Event, Which},
     clients::Origin,
     cx::Cx,
     http::{
@@ -82,7 +83,7 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
 pub async fn decide(app: &App, incoming: &Incoming) -> Reply {
     match decision(app, incoming).await {
         Ok(reply) => reply,
-        Err(stop) => stopped(&stop),
+        Err(stop) => stopped(app, incoming.cx, &stop),
     }
 }
 
@@ -108,16 +109,27 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     if shown(&asked, signed_in) != sealed.shown {
         return Ok(ask_again(app, &sealed));
     }
+    let which = Which {
+        grant: GrantId::from_bytes(sealed.grant),
+        person: signed_in.person.id,
+        client: &asked.client.id,
+        resource: asked.checked.resource.uri.as_str(),
+    };
+    let (name, client_name) = (&*signed_in.person.name, asked.client.name.as_str());
+    let (receiver, scope) = (asked.redirect.uri().receiver(), asked.checked.scope.to_string());
     match parameters.get("decision") {
+        Some("allow") if app.audit.refuses() => {
+            Ok(pages::problem(StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable))
+        }
         Some("allow") => {
             app.documents.keep(&asked.client, now).await.map_err(Stop::Store)?;
             let code = code(&sealed, signed_in, &asked, now);
-            tracing::info!(person = %signed_in.person.id, client = asked.client.id, receiver = code.receiver,
-                resource = %asked.checked.resource.uri, scope = %asked.checked.scope, "person allowed");
+            app.audit
+                .record(incoming.cx, Event::consent_allowed(which, name, client_name, &receiver, &scope));
             Ok(respond::code(app, &asked.redirect, &request, &code.seal(&app.keys, &*app.entropy)))
         }
         Some("deny") => {
-            tracing::info!(person = %signed_in.person.id, client = asked.client.id, "person declined");
+            app.audit.record(incoming.cx, Event::consent_denied(which, name, client_name, &receiver, &scope));
             Ok(respond::refusal(app, &asked.redirect, &request, AuthorizeRefusal::Denied))
         }
         Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),

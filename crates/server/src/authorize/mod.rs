@@ -10,7 +10,9 @@ mod rules;
 
 use crate::{
     app::App,
+    audit::{Event, Reason},
     clients::{self, Client, ClientRefusal},
+    cx::Cx,
     http::{browser, respond::Reply},
     login,
     pages::{self, Problem},
@@ -39,11 +41,22 @@ enum Stop {
     Store(StoreError),
 }
 
+impl Reason for Stop {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Request(refusal) => refusal.reason(),
+            Self::Client(refusal) => refusal.reason(),
+            Self::Redirect(refusal) => refusal.reason(),
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 /// `GET /authorize`.
 pub async fn authorize(app: &App, incoming: &Incoming) -> Reply {
     match story(app, incoming).await {
         Ok(reply) => reply,
-        Err(stop) => stopped(&stop),
+        Err(stop) => stopped(app, incoming.cx, &stop),
     }
 }
 
@@ -63,7 +76,8 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
                 &Asked::new(app, &request, (client, redirect), checked, &incoming.query),
             ),
             Err(refusal) => {
-                tracing::info!(?refusal, client = client.id, "authorization request refused");
+                let refused = Event::authorization_refused(&client.id, refusal.reason());
+                app.audit.record(incoming.cx, refused);
                 respond::refusal(app, &redirect, &request, refusal)
             }
         },
@@ -113,12 +127,11 @@ async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest
     Ok((request, asked))
 }
 
-fn stopped(stop: &Stop) -> Reply {
+fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
     if let Stop::Store(error) = stop {
-        tracing::error!(?error, "authorization request failed in the store");
-    } else {
-        tracing::info!(reason = %stop, "authorization request stopped at a page");
+        tracing::error!(?error, request = %cx.request, "authorization request failed in the store");
     }
+    app.audit.record(cx, Event::authorization_stopped(stop.reason()));
     let (status, problem) = match stop {
         Stop::Request(RequestRefusal::Changed) => (StatusCode::BAD_REQUEST, Problem::StartAgain),
         Stop::Request(_) => (StatusCode::BAD_REQUEST, Problem::BadRequest),

@@ -1,5 +1,6 @@
 //! Reading an authorization request (RFC 6749 §4.1.1).
 
+use crate::audit::Reason;
 use hallpass_core::parameters::{Limits, ParameterError, Parameters};
 
 /// Longest `state` that is given back.
@@ -14,6 +15,16 @@ pub enum RequestRefusal {
     State,
     /// What was sealed into a page no longer holds.
     Changed,
+}
+
+impl Reason for RequestRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Parameters(error) => error.reason(),
+            Self::State => "state_too_long",
+            Self::Changed => "changed_since_shown",
+        }
+    }
 }
 
 /// What the request says, decoded, unchecked.

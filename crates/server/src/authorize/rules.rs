@@ -1,7 +1,10 @@
 //! Every check of an authorization request after client and redirect URI, in the order of the standards. Pure.
 
 use super::request::AuthorizationRequest;
-use crate::settings::{Resource, Settings};
+use crate::{
+    audit::Reason,
+    settings::{Resource, Settings},
+};
 use hallpass_core::{
     error::ErrorCode,
     pkce::{CodeChallenge, PkceError},
@@ -46,6 +49,25 @@ pub enum AuthorizeRefusal {
     ScopeUnknown,
     /// The person said no.
     Denied,
+}
+
+impl Reason for AuthorizeRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::RequestObject => "request_object",
+            Self::RequestUri => "request_uri",
+            Self::ResponseTypeMissing => "response_type_missing",
+            Self::ResponseType => "response_type",
+            Self::ResponseMode => "response_mode",
+            Self::Pkce(error) => error.reason(),
+            Self::ResourceMissing => "resource_missing",
+            Self::SeveralResources => "resource_several",
+            Self::ResourceUnknown => "resource_unknown",
+            Self::ScopeMalformed => "scope_malformed",
+            Self::ScopeUnknown => "scope_unknown",
+            Self::Denied => "denied",
+        }
+    }
 }
 
 impl AuthorizeRefusal {

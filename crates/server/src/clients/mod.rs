@@ -5,7 +5,7 @@ pub mod document;
 pub mod known;
 pub mod registered;
 
-use crate::app::App;
+use crate::{app::App, audit::Reason};
 use display::DisplayName;
 use hallpass_core::{
     redirect::{self, CheckedRedirect, RedirectError},
@@ -126,6 +126,21 @@ pub enum ClientRefusal {
     DocumentAuthMethod,
     /// The store failed.
     Unavailable,
+}
+
+impl Reason for ClientRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "client_missing",
+            Self::Unknown => "client_unknown",
+            Self::DocumentUrl(error) => error.reason(),
+            Self::DocumentUnreachable(_) => "document_unreachable",
+            Self::DocumentGone => "document_gone",
+            Self::DocumentInvalid => "document_invalid",
+            Self::DocumentAuthMethod => "document_auth_method",
+            Self::Unavailable => "store",
+        }
+    }
 }
 
 /// Whether this `client_id` is the URL of a metadata document.

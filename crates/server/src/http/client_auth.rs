@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::Reason,
     clients::{self, AuthMethod, registered},
     router::Incoming,
 };
@@ -58,6 +59,21 @@ pub enum ClientAuthRefusal {
     SecretOfPublicClient,
     /// A method that this server does not offer.
     MethodNotOffered,
+}
+
+impl Reason for ClientAuthRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "client_missing",
+            Self::TwoMethods => "client_two_methods",
+            Self::MalformedHeader => "client_malformed_header",
+            Self::Unknown => "client_unknown",
+            Self::SecretMissing => "client_secret_missing",
+            Self::SecretWrong => "client_secret_wrong",
+            Self::SecretOfPublicClient => "client_secret_of_public_client",
+            Self::MethodNotOffered => "client_method_not_offered",
+        }
+    }
 }
 
 impl ClientAuthRefusal {

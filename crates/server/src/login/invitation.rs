@@ -3,6 +3,7 @@
 
 use crate::{
     app::App,
+    audit::{Event, Who},
     http::{
         browser,
         respond::{Reply, see_other, with_cookie},
@@ -100,7 +101,7 @@ async fn redeem(
     let Some(person) = app.store.invitation_redeem(digest32(code), hash, until, cx.now).await? else {
         return Ok(None);
     };
-    tracing::info!(person = %person.id, address = %cx.address, "password chosen through a one-time link");
+    app.audit.record(cx, Event::invitation_used(Who::of(&person), person.epoch, until));
     let cookie = session::open(app, cx, &person).await?;
     let reply = with_cookie(see_other(&format!("{}/account", app.settings.issuer.path())), cookie);
     Ok(Some(with_cookie(reply, browser::known_cookie(app, person.id))))

@@ -10,6 +10,7 @@ pub mod setup;
 
 use crate::{
     app::App,
+    audit::{Event, Who},
     authorize::{SINCE, seal_since},
     clients::Client,
     http::{
@@ -158,10 +159,11 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
     if !browser.sent_this(app, incoming, parameters.get("csrf")) {
         return pages::problem(StatusCode::FORBIDDEN, Problem::NotFromHere);
     }
-    if let Some(signed_in) = &browser.signed_in
-        && let Err(error) = app.store.session_close(signed_in.session.id).await
-    {
-        return unavailable(&error);
+    if let Some(signed_in) = &browser.signed_in {
+        if let Err(error) = app.store.session_close(signed_in.session.id).await {
+            return unavailable(&error);
+        }
+        app.audit.record(incoming.cx, Event::signed_out(Who::of(&signed_in.person)));
     }
     // "Not you? Switch account" of the consent page comes here with the request to return to.
     let back = parameters.get("query").filter(|query| query.len() < 8192);

@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{Event, Who},
     http::{browser, rate_limit::Limited},
     router::Incoming,
 };
@@ -157,6 +158,7 @@ pub async fn check(
     if !app.settings.is_local()
         && app.limits.take(Limited::Password, cx.address, TRIES_FROM_HERE, cx.now).is_err()
     {
+        app.audit.record(cx, Event::sign_in_throttled(None, "address_limit"));
         return Err(SignInError::TooMany);
     }
     let person = if password.len() > LONGEST { None } else { app.store.person_by_name(fold(name)).await? };
@@ -165,22 +167,29 @@ pub async fn check(
         && !known
         && let Attempt::Refused { .. } = app.store.person_attempt(person.id, TRIES, WINDOW, cx.now).await?
     {
-        tracing::warn!(person = %person.id, address = %cx.address, "too many tries for an account");
+        app.audit.record(cx, Event::sign_in_throttled(Some(Who::of(person)), "account_limit"));
         return Err(SignInError::TooMany);
     }
     let phc = person.as_ref().map(|person| person.password.clone());
-    let right =
-        app.passwords.verify(SecretString::new(password), phc).await.map_err(|Busy| SignInError::Busy)?;
+    let Ok(right) = app.passwords.verify(SecretString::new(password), phc).await else {
+        app.audit.record(cx, Event::sign_in_throttled(person.as_ref().map(Who::of), "busy"));
+        return Err(SignInError::Busy);
+    };
     match person {
         Some(person) if right && person.disabled_at.is_none() => {
             if !known {
                 app.store.person_attempts_clear(person.id).await?;
             }
-            tracing::info!(person = %person.id, address = %cx.address, "signed in");
+            app.audit.record(cx, Event::signed_in(Who::of(&person), "password"));
             Ok(Checked { person })
         }
         Some(_) | None => {
-            tracing::info!(address = %cx.address, "sign-in refused");
+            let reason = match &person {
+                Some(_) if right => "disabled",
+                Some(_) => "wrong_password",
+                None => "no_such_account",
+            };
+            app.audit.record(cx, Event::sign_in_refused(person.as_ref().map(Who::of), reason));
             Err(SignInError::Wrong)
         }
     }

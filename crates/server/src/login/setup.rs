@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    audit::{Event, Who},
     http::{
         browser,
         respond::{Reply, see_other, with_cookie},
@@ -114,14 +115,14 @@ async fn create(
     let account = format!("{}/account", app.settings.issuer.path());
     match app.store.person_create_first(digest32(code), person.clone(), cx.now).await? {
         FirstPerson::Created => {
-            tracing::info!(person = %person.id, address = %cx.address, "first account created");
+            app.audit.record(cx, Event::setup_used(Who::of(&person)));
             let cookie = session::open(app, cx, &person).await?;
             let reply = with_cookie(see_other(&account), cookie);
             Ok(Created::Yes(with_cookie(reply, browser::known_cookie(app, person.id))))
         }
         FirstPerson::Closed => Ok(Created::Yes(see_other(&account))),
         FirstPerson::WrongCode => {
-            tracing::warn!(address = %cx.address, "set-up refused: wrong, used or expired code");
+            app.audit.record(cx, Event::setup_refused());
             Ok(Created::WrongCode)
         }
     }

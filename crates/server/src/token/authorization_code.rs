@@ -5,7 +5,12 @@ use super::{
     issue::{self, Issued, TokenResponse},
     rules,
 };
-use crate::{app::App, cx::Cx, http::client_auth::AuthenticatedClient};
+use crate::{
+    app::App,
+    audit::{Event, Which},
+    cx::Cx,
+    http::client_auth::AuthenticatedClient,
+};
 use hallpass_core::{
     grant::{AuthorizationCode, digest32},
     id::AttemptId,
@@ -46,9 +51,11 @@ pub async fn redeem(
         generation: 0,
         refresh: checked.code.refresh && client.may_refresh(),
     };
+    let which =
+        Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };
     match app.store.grant_open(grant.clone(), cx.now).await? {
         GrantOpened::Opened => {
-            tracing::info!(grant = %issued.grant, client = client.id(), person = %issued.person, "grant opened");
+            app.audit.record(cx, Event::grant_opened(which, &grant.redirect_host, &grant.scope));
             issue::issue(app, &issued, cx.now)
         }
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),
@@ -56,7 +63,7 @@ pub async fn redeem(
         GrantOpened::Replayed => {
             let until = app.settings.tokens_until(cx.now);
             app.store.grant_revoke(issued.grant, RevocationReason::CodeReplay, until, cx.now).await?;
-            tracing::warn!(grant = %issued.grant, client = client.id(), address = %cx.address, "authorization code replayed, grant revoked");
+            app.audit.record(cx, Event::code_replayed(which, until));
             Err(TokenRefusal::CodeReplayed)
         }
     }

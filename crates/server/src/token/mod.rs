@@ -7,8 +7,9 @@ mod rules;
 
 use crate::{
     app::App,
+    audit::{Event, Reason},
     http::{
-        client_auth::{self, ClientAuthRefusal},
+        client_auth::{self, AuthenticatedClient, ClientAuthRefusal},
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
@@ -18,7 +19,7 @@ use hallpass_core::{
     grant::CodeError,
     parameters::{Limits, ParameterError, Parameters},
     pkce::PkceError,
-    token::RefreshTokenError,
+    token::{RefreshToken, RefreshTokenError},
 };
 use hallpass_store::{Grant, StoreError};
 use http::StatusCode;
@@ -104,6 +105,43 @@ pub enum TokenRefusal {
     /// The store failed.
     #[error("store: {0}")]
     Store(StoreError),
+    /// The audit log cannot be written, and the operator wants no token without its line.
+    #[error("audit_failing")]
+    AuditFailing,
+}
+
+impl Reason for TokenRefusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::MediaType => "media_type",
+            Self::Parameters(error) => error.reason(),
+            Self::Client(refusal, _) => refusal.reason(),
+            Self::GrantTypeMissing => "grant_type_missing",
+            Self::GrantTypeUnknown => "grant_type_unknown",
+            Self::GrantTypeNotRegistered => "grant_type_not_registered",
+            Self::CodeMissing => "code_missing",
+            Self::Code(error) => error.reason(),
+            Self::CodeOfAnotherClient => "code_of_another_client",
+            Self::RedirectDiffers => "redirect_uri_differs",
+            Self::Pkce(error) => error.reason(),
+            Self::Target => "target",
+            Self::ResourceChanged => "resource_changed",
+            Self::CodeReplayed => "code_replayed",
+            Self::SecondCode => "second_code",
+            Self::Withdrawn => "withdrawn",
+            Self::RefreshMissing => "refresh_token_missing",
+            Self::Refresh(error) => error.reason(),
+            Self::GrantMissing => "grant_missing",
+            Self::RefreshOfAnotherClient => "refresh_token_of_another_client",
+            Self::Revoked => "revoked",
+            Self::Idle => "idle",
+            Self::Scope => "scope",
+            Self::RefreshReused => "refresh_reused",
+            Self::Signing => "signing",
+            Self::Store(_) => "store",
+            Self::AuditFailing => "audit_failing",
+        }
+    }
 }
 
 impl From<StoreError> for TokenRefusal {
@@ -158,7 +196,7 @@ impl TokenRefusal {
             | Self::Revoked
             | Self::Idle
             | Self::RefreshReused => (InvalidGrant, "the grant has ended: sign in again"),
-            Self::Signing | Self::Store(_) => {
+            Self::Signing | Self::Store(_) | Self::AuditFailing => {
                 (TemporarilyUnavailable, "try again in a moment: nothing was lost")
             }
         };
@@ -168,29 +206,57 @@ impl TokenRefusal {
 
 /// `POST /token`.
 pub async fn token(app: &App, incoming: &Incoming) -> Reply {
-    match exchange(app, incoming).await {
+    let (parameters, client) = match who(app, incoming) {
+        Ok(known) => known,
+        Err(refusal) => return refused(app, incoming, None, &refusal),
+    };
+    match exchange(app, incoming, &client, &parameters).await {
         Ok(response) => respond::protocol(StatusCode::OK, &response),
-        Err(refusal) => {
-            if let TokenRefusal::Store(error) = &refusal {
-                tracing::error!(?error, "token request failed in the store");
-            } else {
-                tracing::info!(reason = %refusal, address = %incoming.cx.address, "token request refused");
-            }
-            respond::refused(&refusal.refusal())
-        }
+        Err(refusal) => refused(app, incoming, Some((&client, &parameters)), &refusal),
     }
 }
 
-async fn exchange(app: &App, incoming: &Incoming) -> Result<issue::TokenResponse, TokenRefusal> {
+fn refused(
+    app: &App,
+    incoming: &Incoming,
+    known: Option<(&AuthenticatedClient, &Parameters)>,
+    refusal: &TokenRefusal,
+) -> Reply {
+    if let TokenRefusal::Store(error) = refusal {
+        tracing::error!(?error, request = %incoming.cx.request, "token request failed in the store");
+    }
+    // Which grant it was about, as far as a token of ours says so.
+    let grant = known
+        .and_then(|(_, parameters)| parameters.get("refresh_token"))
+        .and_then(|text| RefreshToken::check(&app.keys, text).ok())
+        .map(|token| token.grant);
+    let client = known.map(|(client, _)| client.id());
+    app.audit.record(incoming.cx, Event::token_refused(client, grant, refusal.reason()));
+    respond::refused(&refusal.refusal())
+}
+
+fn who(app: &App, incoming: &Incoming) -> Result<(Parameters, AuthenticatedClient), TokenRefusal> {
     let parameters = form(incoming).map_err(|refusal| match refusal {
         FormRefusal::MediaType => TokenRefusal::MediaType,
         FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
     })?;
     let client = client_auth::authenticate(app, incoming, &parameters)
         .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))?;
+    Ok((parameters, client))
+}
+
+async fn exchange(
+    app: &App,
+    incoming: &Incoming,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<issue::TokenResponse, TokenRefusal> {
+    if app.audit.refuses() {
+        return Err(TokenRefusal::AuditFailing);
+    }
     match parameters.get("grant_type").ok_or(TokenRefusal::GrantTypeMissing)? {
-        "authorization_code" => authorization_code::redeem(app, incoming.cx, &client, &parameters).await,
-        "refresh_token" => refresh::refresh(app, incoming.cx, &client, &parameters).await,
+        "authorization_code" => authorization_code::redeem(app, incoming.cx, client, parameters).await,
+        "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters).await,
         _ => Err(TokenRefusal::GrantTypeUnknown),
     }
 }

@@ -5,7 +5,12 @@ use super::{
     issue::{self, Issued, TokenResponse},
     rules,
 };
-use crate::{app::App, cx::Cx, http::client_auth::AuthenticatedClient};
+use crate::{
+    app::App,
+    audit::{Event, Which},
+    cx::Cx,
+    http::client_auth::AuthenticatedClient,
+};
 use hallpass_core::{parameters::Parameters, token::RefreshToken};
 use hallpass_store::{GrantRotated, RevocationReason};
 
@@ -23,36 +28,36 @@ pub async fn refresh(
         return Err(TokenRefusal::GrantTypeNotRegistered);
     }
     let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
-    let generation = match app
-        .store
-        .grant_rotate(grant.id, token.generation, app.settings.rotation, cx.now)
-        .await?
-    {
-        GrantRotated::Rotated { generation } => generation,
-        GrantRotated::Repeated { generation } => {
-            tracing::info!(grant = %grant.id, "refresh repeated within the window, the same successor again");
-            generation
-        }
-        GrantRotated::Replaced { generation } => {
-            tracing::info!(grant = %grant.id, "refresh after a lost answer, the unused successor is replaced");
-            generation
-        }
-        GrantRotated::StoreWentBack { generation } => {
-            tracing::error!(grant = %grant.id, presented = token.generation, had = grant.generation,
-                "store_went_back: a refresh token newer than its row; commits were lost, revocations may be lost too");
-            generation
-        }
-        GrantRotated::Reused => {
-            let until = app.settings.tokens_until(cx.now);
-            app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
-            tracing::warn!(grant = %grant.id, client = client.id(), address = %cx.address,
-                presented = token.generation, live = grant.generation, "retired refresh token presented, grant revoked");
-            return Err(TokenRefusal::RefreshReused);
-        }
-        GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
-        GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
-        GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
-    };
+    let which = Which::of(&grant);
+    let generation =
+        match app.store.grant_rotate(grant.id, token.generation, app.settings.rotation, cx.now).await? {
+            GrantRotated::Rotated { generation } => {
+                app.audit.record(cx, Event::refresh_rotated(which, generation));
+                generation
+            }
+            GrantRotated::Repeated { generation } => {
+                app.audit.record(cx, Event::refresh_repeated(which, generation));
+                generation
+            }
+            GrantRotated::Replaced { generation } => {
+                app.audit.record(cx, Event::refresh_replaced(which, generation));
+                generation
+            }
+            GrantRotated::StoreWentBack { generation } => {
+                app.audit.record(cx, Event::store_went_back(which, token.generation, generation));
+                generation
+            }
+            GrantRotated::Reused => {
+                let until = app.settings.tokens_until(cx.now);
+                app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
+                let reused = Event::refresh_reused(which, token.generation, grant.generation, until);
+                app.audit.record(cx, reused);
+                return Err(TokenRefusal::RefreshReused);
+            }
+            GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
+            GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
+            GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
+        };
     let issued = Issued {
         grant: grant.id,
         person: grant.person,

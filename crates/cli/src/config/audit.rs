@@ -1,0 +1,80 @@
+//! `[audit]`: where the lines of the security decisions go.
+
+use super::Check;
+use hallpass_server::audit::{AuditSettings, AuditTo, OnFailure};
+use serde::Deserialize;
+use std::path::Path;
+use toml::Spanned;
+
+/// `[audit]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    /// "files" or "stdout".
+    pub to: Option<To>,
+    /// The folder of the files. Default: `audit` in the state folder.
+    pub folder: Option<String>,
+    /// The name of this node.
+    pub node: Option<Spanned<String>>,
+    /// A file is followed by the next one above this size.
+    pub file_megabytes: Option<Spanned<u64>>,
+    /// "continue" or "refuse".
+    pub on_failure: Option<Failure>,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum To {
+    /// Files.
+    Files,
+    /// Standard output.
+    Stdout,
+}
+
+/// What happens while lines cannot be written.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The server goes on.
+    Continue,
+    /// Nobody gets a token.
+    Refuse,
+}
+
+/// The node's name of the commands that change something beside a running server.
+pub const OPERATOR: &str = "operator";
+
+impl Check<'_> {
+    pub(super) fn audit(&mut self, entry: &AuditEntry, folder: &Path, state: &Path) -> AuditSettings {
+        let mut settings = AuditSettings::nothing();
+        settings.to = match entry.to {
+            Some(To::Stdout) => AuditTo::Stdout,
+            Some(To::Files) | None => AuditTo::Folder(
+                entry.folder.as_ref().map_or_else(|| state.join("audit"), |named| folder.join(named)),
+            ),
+        };
+        if let Some(node) = &entry.node {
+            settings.node = node.get_ref().clone().into();
+            if !settings.has_node_name() || settings.node == OPERATOR {
+                self.wrong(
+                    node,
+                    "node is not usable as a name of files",
+                    "write 1 to 32 lower case letters, digits and hyphens, such as \"a\"; \"operator\" is taken",
+                );
+                settings.node = "main".into();
+            }
+        }
+        if let Some(size) = &entry.file_megabytes {
+            if (1..=4_096).contains(size.get_ref()) {
+                settings.file_bytes = size.get_ref() * 1024 * 1024;
+            } else {
+                self.wrong(size, "must be between 1 and 4096", "choose a size within these bounds");
+            }
+        }
+        if let Some(Failure::Refuse) = entry.on_failure {
+            settings.on_failure = OnFailure::Refuse;
+        }
+        settings
+    }
+}

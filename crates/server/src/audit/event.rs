@@ -1,0 +1,420 @@
+//! What is said about an event: who, which client and grant, what, why. Nothing in it was taken from a peer without a
+//! check and a bound, and nothing in it can be presented to anybody.
+
+use super::Kind;
+use hallpass_core::{
+    id::{GrantId, PersonId},
+    time::Timestamp,
+};
+use hallpass_store::{Grant, Person};
+
+/// A person.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// Whose account.
+    pub id: PersonId,
+    /// Its name; empty where it is not at hand.
+    pub name: &'a str,
+}
+
+/// A grant and whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'a> {
+    /// The grant.
+    pub grant: GrantId,
+    /// Who gave it.
+    pub person: PersonId,
+    /// The client that has it.
+    pub client: &'a str,
+    /// For what.
+    pub resource: &'a str,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The client.
+    Client,
+    /// The person whose it is.
+    Person,
+    /// Somebody with the command line.
+    Operator,
+}
+
+/// One security decision: made by the function of its name, which says what belongs to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    pub(super) kind: Kind,
+    pub(super) facts: Facts<'a>,
+}
+
+/// The fields of a line, in the order in which they are written. A restore reads `person` and `epoch`, `grant`,
+/// `client`, `until`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The person's id.
+    pub person: Option<PersonId>,
+    /// The person's name, as folded.
+    pub name: Option<&'a str>,
+    /// `client_id` as written, or what is blocked.
+    pub client: Option<&'a str>,
+    /// What the client calls itself, made harmless.
+    pub client_name: Option<&'a str>,
+    /// The grant's id.
+    pub grant: Option<GrantId>,
+    /// The protected server.
+    pub resource: Option<&'a str>,
+    /// Host or scheme to which a code went.
+    pub receiver: Option<&'a str>,
+    /// Scopes.
+    pub scope: Option<&'a str>,
+    /// Why: a rule's name, never text of a peer.
+    pub reason: Option<&'static str>,
+    /// Who did it, where that is not the person of the line.
+    pub by: Option<&'static str>,
+    /// The person's epoch after it: whatever names an older one is void.
+    pub epoch: Option<u32>,
+    /// Generation of a refresh token that was presented.
+    pub presented: Option<u32>,
+    /// Generation that is live after it.
+    pub generation: Option<u32>,
+    /// Until when a revocation matters.
+    pub until: Option<Timestamp>,
+    /// `kid` of a key, or the version of the program.
+    pub key: Option<&'a str>,
+    /// How many.
+    pub count: Option<u64>,
+}
+
+impl By {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Person => "person",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl<'a> Which<'a> {
+    /// Of a grant as kept.
+    pub fn of(grant: &'a Grant) -> Self {
+        Self { grant: grant.id, person: grant.person, client: &grant.client_id, resource: &grant.resource }
+    }
+
+    fn facts(self) -> Facts<'a> {
+        Facts {
+            person: Some(self.person),
+            client: Some(self.client),
+            grant: Some(self.grant),
+            resource: Some(self.resource),
+            ..Facts::default()
+        }
+    }
+}
+
+impl<'a> Who<'a> {
+    /// An account as kept.
+    pub fn of(person: &'a Person) -> Self {
+        Self { id: person.id, name: &person.name }
+    }
+
+    fn facts(self) -> Facts<'a> {
+        Facts {
+            person: Some(self.id),
+            name: (!self.name.is_empty()).then_some(self.name),
+            ..Facts::default()
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    const fn new(kind: Kind, facts: Facts<'a>) -> Self {
+        Self { kind, facts }
+    }
+
+    fn because(kind: Kind, facts: Facts<'a>, reason: &'static str) -> Self {
+        Self::new(kind, Facts { reason: Some(reason), ..facts })
+    }
+
+    fn ending(kind: Kind, facts: Facts<'a>, until: Timestamp) -> Self {
+        Self::new(kind, Facts { until: Some(until), ..facts })
+    }
+}
+
+/// People.
+impl<'a> Event<'a> {
+    /// Somebody signed in, by this method.
+    pub fn signed_in(who: Who<'a>, method: &'static str) -> Self {
+        Self::because(Kind::SignedIn, who.facts(), method)
+    }
+
+    /// A wrong password or a disabled account. The name that was typed is left out: people type passwords into it.
+    pub fn sign_in_refused(who: Option<Who<'a>>, reason: &'static str) -> Self {
+        Self::because(Kind::SignInRefused, maybe(who), reason)
+    }
+
+    /// Over a limit.
+    pub fn sign_in_throttled(who: Option<Who<'a>>, reason: &'static str) -> Self {
+        Self::because(Kind::SignInThrottled, maybe(who), reason)
+    }
+
+    /// This browser.
+    pub fn signed_out(who: Who<'a>) -> Self {
+        Self::new(Kind::SignedOut, who.facts())
+    }
+
+    /// `epoch` is the new one.
+    pub fn signed_out_everywhere(who: Who<'a>, epoch: u32, until: Timestamp, by: By) -> Self {
+        let facts = Facts { by: Some(by.name()), epoch: Some(epoch), ..who.facts() };
+        Self::ending(Kind::SignedOutEverywhere, facts, until)
+    }
+
+    /// The first account.
+    pub fn setup_used(who: Who<'a>) -> Self {
+        Self::new(Kind::SetupUsed, who.facts())
+    }
+
+    /// A wrong, used or expired code.
+    pub fn setup_refused() -> Self {
+        Self::new(Kind::SetupRefused, Facts::default())
+    }
+
+    /// An operator made a one-time link.
+    pub fn invitation_made(who: Who<'a>) -> Self {
+        Self::new(Kind::InvitationMade, who.facts())
+    }
+
+    /// It was used, which signs out everywhere. `epoch` is the new one.
+    pub fn invitation_used(who: Who<'a>, epoch: u32, until: Timestamp) -> Self {
+        Self::ending(Kind::InvitationUsed, Facts { epoch: Some(epoch), ..who.facts() }, until)
+    }
+
+    /// A further account.
+    pub fn person_created(who: Who<'a>) -> Self {
+        Self::new(Kind::PersonCreated, who.facts())
+    }
+
+    /// `epoch` is the new one.
+    pub fn person_disabled(who: Who<'a>, epoch: u32, until: Timestamp) -> Self {
+        Self::ending(Kind::PersonDisabled, Facts { epoch: Some(epoch), ..who.facts() }, until)
+    }
+
+    /// May sign in again.
+    pub fn person_enabled(who: Who<'a>) -> Self {
+        Self::new(Kind::PersonEnabled, who.facts())
+    }
+}
+
+/// Consent and clients.
+impl<'a> Event<'a> {
+    /// The person said yes. The grant's id is that of the page: redeeming the code opens it.
+    pub fn consent_allowed(
+        which: Which<'a>,
+        name: &'a str,
+        client_name: &'a str,
+        receiver: &'a str,
+        scope: &'a str,
+    ) -> Self {
+        Self::new(Kind::ConsentAllowed, Self::asked(which, name, client_name, receiver, scope))
+    }
+
+    /// The person said no.
+    pub fn consent_denied(
+        which: Which<'a>,
+        name: &'a str,
+        client_name: &'a str,
+        receiver: &'a str,
+        scope: &'a str,
+    ) -> Self {
+        Self::new(Kind::ConsentDenied, Self::asked(which, name, client_name, receiver, scope))
+    }
+
+    fn asked(
+        which: Which<'a>,
+        name: &'a str,
+        client_name: &'a str,
+        receiver: &'a str,
+        scope: &'a str,
+    ) -> Facts<'a> {
+        Facts {
+            name: Some(name),
+            client_name: (!client_name.is_empty()).then_some(client_name),
+            receiver: Some(receiver),
+            scope: Some(scope),
+            ..which.facts()
+        }
+    }
+
+    /// The client learns of it.
+    pub fn authorization_refused(client: &'a str, reason: &'static str) -> Self {
+        let facts = Facts { client: Some(client), ..Facts::default() };
+        Self::because(Kind::AuthorizationRefused, facts, reason)
+    }
+
+    /// Only the person learns of it.
+    pub fn authorization_stopped(reason: &'static str) -> Self {
+        Self::because(Kind::AuthorizationStopped, Facts::default(), reason)
+    }
+
+    /// A registration was answered.
+    pub fn client_registered(client: &'a str, client_name: &'a str) -> Self {
+        let client_name = (!client_name.is_empty()).then_some(client_name);
+        let facts = Facts { client: Some(client), client_name, ..Facts::default() };
+        Self::new(Kind::ClientRegistered, facts)
+    }
+
+    /// It was not.
+    pub fn registration_refused(reason: &'static str) -> Self {
+        Self::because(Kind::RegistrationRefused, Facts::default(), reason)
+    }
+
+    /// An operator blocked a client, a document or a redirect host: `what` as the block list has it.
+    pub fn client_blocked(what: &'a str, until: Timestamp) -> Self {
+        let facts = Facts { client: Some(what), by: Some(By::Operator.name()), ..Facts::default() };
+        Self::ending(Kind::ClientBlocked, facts, until)
+    }
+
+    /// The block was lifted.
+    pub fn client_unblocked(what: &'a str) -> Self {
+        let facts = Facts { client: Some(what), by: Some(By::Operator.name()), ..Facts::default() };
+        Self::new(Kind::ClientUnblocked, facts)
+    }
+}
+
+/// Codes, tokens and grants.
+impl<'a> Event<'a> {
+    /// A code was redeemed.
+    pub fn grant_opened(which: Which<'a>, receiver: &'a str, scope: &'a str) -> Self {
+        let facts = Facts { receiver: Some(receiver), scope: Some(scope), ..which.facts() };
+        Self::new(Kind::GrantOpened, facts)
+    }
+
+    /// The same code again; its grant is revoked.
+    pub fn code_replayed(which: Which<'a>, until: Timestamp) -> Self {
+        Self::ending(Kind::CodeReplayed, which.facts(), until)
+    }
+
+    /// A refresh that gave a successor: `kind` says by which rule.
+    fn refreshed(kind: Kind, which: Which<'a>, generation: u32) -> Self {
+        Self::new(kind, Facts { generation: Some(generation), ..which.facts() })
+    }
+
+    /// The live token was presented.
+    pub fn refresh_rotated(which: Which<'a>, generation: u32) -> Self {
+        Self::refreshed(Kind::RefreshRotated, which, generation)
+    }
+
+    /// The predecessor, within the window: the grace for honest concurrency.
+    pub fn refresh_repeated(which: Which<'a>, generation: u32) -> Self {
+        Self::refreshed(Kind::RefreshRepeated, which, generation)
+    }
+
+    /// The predecessor, later, its successor unused: the grace for a lost answer.
+    pub fn refresh_replaced(which: Which<'a>, generation: u32) -> Self {
+        Self::refreshed(Kind::RefreshReplaced, which, generation)
+    }
+
+    /// A retired token; its grant is revoked.
+    pub fn refresh_reused(which: Which<'a>, presented: u32, generation: u32, until: Timestamp) -> Self {
+        let facts = Facts { presented: Some(presented), generation: Some(generation), ..which.facts() };
+        Self::ending(Kind::RefreshReused, facts, until)
+    }
+
+    /// A token newer than its row.
+    pub fn store_went_back(which: Which<'a>, presented: u32, generation: u32) -> Self {
+        let facts = Facts { presented: Some(presented), generation: Some(generation), ..which.facts() };
+        Self::new(Kind::StoreWentBack, facts)
+    }
+
+    /// No token for this request. `client` once it has been authenticated, `grant` if the request named one of ours.
+    pub fn token_refused(client: Option<&'a str>, grant: Option<GrantId>, reason: &'static str) -> Self {
+        Self::because(Kind::TokenRefused, Facts { client, grant, ..Facts::default() }, reason)
+    }
+
+    /// A grant was revoked, by whom.
+    pub fn grant_revoked(which: Which<'a>, until: Timestamp, by: By) -> Self {
+        Self::ending(Kind::GrantRevoked, Facts { by: Some(by.name()), ..which.facts() }, until)
+    }
+
+    /// A client presented a token of another one to be revoked.
+    pub fn revocation_ignored(grant: GrantId, client: &'a str) -> Self {
+        let facts = Facts { client: Some(client), grant: Some(grant), ..Facts::default() };
+        Self::new(Kind::RevocationIgnored, facts)
+    }
+
+    /// An authenticated caller learnt whether a token is alive.
+    pub fn introspected(caller: &'a str, grant: Option<GrantId>, active: bool) -> Self {
+        let facts = Facts { client: Some(caller), grant, ..Facts::default() };
+        Self::because(Kind::Introspected, facts, if active { "active" } else { "inactive" })
+    }
+
+    /// A caller did not.
+    pub fn introspection_refused(reason: &'static str) -> Self {
+        Self::because(Kind::IntrospectionRefused, Facts::default(), reason)
+    }
+}
+
+/// Keys and the node itself.
+impl<'a> Event<'a> {
+    fn of_key(kind: Kind, key: &'a str) -> Self {
+        Self::new(kind, Facts { key: Some(key), ..Facts::default() })
+    }
+
+    /// A signing key was made, by its `kid`.
+    pub fn key_made(key: &'a str) -> Self {
+        Self::of_key(Kind::KeyMade, key)
+    }
+
+    /// It signs from now on.
+    pub fn key_rotated(key: &'a str) -> Self {
+        Self::of_key(Kind::KeyRotated, key)
+    }
+
+    /// It is no longer published.
+    pub fn key_retired(key: &'a str) -> Self {
+        Self::of_key(Kind::KeyRetired, key)
+    }
+
+    /// The node serves.
+    pub fn started(version: &'a str) -> Self {
+        Self::of_key(Kind::Started, version)
+    }
+
+    /// The node was told to stop.
+    pub fn stopped() -> Self {
+        Self::new(Kind::Stopped, Facts::default())
+    }
+
+    /// Another configuration is in force.
+    pub fn configuration_reloaded() -> Self {
+        Self::new(Kind::ConfigurationReloaded, Facts::default())
+    }
+
+    /// A file with so many problems was not taken.
+    pub fn configuration_refused(problems: u64) -> Self {
+        Self::counted(Kind::ConfigurationRefused, problems)
+    }
+
+    /// So many revocations were repeated from earlier lines.
+    pub fn revocations_repeated(count: u64) -> Self {
+        Self::counted(Kind::RevocationsRepeated, count)
+    }
+
+    pub(super) fn counted(kind: Kind, count: u64) -> Self {
+        Self::new(kind, Facts { count: Some(count), ..Facts::default() })
+    }
+
+    /// The sink's own lines: how the log before this one ended.
+    pub(super) fn log_opened(reason: &'static str) -> Self {
+        Self::because(Kind::LogOpened, Facts::default(), reason)
+    }
+
+    pub(super) fn log_closed() -> Self {
+        Self::new(Kind::LogClosed, Facts::default())
+    }
+}
+
+fn maybe(who: Option<Who<'_>>) -> Facts<'_> {
+    who.map(Who::facts).unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! The kinds of audit events: a closed list, each with its name in the lines, how loud it is in the log, and the
+//! sentence that the log says.
+
+/// How loud an event is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loudness {
+    /// Every day, many times.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Somebody should look.
+    Warn,
+    /// Worth an alarm.
+    Error,
+}
+
+macro_rules! kinds {
+    ($($kind:ident $name:literal $loud:ident $sentence:literal)+) => {
+        /// What happened. The name is the `event` of a line and the label of a metric: it never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $(#[doc = $sentence] $kind,)+
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// As written in lines and metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name,)+ }
+            }
+
+            /// For the log.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$kind => $sentence,)+ }
+            }
+
+            /// For the log.
+            pub const fn loudness(self) -> Loudness {
+                match self { $(Self::$kind => Loudness::$loud,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    SignedIn                "signed_in"                 Info  "signed in"
+    SignInRefused           "sign_in_refused"           Info  "sign-in refused"
+    SignInThrottled         "sign_in_throttled"         Warn  "sign-in turned away: too many tries"
+    SignedOut               "signed_out"                Info  "signed out"
+    SignedOutEverywhere     "signed_out_everywhere"     Info  "signed out everywhere"
+    SetupUsed               "setup_used"                Info  "first account created"
+    SetupRefused            "setup_refused"             Warn  "set-up refused: wrong, used or expired code"
+    InvitationMade          "invitation_made"           Info  "one-time link for a password made"
+    InvitationUsed          "invitation_used"           Info  "password chosen through a one-time link"
+    PersonCreated           "person_created"            Info  "account created"
+    PersonDisabled          "person_disabled"           Info  "account disabled"
+    PersonEnabled           "person_enabled"            Info  "account enabled"
+    ConsentAllowed          "consent_allowed"           Info  "person allowed"
+    ConsentDenied           "consent_denied"            Info  "person declined"
+    AuthorizationRefused    "authorization_refused"     Info  "authorization request refused"
+    AuthorizationStopped    "authorization_stopped"     Info  "authorization request stopped at a page"
+    ClientRegistered        "client_registered"         Debug "client registered"
+    RegistrationRefused     "registration_refused"      Info  "registration refused"
+    ClientBlocked           "client_blocked"            Info  "clients blocked"
+    ClientUnblocked         "client_unblocked"          Info  "clients unblocked"
+    GrantOpened             "grant_opened"              Info  "grant opened"
+    CodeReplayed            "code_replayed"             Warn  "authorization code replayed, grant revoked"
+    RefreshRotated          "refresh_rotated"           Debug "refreshed"
+    RefreshRepeated         "refresh_repeated"          Info  "refresh repeated within the window, the same successor again"
+    RefreshReplaced         "refresh_replaced"          Info  "refresh after a lost answer, the unused successor is replaced"
+    RefreshReused           "refresh_reused"            Warn  "retired refresh token presented, grant revoked"
+    StoreWentBack           "store_went_back"           Error "store_went_back: a refresh token newer than its row; commits were lost, revocations may be lost too"
+    TokenRefused            "token_refused"             Info  "token request refused"
+    GrantRevoked            "grant_revoked"             Info  "grant revoked"
+    RevocationIgnored       "revocation_ignored"        Info  "revocation of another client's token ignored"
+    Introspected            "introspected"              Debug "token introspected"
+    IntrospectionRefused    "introspection_refused"     Info  "introspection refused"
+    KeyMade                 "key_made"                  Info  "signing key made"
+    KeyRotated              "key_rotated"               Info  "signing key in use"
+    KeyRetired              "key_retired"               Info  "signing key retired"
+    Started                 "started"                   Info  "started"
+    Stopped                 "stopped"                   Info  "stopping"
+    ConfigurationReloaded   "configuration_reloaded"    Info  "configuration reloaded"
+    ConfigurationRefused    "configuration_refused"     Error "the configuration was not reloaded: the old one stays in force"
+    RevocationsRepeated     "revocations_repeated"      Warn  "revocations repeated after a restore"
+    LogOpened               "log_opened"                Debug "audit log opened"
+    LogClosed               "log_closed"                Debug "audit log closed"
+    LinesLost               "lines_lost"                Error "audit lines were lost"
+}
+
+impl Kind {
+    /// Whether its line leaves at once: whatever a restore has to repeat, and whatever is worth a look.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self.loudness(), Loudness::Warn | Loudness::Error) || self.ends_access()
+    }
+
+    /// Whether something ended that a restored backup would bring to life again.
+    pub const fn ends_access(self) -> bool {
+        matches!(
+            self,
+            Self::SignedOutEverywhere
+                | Self::InvitationUsed
+                | Self::PersonDisabled
+                | Self::PersonEnabled
+                | Self::ClientBlocked
+                | Self::ClientUnblocked
+                | Self::CodeReplayed
+                | Self::RefreshReused
+                | Self::GrantRevoked
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_different_and_fit_a_metric() {
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())));
+    }
+}

@@ -1,0 +1,223 @@
+//! The audit: one event for each security decision. One call says it in the log, counts it, and appends a line to the
+//! node's chained log, so that nothing is said twice and nothing is forgotten.
+
+mod chain;
+mod event;
+mod file;
+mod kind;
+mod line;
+mod reason;
+mod sink;
+mod verify;
+
+pub use chain::Broken;
+pub use event::{By, Event, Which, Who};
+pub use file::{Found, files};
+pub use kind::{Kind, Loudness};
+pub use line::Line;
+pub use reason::Reason;
+pub use verify::{Finding, Verified, verify};
+
+use crate::cx::Cx;
+use event::Facts;
+use hallpass_core::{
+    seal::KeyRing,
+    time::{Clock, Timestamp},
+};
+use line::Circumstances;
+use sink::{Sink, Target, WriterParts};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What an operator decided about the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Where lines go.
+    pub to: AuditTo,
+    /// The name of this node in its lines and file names: lower case letters, digits and hyphens.
+    pub node: Cow<'static, str>,
+    /// A file is followed by the next one above so many bytes, and each day (UTC).
+    pub file_bytes: u64,
+    /// What happens while lines cannot be written.
+    pub on_failure: OnFailure,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTo {
+    /// Nowhere: only log and counters. For programs that use this crate.
+    Nothing,
+    /// Files in this folder.
+    Folder(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// What happens while lines cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The server goes on; what the queue cannot hold is counted, and the count becomes a line.
+    Continue,
+    /// Nobody gets a code or a token meanwhile (503). Revoking and signing out still work.
+    Refuse,
+}
+
+impl AuditSettings {
+    /// No lines.
+    pub const fn nothing() -> Self {
+        Self {
+            to: AuditTo::Nothing,
+            node: Cow::Borrowed("main"),
+            file_bytes: 64 * 1024 * 1024,
+            on_failure: OnFailure::Continue,
+        }
+    }
+
+    /// Whether the node's name can be part of a file name and of a line.
+    pub fn has_node_name(&self) -> bool {
+        let plain = |byte: u8| byte == b'-' || byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        (1..=32).contains(&self.node.len()) && self.node.bytes().all(plain)
+    }
+}
+
+/// Takes events.
+pub struct Audit {
+    sink: Option<Sink>,
+    on_failure: OnFailure,
+    counts: Mutex<BTreeMap<(Kind, Option<&'static str>), u64>>,
+}
+
+impl Audit {
+    /// Opens the log behind its last line.
+    ///
+    /// # Errors
+    /// When nothing can be written there, or another node does.
+    pub fn open(settings: &AuditSettings, keys: Arc<KeyRing>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        Self::opened(settings, keys, clock, false)
+    }
+
+    /// The same for a short command, which waits for its turn.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn open_in_turn(
+        settings: &AuditSettings,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        Self::opened(settings, keys, clock, true)
+    }
+
+    fn opened(
+        settings: &AuditSettings,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        wait: bool,
+    ) -> io::Result<Self> {
+        let target = match &settings.to {
+            AuditTo::Nothing => None,
+            AuditTo::Stdout => Some(Target::Stdout),
+            AuditTo::Folder(folder) => {
+                let with = (&*keys, clock.now());
+                let resumed = file::open(folder, &settings.node, settings.file_bytes, with, wait)?;
+                Some(Target::File(Box::new(resumed)))
+            }
+        };
+        let node = settings.node.clone().into_owned();
+        let sink = target.map(|target| Sink::open(target, WriterParts { node, keys, clock })).transpose()?;
+        Ok(Self { sink, on_failure: settings.on_failure, counts: Mutex::default() })
+    }
+
+    /// Records what was decided in a request.
+    pub fn record(&self, cx: Cx, event: Event<'_>) {
+        let circumstances =
+            Circumstances { at: cx.now, request: Some(cx.request), address: Some(cx.address) };
+        self.put(circumstances, event);
+    }
+
+    /// Records what happened outside any request.
+    pub fn record_at(&self, at: Timestamp, event: Event<'_>) {
+        self.put(Circumstances { at, request: None, address: None }, event);
+    }
+
+    fn put(&self, circumstances: Circumstances, Event { kind, facts }: Event<'_>) {
+        *self.counts().entry((kind, facts.reason)).or_default() += 1;
+        log(circumstances, kind, facts);
+        if let Some(sink) = &self.sink {
+            sink.put(line::members(circumstances, kind, facts), kind.is_urgent());
+        }
+    }
+
+    /// Whether codes and tokens are to be refused because their lines could not be written.
+    pub fn refuses(&self) -> bool {
+        self.on_failure == OnFailure::Refuse
+            && self.sink.as_ref().is_some_and(|sink| sink.is_failing() || sink.lost() > 0)
+    }
+
+    /// How often each event happened since the start, by reason where it has one.
+    pub fn counted(&self) -> Vec<(Kind, Option<&'static str>, u64)> {
+        self.counts().iter().map(|((kind, reason), count)| (*kind, *reason, *count)).collect()
+    }
+
+    /// Lines that wait to be written, lines that are lost, and whether writing fails.
+    pub fn state(&self) -> (usize, u64, bool) {
+        self.sink.as_ref().map_or((0, 0, false), |sink| (sink.waiting(), sink.lost(), sink.is_failing()))
+    }
+
+    /// Waits until all lines are written, or cannot be. Blocks.
+    pub fn flush(&self) {
+        if let Some(sink) = &self.sink {
+            sink.flush();
+        }
+    }
+
+    /// Writes what waits and closes the log. Blocks.
+    pub fn close(&self) {
+        if let Some(sink) = &self.sink {
+            sink.close();
+        }
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Kind, Option<&'static str>), u64>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same for the log.
+fn log(circumstances: Circumstances, kind: Kind, facts: Facts<'_>) {
+    macro_rules! say {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "hallpass::audit",
+                event = kind.name(),
+                reason = facts.reason,
+                by = facts.by,
+                person = facts.person.map(tracing::field::display),
+                client = facts.client,
+                grant = facts.grant.map(tracing::field::display),
+                resource = facts.resource,
+                receiver = facts.receiver,
+                scope = facts.scope,
+                presented = facts.presented,
+                generation = facts.generation,
+                key = facts.key,
+                count = facts.count,
+                address = circumstances.address.map(tracing::field::display),
+                request = circumstances.request.map(tracing::field::display),
+                "{}",
+                kind.sentence()
+            )
+        };
+    }
+    match kind.loudness() {
+        Loudness::Debug => say!(debug),
+        Loudness::Info => say!(info),
+        Loudness::Warn => say!(warn),
+        Loudness::Error => say!(error),
+    }
+}

@@ -1,0 +1,82 @@
+//! The name of a broken rule, for lines, log and metrics: from a closed list, never text of a peer.
+
+use hallpass_core::{
+    grant::CodeError, parameters::ParameterError, pkce::PkceError, redirect::RedirectError,
+    token::RefreshTokenError, uri::UriError,
+};
+
+/// A rule that has a name.
+pub trait Reason {
+    /// Lower case and underscores; it never changes.
+    fn reason(&self) -> &'static str;
+}
+
+impl Reason for ParameterError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "parameters_too_large",
+            Self::Malformed => "parameter_malformed",
+            Self::Duplicate(_) => "parameter_twice",
+        }
+    }
+}
+
+impl Reason for PkceError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::ChallengeMissing => "code_challenge_missing",
+            Self::MethodNotS256 => "code_challenge_method",
+            Self::ChallengeMalformed => "code_challenge_malformed",
+            Self::VerifierMissing => "code_verifier_missing",
+            Self::VerifierMalformed => "code_verifier_malformed",
+            Self::VerifierWrong => "code_verifier_wrong",
+        }
+    }
+}
+
+impl Reason for CodeError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Foreign => "code_foreign",
+            Self::Format => "code_format",
+            Self::Expired => "code_expired",
+            Self::Future => "code_from_the_future",
+        }
+    }
+}
+
+impl Reason for RefreshTokenError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Form => "refresh_token_form",
+            Self::Damaged => "refresh_token_damaged",
+            Self::Forged => "refresh_token_forged",
+        }
+    }
+}
+
+impl Reason for RedirectError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "redirect_uri_missing",
+            Self::Malformed(error) => error.reason(),
+            Self::NotRegistered => "redirect_uri_not_registered",
+        }
+    }
+}
+
+impl Reason for UriError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed => "uri_malformed",
+            Self::TooLong => "uri_too_long",
+            Self::Scheme => "uri_scheme",
+            Self::UserInfo => "uri_user_info",
+            Self::Fragment => "uri_fragment",
+            Self::Query => "uri_query",
+            Self::NoPath => "uri_without_path",
+            Self::DotSegment => "uri_dot_segment",
+            Self::ResponseParameter => "uri_response_parameter",
+        }
+    }
+}
