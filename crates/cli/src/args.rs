@@ -22,6 +22,7 @@ Try it:
   hallpass run http://127.0.0.1:3001/mcp         your MCP server instead
   hallpass login http://localhost:8080/mcp       in a second terminal
   hallpass call  http://localhost:8080/mcp tools/list
+  hallpass connect http://localhost:8080/mcp     for a client that only knows stdio
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.";
 
@@ -45,6 +46,12 @@ pub enum Command {
     Login(commands::login::LoginArgs),
     /// Call a method of an MCP server that you signed in to.
     Call(commands::call::CallArgs),
+    /// Let a client that only knows stdio use a protected MCP server.
+    Connect(commands::connect::ConnectArgs),
+    /// Print a fresh access token, for scripts.
+    Token(commands::token::TokenArgs),
+    /// Run a program with a fresh access token.
+    Exec(commands::exec::ExecArgs),
     /// Show where you are signed in.
     Status(commands::status::StatusArgs),
     /// Sign out of an MCP server and revoke what it gave.

@@ -2,6 +2,8 @@
 
 mod listen;
 
+pub use listen::asked_to_stop;
+
 use crate::{
     config::{self, Behind, Config},
     state::StateFolder,
@@ -108,7 +110,7 @@ impl Node {
         if let Some((listener, router)) = self.demo {
             serving.push(tokio::spawn(listen::serve(listener, router, stop.clone())));
         }
-        listen::asked_to_stop().await;
+        asked_to_stop().await;
         self.app.audit.record_at(clock.now(), Event::stopped());
         stop.stop();
         let drained = tokio::time::timeout(DRAIN, async {

@@ -2,6 +2,7 @@
 //! are carried to them and their requests are sent.
 
 mod access;
+mod bridge;
 mod call;
 mod login;
 mod logout;
@@ -10,6 +11,8 @@ mod prepare;
 mod proofs;
 mod sign_in;
 
+pub use access::AccessToken;
+pub use bridge::Bridge;
 pub use call::{Caller, Messages};
 pub use login::{Interaction, LoginOptions, SignedIn, WhatFor};
 pub use logout::{Revoked, SignedOut};

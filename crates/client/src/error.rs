@@ -24,6 +24,9 @@ pub enum ClientError {
         /// What it asks for, in union with what was asked for before.
         Scope,
     ),
+    /// The token only works with a key that stays here (DPoP).
+    #[error("the token is bound to a key that stays here: no other program can use it")]
+    BoundToken,
     /// The server answers without a token and has no metadata.
     #[error("the server does not ask for a sign-in")]
     NotProtected,

@@ -13,16 +13,25 @@ pub struct EventReader {
     is_message: bool,
     max: usize,
     after_return: bool,
+    last_id: Option<String>,
 }
+
+/// Longest `id` of an event that is remembered, in bytes.
+const MAX_ID: usize = 1024;
 
 impl EventReader {
     /// `max` bounds one event.
     pub const fn new(max: usize) -> Self {
-        Self { rest: Vec::new(), data: Vec::new(), is_message: true, max, after_return: false }
+        Self { rest: Vec::new(), data: Vec::new(), is_message: true, max, after_return: false, last_id: None }
     }
 
-    /// Takes a piece and returns the data of the events that it completes. Comments, `id` and `retry` say
-    /// nothing here, and events of another type than `message` are not MCP's.
+    /// What `Last-Event-ID` says when the stream is taken up again; `None`: the stream has no ids.
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
+    /// Takes a piece and returns the data of the events that it completes. Comments and `retry` say nothing here, and
+    /// events of another type than `message` are not MCP's.
     ///
     /// # Errors
     /// [`TooLarge`].
@@ -63,6 +72,10 @@ impl EventReader {
                 self.data.extend_from_slice(value);
                 self.data.push(b'\n');
             }
+            // NUL is ignored by rule, and what no header can carry cannot be sent back.
+            b"id" if value.len() <= MAX_ID && value.iter().all(|byte| (0x20..0x7f).contains(byte)) => {
+                self.last_id = std::str::from_utf8(value).ok().filter(|id| !id.is_empty()).map(str::to_owned);
+            }
             b"event" => self.is_message = value == b"message" || value.is_empty(),
             _ => {}
         }
@@ -85,7 +98,15 @@ mod tests {
     #[test]
     fn events_of_every_spelling() {
         let mut reader = EventReader::new(1000);
+        assert_eq!(reader.last_id(), None);
         assert_eq!(read(&mut reader, STREAM), ["{\"a\":\n1}", "two"]);
+        assert_eq!(reader.last_id(), Some("1"));
+        let mut reader = EventReader::new(5000);
+        read(&mut reader, b"id: 1\n");
+        for bad in ["id: a\u{1}b\n", "id: ä\n", &format!("id: {}\n", "x".repeat(1025))] {
+            reader.push(bad.as_bytes()).unwrap();
+            assert_eq!(reader.last_id(), Some("1"), "what no header carries is not remembered");
+        }
     }
 
     #[test]

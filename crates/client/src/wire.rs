@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use hallpass_core::{
     json,
-    mcp::{encode_header_value, revision::Revision},
+    mcp::{Message, encode_header_value, revision::Revision},
     uri::ResourceUri,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Builder};
@@ -133,6 +133,48 @@ fn capabilities(extensions: &[&str]) -> Value {
 /// As [`request`].
 pub fn other(server: &ResourceUri, wire: &Wire, message: &Value) -> Result<Request<Bytes>, http::Error> {
     with_wire(post(server), wire).body(Bytes::from(message.to_string()))
+}
+
+/// A message of somebody else's, passed on as it is. Without a wire it is the first one. On the stateless wire the
+/// headers repeat what the message says (SEP-2243).
+///
+/// # Errors
+/// As [`request`].
+pub fn passed_on(
+    server: &ResourceUri,
+    wire: Option<&Wire>,
+    message: &Message,
+) -> Result<Request<Bytes>, http::Error> {
+    let mut request = match wire {
+        Some(wire) => with_wire(post(server), wire),
+        None => post(server),
+    };
+    if wire == Some(&Wire::Stateless) {
+        if let Some(method) = message.method() {
+            request = request.header("mcp-method", method);
+        }
+        if let Some(name) = message.name() {
+            request = request.header("mcp-name", encode_header_value(name));
+        }
+    }
+    request.body(Bytes::from(message.to_canonical()))
+}
+
+/// Asks for the server's own messages, or for the rest of a stream that broke after `last_event` (2025 wire).
+///
+/// # Errors
+/// As [`request`].
+pub fn listen(
+    server: &ResourceUri,
+    wire: &Wire,
+    last_event: Option<&str>,
+) -> Result<Request<Bytes>, http::Error> {
+    let mut request =
+        with_wire(Request::get(server.as_str()).header(header::ACCEPT, "text/event-stream"), wire);
+    if let Some(id) = last_event {
+        request = request.header("last-event-id", id);
+    }
+    request.body(Bytes::new())
 }
 
 /// Ends the session; `None` where there is none to end.

@@ -117,13 +117,9 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         register_anew: args.register_anew,
         patience: Duration::from_secs(args.wait),
     };
-    let browser = match (args.no_browser, args.browser) {
-        (true, _) => None,
-        (false, Some(program)) => Some(Browser::Program(program)),
-        (false, None) => Some(Browser::System),
-    };
+    let browser = chosen_browser(args.no_browser, args.browser);
     let client = args.client.client(args.client_metadata_url)?;
-    match client.login(&args.url, &options, &mut Person { browser }).await {
+    match client.login(&args.url, &options, &mut Person { browser, url_to_output: true }).await {
         Ok(done) => {
             signed_in(&args.url, &done);
             Ok(ExitCode::SUCCESS)
@@ -132,9 +128,21 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What opens pages: nothing, the program that was named, or what the system would use.
+pub fn chosen_browser(none: bool, program: Option<PathBuf>) -> Option<Browser> {
+    match (none, program) {
+        (true, _) => None,
+        (false, Some(program)) => Some(Browser::Program(program)),
+        (false, None) => Some(Browser::System),
+    }
+}
+
 /// Whoever typed the command.
-struct Person {
-    browser: Option<Browser>,
+pub struct Person {
+    /// What opens the page for them.
+    pub browser: Option<Browser>,
+    /// Whether standard output is theirs; else the URL goes to standard error.
+    pub url_to_output: bool,
 }
 
 impl Interaction for Person {
@@ -146,7 +154,11 @@ impl Interaction for Person {
             note(&format!("It will be asked for: {}", what_for.scope));
         }
         note(&format!("Sign in at {} and check that this is the host in the address bar:", page.host()));
-        say!("{}", page.as_str());
+        if self.url_to_output {
+            say!("{}", page.as_str());
+        } else {
+            note(page.as_str());
+        }
         let opened = self.browser.as_ref().map(|browser| browser.open(page));
         match opened {
             Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
@@ -258,7 +270,8 @@ fn default_folder() -> anyhow::Result<PathBuf> {
         )
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+/// Scopes as somebody types them.
+pub fn scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text).map_err(|error| error.to_string())
 }
 

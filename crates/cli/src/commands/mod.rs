@@ -2,6 +2,8 @@
 
 pub mod call;
 pub mod config_check;
+pub mod connect;
+pub mod exec;
 pub mod grant;
 pub mod login;
 pub mod logout;
@@ -9,6 +11,7 @@ pub mod place;
 pub mod run;
 pub mod serve;
 pub mod status;
+pub mod token;
 pub mod user;
 
 use crate::args::{Command, ConfigCommand};
@@ -24,6 +27,9 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Grant(command) => grant::run(command).await,
         Command::Login(args) => login::run(args).await,
         Command::Call(args) => call::run(args).await,
+        Command::Connect(args) => connect::run(args).await,
+        Command::Token(args) => token::run(args).await,
+        Command::Exec(args) => exec::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Logout(args) => logout::run(args).await,
     }

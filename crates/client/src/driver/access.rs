@@ -1,13 +1,13 @@
 //! A good access token: renewed ahead of its end, by one process at a time, and never deleted by a loser.
 
-use super::{Client, is_lost, named_policy};
+use super::{Client, is_lost, named_policy, server_url};
 use crate::{
     error::{ClientError, Failed},
     refresh::{Due, due},
     storage::{Entry, EntryKey, RefreshLock},
     token::{Asked, TokenError, read_tokens, refresh_request},
 };
-use hallpass_core::{entropy::random, secret::SecretString, uri::ResourceUri};
+use hallpass_core::{entropy::random, secret::SecretString, time::Timestamp, uri::ResourceUri};
 use http::Response;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -16,7 +16,33 @@ use tokio::time::{Instant, sleep};
 const LOCK_PATIENCE: Duration = Duration::from_secs(35);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// A token for somebody else's request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessToken {
+    /// For `Authorization: Bearer`.
+    pub token: SecretString,
+    /// When it ends; `None`: the server did not say.
+    pub expires_at: Option<Timestamp>,
+}
+
 impl Client {
+    /// A token of this account that is good as far as this client can know, renewed where that is due.
+    ///
+    /// # Errors
+    /// `SignInNeeded`; `BoundToken` for one that is of no use without its key; `ServerUrl`, `Storage`, `Token`,
+    /// `Fetch`, `Busy`.
+    pub async fn token(&self, server: &str, account: &str) -> Result<AccessToken, Failed> {
+        let entry = self.access(&server_url(server)?, account).await?.ok_or(ClientError::SignInNeeded)?;
+        let tokens = entry.tokens;
+        if tokens.expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(ClientError::SignInNeeded.into());
+        }
+        match tokens.proof_key {
+            None => Ok(AccessToken { token: tokens.access_token, expires_at: tokens.expires_at }),
+            Some(_) => Err(ClientError::BoundToken.into()),
+        }
+    }
+
     /// The sign-in of this account, with a token that is good as far as this client can know; `None`: not
     /// signed in.
     pub(super) async fn access(&self, server: &ResourceUri, account: &str) -> Result<Option<Entry>, Failed> {

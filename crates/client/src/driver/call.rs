@@ -19,9 +19,9 @@ use serde_json::{Map, Value};
 use std::{collections::VecDeque, time::Duration};
 
 /// A tool may think for minutes before the first byte.
-const LIMITS: Limits = Limits { body: 256 * 1024 * 1024, total: Duration::from_mins(5) };
+pub(super) const LIMITS: Limits = Limits { body: 256 * 1024 * 1024, total: Duration::from_mins(5) };
 /// Silence on a stream.
-const IDLE: Duration = Duration::from_mins(5);
+pub(super) const IDLE: Duration = Duration::from_mins(5);
 
 /// A conversation with one server as one account. Not for several calls at the same time; clone the client.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ fn refusal_of(response: &Response<Body>) -> Option<Refusal> {
     refusal(response.status(), &challenges(response.headers()))
 }
 
-fn of_server(source: FetchError) -> Failed {
+pub(super) fn of_server(source: FetchError) -> Failed {
     ClientError::Fetch { what: Party::Server, source }.into()
 }
 

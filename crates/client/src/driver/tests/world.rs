@@ -275,6 +275,9 @@ fn mcp_server(origin: &str, issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Rep
     if seen.method == "DELETE" {
         return Reply::status(204);
     }
+    if seen.method == "GET" {
+        return Reply::status(405);
+    }
     mcp_answer(knobs, seen)
 }
 

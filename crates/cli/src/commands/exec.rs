@@ -1,0 +1,112 @@
+//! `hallpass exec`: runs a program with a fresh token, without a shell and without a trace of it in the process list.
+
+use super::login::{ClientArgs, explain};
+use anyhow::{Context, bail};
+use clap::Args;
+use hallpass_core::secret::SecretString;
+use std::{
+    io::Write,
+    process::{Command, ExitCode, ExitStatus, Stdio},
+};
+
+/// `hallpass exec`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The token is good when the program starts and is not renewed for it afterwards. Other programs of the same account can
+read an environment variable; standard input only reaches the program itself.
+
+Exit codes: those of the program; 1 failed, 2 wrong usage, 3 a sign-in is needed, 128 + N ended by signal N.
+
+Examples:
+  hallpass exec http://localhost:8080/mcp -- python agent.py         # reads MCP_TOKEN
+  hallpass exec http://localhost:8080/mcp --stdin -- ./agent         # reads one line of standard input")]
+pub struct ExecArgs {
+    /// URL of the MCP server, as at the sign-in.
+    pub url: String,
+    /// Name of the environment variable that holds the token.
+    #[arg(long, value_name = "NAME", default_value = "MCP_TOKEN", conflicts_with = "stdin")]
+    pub env: String,
+    /// Give the token as the one line of standard input, and put it into no variable.
+    #[arg(long)]
+    pub stdin: bool,
+    /// Where and as whom.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Runs it.
+pub async fn run(args: ExecArgs) -> anyhow::Result<ExitCode> {
+    if args.env.is_empty() || args.env.contains(['=', '\0']) {
+        bail!("--env takes the name of a variable, such as MCP_TOKEN");
+    }
+    let client = args.client.client(None)?;
+    let token = match client.token(&args.url, &args.client.account).await {
+        Ok(token) => token.token,
+        Err(failed) => return Ok(explain(&args.url, &failed)),
+    };
+    let Some((program, arguments)) = args.command.split_first() else { bail!("no program is named") };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let variable = (!args.stdin).then_some(args.env.as_str());
+    let status = tokio::task::block_in_place(|| with_token(&mut command, variable, &token))
+        .with_context(|| format!("{program} cannot be started"))?;
+    Ok(code(status))
+}
+
+fn with_token(
+    command: &mut Command,
+    variable: Option<&str>,
+    token: &SecretString,
+) -> std::io::Result<ExitStatus> {
+    if let Some(name) = variable {
+        return command.env(name, token.expose()).status();
+    }
+    let mut child = command.stdin(Stdio::piped()).spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        // A program that does not read it is no failure of ours.
+        let _ = writeln!(input, "{}", token.expose());
+    }
+    child.wait()
+}
+
+fn code(status: ExitStatus) -> ExitCode {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return ExitCode::from(u8::try_from(128_i32.saturating_add(signal)).unwrap_or(1));
+    }
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn the_token_reaches_the_program_by_the_way_that_was_chosen_and_no_other() {
+        let token = SecretString::new("canary");
+        let ran = |mut command: Command, variable| with_token(&mut command, variable, &token).unwrap();
+        let by_variable =
+            shell("test \"$MY_TOKEN\" = canary && ! tr '\\0' ' ' < /proc/$$/cmdline | grep -q canar[y]");
+        assert!(ran(by_variable, Some("MY_TOKEN")).success());
+        let by_input = shell("read line; test \"$line\" = canary && ! env | grep -q canary");
+        assert!(ran(by_input, None).success());
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_program() {
+        let token = SecretString::new("x");
+        for (script, expected) in [("exit 7", 7), ("kill -TERM $$", 128 + 15), ("exit 0", 0)] {
+            let status = with_token(&mut shell(script), Some("A"), &token).unwrap();
+            assert_eq!(format!("{:?}", code(status)), format!("{:?}", ExitCode::from(expected)), "{script}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+// A client that only knows stdio, the official one, uses a protected server through `hallpass connect`.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { binary, everything, run } from './lib/hallpass.mjs';
+import { exchange } from './lib/http.mjs';
+import { atEnd, folder, start } from './lib/programs.mjs';
+
+const LIMIT = { timeout: 120_000 };
+
+test('hallpass connect: sign-in, tools, progress, a request of the server', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t, { upstream: await everything(t) });
+  const home = folder(t);
+  const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), PATH: process.env.PATH };
+  const { client, transport } = bridged(t, url, env);
+  signInWhenAsked(transport, issuer, person);
+  await client.connect(transport);
+
+  const { tools } = await client.listTools();
+  assert.ok(tools.some(({ name }) => name === 'echo'));
+  const echo = await client.callTool({ name: 'echo', arguments: { message: 'hi' } });
+  assert.equal(echo.content[0].text, 'Echo: hi');
+
+  const steps = [];
+  const long = { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 3 } };
+  await client.callTool(long, undefined, { onprogress: ({ progress }) => steps.push(progress) });
+  assert.deepEqual(steps.slice(0, 2), [1, 2]);
+
+  const sampled = await client.callTool({ name: 'trigger-sampling-request', arguments: { prompt: 'say it' } });
+  assert.match(JSON.stringify(sampled.content), /from the client/);
+
+  // Many at once, each with its own answer.
+  const words = Array.from({ length: 50 }, (_, at) => `word ${at}`);
+  const answers = await Promise.all(words.map((message) => client.callTool({ name: 'echo', arguments: { message } })));
+  assert.deepEqual(answers.map(({ content }) => content[0].text), words.map((word) => `Echo: ${word}`));
+
+  const other = bridged(t, url, env);
+  await other.client.connect(other.transport);
+  assert.ok((await other.client.listTools()).tools.length > 0, 'a second program needs no second sign-in');
+
+  const token = start(t, binary(), ['token', url], { env, cwd: home });
+  assert.equal(await token.ends(), 0, token.output);
+  const used = await exchange(url, { method: 'POST', headers: { authorization: `Bearer ${token.stdout.trim()}` } });
+  assert.notEqual(used.status, 401, 'the token is good');
+  const exec = start(t, binary(), ['exec', url, '--', 'sh', '-c', 'test -n "$MCP_TOKEN" && exit 7'], { env, cwd: home });
+  assert.equal(await exec.ends(), 7, exec.output);
+});
+
+function bridged(t, url, env) {
+  const args = ['connect', '--no-browser', url];
+  const transport = new StdioClientTransport({ command: binary(), args, env, stderr: 'pipe' });
+  const client = new Client({ name: 'stdio only', version: '1' }, { capabilities: { sampling: {} } });
+  client.setRequestHandler(CreateMessageRequestSchema, async () => ({
+    model: 'none',
+    role: 'assistant',
+    content: { type: 'text', text: 'from the client' },
+  }));
+  atEnd(t, () => client.close());
+  return { client, transport };
+}
+
+/** Does what the line on standard error asks a person to do. */
+function signInWhenAsked(transport, issuer, person) {
+  let said = '';
+  let asked = false;
+  transport.stderr.setEncoding('utf8').on('data', async (text) => {
+    said += text;
+    const page = said.match(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+(?=\\s)`));
+    if (!page || asked) return;
+    asked = true;
+    await exchange((await person.authorize(page[0])).href);
+  });
+}
