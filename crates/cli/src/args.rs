@@ -42,6 +42,12 @@ pub enum Command {
     /// What people allowed: list, revoke.
     #[command(subcommand)]
     Grant(commands::grant::GrantCommand),
+    /// The lines of the security decisions: show, verify, export.
+    #[command(subcommand)]
+    Audit(commands::audit::AuditCommand),
+    /// After a restore.
+    #[command(subcommand)]
+    Admin(commands::admin::AdminCommand),
     /// Sign in to an MCP server.
     Login(commands::login::LoginArgs),
     /// Call a method of an MCP server that you signed in to.

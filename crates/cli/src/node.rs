@@ -124,7 +124,7 @@ impl Node {
         }
         self.app.store.close().await?;
         let audit = Arc::clone(&self.app.audit);
-        tokio::task::spawn_blocking(move || audit.close()).await?;
+        tokio::task::spawn_blocking(move || audit.close(clock.now())).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -42,9 +42,9 @@ impl StateFolder {
         self.path.join("hallpass.sqlite")
     }
 
-    /// The audit log, where the configuration names no other folder.
-    pub fn audit(&self) -> PathBuf {
-        self.path.join("audit")
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     fn master_key_path(&self) -> PathBuf {

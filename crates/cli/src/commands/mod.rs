@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub mod admin;
+pub mod audit;
 pub mod call;
 pub mod config_check;
 pub mod connect;
@@ -25,6 +27,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check { file }) => Ok(config_check::run(&file)),
         Command::User(command) => user::run(command).await,
         Command::Grant(command) => grant::run(command).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Admin(command) => admin::run(command).await,
         Command::Login(args) => login::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Connect(args) => connect::run(args).await,

@@ -1,5 +1,6 @@
 //! Which server a command is about: its configuration file, or the state folder of `hallpass run`.
 
+use super::audit;
 use crate::{config, node, state::StateFolder};
 use anyhow::{Context, bail};
 use hallpass_core::{
@@ -45,19 +46,26 @@ pub struct Place {
 }
 
 impl PlaceArgs {
-    /// Opens the store. A running server sees what changes: sessions and grants are read from the store, and
-    /// revocations come through its feed.
-    pub fn open(&self) -> anyhow::Result<Place> {
-        let config = match &self.config {
+    fn config(&self) -> anyhow::Result<config::Config> {
+        let read = match &self.config {
             Some(file) => config::read(file),
             None => config::local(None, self.port, &self.state),
         };
-        let config = match config {
-            Ok(config) => config,
-            Err(problems) => {
-                bail!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-            }
-        };
+        read.map_err(|problems| {
+            anyhow::anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })
+    }
+
+    /// The folder of the audit log.
+    pub fn audit_folder(&self) -> anyhow::Result<PathBuf> {
+        let config = self.config()?;
+        Ok(audit::folder(&config.settings, &config.state))
+    }
+
+    /// Opens the store. A running server sees what changes: sessions and grants are read from the store, and
+    /// revocations come through its feed.
+    pub fn open(&self) -> anyhow::Result<Place> {
+        let config = self.config()?;
         let folder = config.state.clone();
         if !folder.join("hallpass.sqlite").exists() {
             bail!(
@@ -83,6 +91,11 @@ impl Place {
         }
     }
 
+    /// The folder of the audit log.
+    pub fn audit_folder(&self) -> PathBuf {
+        audit::folder(&self.settings, self.state.path())
+    }
+
     /// The keys, for what is sealed or chained under them.
     pub async fn keys(&self) -> anyhow::Result<Arc<KeyRing>> {
         let candidate = SecretBytes::new(entropy::random(&SystemEntropy));
@@ -93,17 +106,15 @@ impl Place {
 
     /// Writes what an operator did into the audit log of the operators, behind what others did at the same time.
     pub async fn record(&self, events: &[Event<'_>]) -> anyhow::Result<()> {
-        let mut settings = AuditSettings { node: config::OPERATOR.into(), ..self.settings.audit.clone() };
-        if settings.to == AuditTo::Stdout {
-            // Standard output of a command is its result.
-            settings.to = AuditTo::Folder(self.state.audit());
-        }
+        // Files also where the server's lines go to standard output: that of a command is its result.
+        let to = AuditTo::Folder(self.audit_folder());
+        let settings = AuditSettings { node: config::OPERATOR.into(), to, ..self.settings.audit.clone() };
         let audit = Audit::open_in_turn(&settings, self.keys().await?, Arc::new(SystemClock))
             .context("done, but not written to the audit log: give its folder to this user")?;
         for event in events {
             audit.record_at(self.now, *event);
         }
-        audit.close();
+        audit.close(self.now);
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub struct AuditEntry {
     pub node: Option<Spanned<String>>,
     /// A file is followed by the next one above this size.
     pub file_megabytes: Option<Spanned<u64>>,
+    /// Lines per minute of each kind of event that strangers can cause.
+    pub strangers_per_minute: Option<u32>,
     /// "continue" or "refuse".
     pub on_failure: Option<Failure>,
 }
@@ -72,6 +74,7 @@ impl Check<'_> {
                 self.wrong(size, "must be between 1 and 4096", "choose a size within these bounds");
             }
         }
+        settings.strangers_per_minute = entry.strangers_per_minute.unwrap_or(settings.strangers_per_minute);
         if let Some(Failure::Refuse) = entry.on_failure {
             settings.on_failure = OnFailure::Refuse;
         }

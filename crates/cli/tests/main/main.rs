@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod audit;
 mod crash;
 mod http;
 mod node;

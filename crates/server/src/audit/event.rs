@@ -405,6 +405,11 @@ impl<'a> Event<'a> {
         Self::new(kind, Facts { count: Some(count), ..Facts::default() })
     }
 
+    /// So many of a kind.
+    pub(super) fn left_out(kind: Kind, count: u64) -> Self {
+        Self::because(Kind::LinesLeftOut, Facts { count: Some(count), ..Facts::default() }, kind.name())
+    }
+
     /// The sink's own lines: how the log before this one ended.
     pub(super) fn log_opened(reason: &'static str) -> Self {
         Self::because(Kind::LogOpened, Facts::default(), reason)

@@ -88,12 +88,30 @@ kinds! {
     LogOpened               "log_opened"                Debug "audit log opened"
     LogClosed               "log_closed"                Debug "audit log closed"
     LinesLost               "lines_lost"                Error "audit lines were lost"
+    LinesLeftOut            "lines_left_out"            Warn  "a flood: further lines of a kind were left out"
 }
 
 impl Kind {
     /// Whether its line leaves at once: whatever a restore has to repeat, and whatever is worth a look.
     pub const fn is_urgent(self) -> bool {
         matches!(self.loudness(), Loudness::Warn | Loudness::Error) || self.ends_access()
+    }
+
+    /// Whether anybody who reaches the server can cause it, as often as they like.
+    pub const fn is_anybodys(self) -> bool {
+        matches!(
+            self,
+            Self::SignInRefused
+                | Self::SignInThrottled
+                | Self::SetupRefused
+                | Self::AuthorizationRefused
+                | Self::AuthorizationStopped
+                | Self::ClientRegistered
+                | Self::RegistrationRefused
+                | Self::TokenRefused
+                | Self::RevocationIgnored
+                | Self::IntrospectionRefused
+        )
     }
 
     /// Whether something ended that a restored backup would bring to life again.

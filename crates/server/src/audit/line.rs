@@ -111,6 +111,8 @@ pub struct Line {
     pub reason: Option<String>,
     /// The person.
     pub person: Option<String>,
+    /// The person's name.
+    pub name: Option<String>,
     /// The client, or what is blocked.
     pub client: Option<String>,
     /// The grant.

@@ -2,6 +2,7 @@
 //! node's chained log, so that nothing is said twice and nothing is forgotten.
 
 mod chain;
+mod counts;
 mod event;
 mod file;
 mod kind;
@@ -19,6 +20,7 @@ pub use reason::Reason;
 pub use verify::{Finding, Verified, verify};
 
 use crate::cx::Cx;
+use counts::Counts;
 use event::Facts;
 use hallpass_core::{
     seal::KeyRing,
@@ -26,13 +28,7 @@ use hallpass_core::{
 };
 use line::Circumstances;
 use sink::{Sink, Target, WriterParts};
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{borrow::Cow, io, path::PathBuf, sync::Arc};
 
 /// What an operator decided about the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +41,8 @@ pub struct AuditSettings {
     pub file_bytes: u64,
     /// What happens while lines cannot be written.
     pub on_failure: OnFailure,
+    /// Of each kind of event that strangers can cause, so many are written per minute; the others are counted.
+    pub strangers_per_minute: u32,
 }
 
 /// Where lines go.
@@ -75,6 +73,7 @@ impl AuditSettings {
             node: Cow::Borrowed("main"),
             file_bytes: 64 * 1024 * 1024,
             on_failure: OnFailure::Continue,
+            strangers_per_minute: 1_000,
         }
     }
 
@@ -89,7 +88,7 @@ impl AuditSettings {
 pub struct Audit {
     sink: Option<Sink>,
     on_failure: OnFailure,
-    counts: Mutex<BTreeMap<(Kind, Option<&'static str>), u64>>,
+    counts: Counts,
 }
 
 impl Audit {
@@ -130,7 +129,7 @@ impl Audit {
         };
         let node = settings.node.clone().into_owned();
         let sink = target.map(|target| Sink::open(target, WriterParts { node, keys, clock })).transpose()?;
-        Ok(Self { sink, on_failure: settings.on_failure, counts: Mutex::default() })
+        Ok(Self { sink, on_failure: settings.on_failure, counts: Counts::new(settings.strangers_per_minute) })
     }
 
     /// Records what was decided in a request.
@@ -146,7 +145,17 @@ impl Audit {
     }
 
     fn put(&self, circumstances: Circumstances, Event { kind, facts }: Event<'_>) {
-        *self.counts().entry((kind, facts.reason)).or_default() += 1;
+        let admitted = self.counts.add(kind, facts.reason, circumstances.at);
+        if admitted.left_out > 0 {
+            let Event { kind, facts } = Event::left_out(kind, admitted.left_out);
+            self.write(Circumstances { request: None, address: None, ..circumstances }, kind, facts);
+        }
+        if admitted.written {
+            self.write(circumstances, kind, facts);
+        }
+    }
+
+    fn write(&self, circumstances: Circumstances, kind: Kind, facts: Facts<'_>) {
         log(circumstances, kind, facts);
         if let Some(sink) = &self.sink {
             sink.put(line::members(circumstances, kind, facts), kind.is_urgent());
@@ -161,7 +170,7 @@ impl Audit {
 
     /// How often each event happened since the start, by reason where it has one.
     pub fn counted(&self) -> Vec<(Kind, Option<&'static str>, u64)> {
-        self.counts().iter().map(|((kind, reason), count)| (*kind, *reason, *count)).collect()
+        self.counts.all()
     }
 
     /// Lines that wait to be written, lines that are lost, and whether writing fails.
@@ -177,14 +186,13 @@ impl Audit {
     }
 
     /// Writes what waits and closes the log. Blocks.
-    pub fn close(&self) {
+    pub fn close(&self, now: Timestamp) {
+        for (kind, count) in self.counts.take_left_out() {
+            self.record_at(now, Event::left_out(kind, count));
+        }
         if let Some(sink) = &self.sink {
             sink.close();
         }
-    }
-
-    fn counts(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Kind, Option<&'static str>), u64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

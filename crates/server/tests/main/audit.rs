@@ -10,13 +10,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-fn audited(folder: &Path) -> hallpass_server::Settings {
+pub fn audited(folder: &Path) -> hallpass_server::Settings {
     let audit = AuditSettings { to: AuditTo::Folder(folder.to_owned()), ..AuditSettings::nothing() };
     hallpass_server::Settings { audit, ..settings() }
 }
 
 /// What was written, without the log's own lines.
-fn lines(server: &Server, folder: &Path) -> Vec<Value> {
+pub fn lines(server: &Server, folder: &Path) -> Vec<Value> {
     server.app.audit.flush();
     let mut all = Vec::new();
     for file in files(folder, None).unwrap() {
@@ -132,7 +132,7 @@ async fn as_222_a_changed_a_missing_and_a_moved_line_are_named() {
     for _ in 0..6 {
         server.register(REDIRECT).await;
     }
-    server.app.audit.close();
+    server.app.audit.close(server.now());
     let path = only_file(folder.path());
     let good = std::fs::read_to_string(&path).unwrap();
     let (verified, seen) = checked(&server, folder.path());
@@ -184,10 +184,10 @@ async fn as_222_the_chain_goes_on_over_restarts_crashes_and_files() {
         server.register(REDIRECT).await;
         server.app.audit.flush();
     }
-    server.app.audit.close();
+    server.app.audit.close(server.now());
     let server = server.restarted().await;
     server.register(REDIRECT).await;
-    server.app.audit.close();
+    server.app.audit.close(server.now());
     let (verified, _) = checked(&server, folder.path());
     assert!(verified.findings.is_empty() && verified.notes.is_empty(), "{verified:?}");
     assert!(files(folder.path(), None).unwrap().len() > 5);
@@ -198,7 +198,7 @@ async fn as_222_the_chain_goes_on_over_restarts_crashes_and_files() {
     std::fs::write(&last, &text[..text.len() - 30]).unwrap();
     let server = server.restarted().await;
     server.register(REDIRECT).await;
-    server.app.audit.close();
+    server.app.audit.close(server.now());
     let (verified, _) = checked(&server, folder.path());
     assert_eq!(verified.findings.len(), 1, "{verified:?}");
     assert_eq!(verified.findings[0].broken, Broken::CutOff);
@@ -250,7 +250,7 @@ async fn as_222_a_strict_operator_gets_no_token_without_its_line() {
         let revoked = server.form("/revoke", &[("client_id", &client), ("token", token)]).await;
         assert_eq!(revoked.status, StatusCode::OK);
         std::fs::rename(&hidden, folder.path()).unwrap();
-        server.app.audit.close();
+        server.app.audit.close(server.now());
         let (verified, seen) = checked(&server, folder.path());
         assert!(verified.findings.is_empty() && verified.notes.is_empty(), "{verified:?}");
         assert_eq!(seen.iter().filter(|event| *event == "grant_revoked").count(), 1, "the lines waited");

@@ -40,7 +40,8 @@ async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
         .with_ansi(false)
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
-    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(crate::audit::audited(folder.path())).await;
     let body = json!({"redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "client_secret_post"});
     let registered = server.post_json("/register", &body).await.json();
     let (client, secret) = (text(&registered, "client_id"), text(&registered, "client_secret"));
@@ -66,6 +67,9 @@ async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
     server.form("/revoke", &[("client_id", client), ("client_secret", secret), ("token", access)]).await;
     let form = Browser::new(&server).get("/sign-in").await;
     Browser::new(&server).sign_in(&form).await;
+    let lines = crate::audit::lines(&server, folder.path());
+    let audit = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(audit.contains("grant_opened") && audit.contains("code_replayed"), "{audit}");
     let written = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(written.contains("grant opened") && written.contains("code replayed"), "{written}");
     let mut secrets = vec![PASSWORD, VERIFIER, "wrong-canary-secret", secret, &code, access, refresh];
@@ -74,6 +78,7 @@ async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
     secrets.push(&sealed);
     for secret in secrets {
         assert!(!written.contains(secret), "{secret} in the log");
+        assert!(!audit.contains(secret), "{secret} in the audit");
     }
 }
 

@@ -1,0 +1,242 @@
+//! `hallpass admin`: what is needed seldom, and then badly.
+
+use super::{
+    audit,
+    place::{Place, PlaceArgs},
+};
+use crate::{output::note, say};
+use anyhow::bail;
+use clap::Subcommand;
+use hallpass_core::{id::PersonId, time::Timestamp};
+use hallpass_server::audit::{Event, Kind, Line};
+use hallpass_store::RevocationReason;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// `hallpass admin`.
+#[derive(Subcommand, Debug)]
+pub enum AdminCommand {
+    /// After a database was restored from a backup: end again what was ended since, as the audit log says.
+    ///
+    /// Revoked grants, "sign out everywhere" and disabled accounts come back to life with a backup. This repeats them.
+    /// It may run beside the server, and as often as you like.
+    Restored(RestoredArgs),
+}
+
+/// `hallpass admin restored`.
+#[derive(clap::Args, Debug)]
+pub struct RestoredArgs {
+    /// When the backup was made: 2026-11-27T19:29Z. A little earlier does no harm.
+    #[arg(long, value_name = "TIME", value_parser = audit::moment)]
+    since: Timestamp,
+    /// Audit files that reach from then to now, of all nodes and of the operators. Needed: --audit or --everybody.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    audit: Vec<PathBuf>,
+    /// Without audit files: sign everybody out everywhere, and take back all access.
+    #[arg(long, conflicts_with = "audit")]
+    everybody: bool,
+    /// The counts as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Runs it.
+pub async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
+    let AdminCommand::Restored(args) = command;
+    let place = args.place.open()?;
+    if args.audit.is_empty() {
+        return everybody(&place, &args).await;
+    }
+    let mut lines: Vec<Line> = Vec::new();
+    let keys = place.keys().await?;
+    let verified = audit::read(&keys, &audit::chosen(&place, &args.audit)?, |line, _| {
+        let since = line.time().is_some_and(|at| at >= args.since);
+        if since && line.kind().is_some_and(|kind| kind.ends_access() || kind == Kind::PersonCreated) {
+            lines.push(line);
+        }
+    })?;
+    lines.sort_by_key(Line::time);
+    let mut done = Done::default();
+    for line in &lines {
+        repeat(&place, line, &mut done).await?;
+    }
+    settle(&place, &mut done).await?;
+    place.record(&[Event::revocations_repeated(done.total())]).await?;
+    done.say(args.json)?;
+    Ok(audit::told(&verified))
+}
+
+/// What was done, and what an operator still has to do.
+#[derive(Default)]
+struct Done {
+    lines: u64,
+    grants: u64,
+    signed_out: u64,
+    disabled: u64,
+    enabled: u64,
+    not_here: u64,
+    /// Whether each account was disabled last, by the lines.
+    wanted: BTreeMap<PersonId, bool>,
+    /// Who chose another password since: the old one is in force again.
+    passwords: BTreeSet<String>,
+    /// Accounts that were made since and are gone.
+    gone: BTreeSet<String>,
+}
+
+impl Done {
+    const fn total(&self) -> u64 {
+        self.grants + self.signed_out + self.disabled + self.enabled
+    }
+
+    fn say(&self, json: bool) -> anyhow::Result<()> {
+        if json {
+            let all = serde_json::json!({
+                "lines": self.lines, "grants_revoked": self.grants, "signed_out_everywhere": self.signed_out,
+                "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
+                "passwords_set_back": self.passwords, "accounts_gone": self.gone,
+            });
+            say!("{}", serde_json::to_string_pretty(&all)?);
+        } else {
+            say!(
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again",
+                self.lines,
+                self.grants,
+                self.signed_out,
+                self.disabled,
+                self.enabled
+            );
+        }
+        if self.not_here > 0 {
+            note(&format!(
+                "{} line(s) are about what is not in this database: made after the backup",
+                self.not_here
+            ));
+        }
+        for name in &self.passwords {
+            note(&format!(
+                "{name} chose another password since, and the old one is in force again: run `hallpass user recover {name}`"
+            ));
+        }
+        for name in &self.gone {
+            note(&format!("the account {name} was made since and is gone: run `hallpass user add {name}`"));
+        }
+        Ok(())
+    }
+}
+
+async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
+    done.lines += 1;
+    match line.kind() {
+        Some(Kind::GrantRevoked) => grant(place, line, RevocationReason::Operator, done).await,
+        Some(Kind::CodeReplayed) => grant(place, line, RevocationReason::CodeReplay, done).await,
+        Some(Kind::RefreshReused) => grant(place, line, RevocationReason::RefreshReuse, done).await,
+        Some(Kind::SignedOutEverywhere) => person(place, line, done).await,
+        Some(Kind::InvitationUsed) => {
+            done.passwords.extend(line.name.clone());
+            person(place, line, done).await
+        }
+        Some(Kind::PersonDisabled) => {
+            done.wanted.extend(line.person_id().map(|id| (id, true)));
+            person(place, line, done).await
+        }
+        Some(Kind::PersonEnabled) => {
+            done.wanted.extend(line.person_id().map(|id| (id, false)));
+            Ok(())
+        }
+        Some(Kind::PersonCreated) => {
+            if let Some(id) = line.person_id()
+                && place.store.person_read(id).await?.is_none()
+            {
+                done.gone.extend(line.name.clone());
+            }
+            Ok(())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn grant(place: &Place, line: &Line, reason: RevocationReason, done: &mut Done) -> anyhow::Result<()> {
+    let Some(id) = line.grant_id() else { return Ok(()) };
+    match place.store.grant_read(id).await? {
+        None => done.not_here += 1,
+        Some(grant) if grant.revoked_at.is_some() => {}
+        Some(_) => {
+            let now = place.store.grant_revoke(id, reason, place.tokens_until(), place.now).await?;
+            done.grants += u64::from(now);
+        }
+    }
+    Ok(())
+}
+
+/// The epoch is raised until it is what it was: then nothing that was void is good again.
+async fn person(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
+    let (Some(id), Some(epoch)) = (line.person_id(), line.epoch) else { return Ok(()) };
+    let Some(found) = place.store.person_read(id).await? else {
+        done.not_here += 1;
+        return Ok(());
+    };
+    let mut at = found.epoch;
+    done.signed_out += u64::from(at < epoch);
+    while at < epoch {
+        match place.store.person_epoch_raise(id, place.tokens_until(), place.now).await? {
+            Some(raised) => at = raised,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
+    for (id, disabled) in done.wanted.clone() {
+        let Some(person) = place.store.person_read(id).await? else { continue };
+        if person.disabled_at.is_some() != disabled {
+            place.store.person_disable(id, disabled, place.tokens_until(), place.now).await?;
+            if disabled {
+                done.disabled += 1;
+            } else {
+                done.enabled += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Without an audit log nobody knows what was ended, so all is.
+async fn everybody(place: &Place, args: &RestoredArgs) -> anyhow::Result<ExitCode> {
+    if !args.everybody && !agreed() {
+        bail!(
+            "nothing was done: name the audit files with --audit, or say --everybody to sign all accounts out everywhere"
+        );
+    }
+    let (mut done, mut after) = (Done::default(), None);
+    loop {
+        let page = place.store.people_list(after, 500).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for person in &page {
+            let raised = place.store.person_epoch_raise(person.id, place.tokens_until(), place.now).await?;
+            done.signed_out += u64::from(raised.is_some());
+        }
+    }
+    place.record(&[Event::revocations_repeated(done.total())]).await?;
+    done.say(args.json)?;
+    note("accounts that were disabled since the backup are enabled: `hallpass user list` shows them all");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn agreed() -> bool {
+    if !std::io::stdin().is_terminal() {
+        return false;
+    }
+    note(
+        "Without audit files nobody knows what was revoked since. Sign all accounts out everywhere? Type yes:",
+    );
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
+}

@@ -1,0 +1,132 @@
+//! `hallpass audit`: reading the lines of the security decisions, and whether they are as they were written.
+
+mod export;
+mod tail;
+
+use super::place::{Place, PlaceArgs};
+use crate::{output::note, say};
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use hallpass_core::{seal::KeyRing, time::Timestamp};
+use hallpass_server::audit::{AuditTo, Found, Line, Verified, files, verify};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// `hallpass audit`.
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Show the last lines, of all nodes whose files are in the folder.
+    Tail(tail::TailArgs),
+    /// Say which lines were changed, taken out, moved or cut off. Exit code 1 if any was.
+    Verify {
+        /// Files, oldest first. Without any: all of the folder.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Write the lines of a time to standard output, each of them checked.
+    Export(export::ExportArgs),
+}
+
+/// Runs it.
+pub async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AuditCommand::Tail(args) => tail::run(&args).await,
+        AuditCommand::Verify { files, json, place } => check(&place.open()?, &files, json).await,
+        AuditCommand::Export(args) => export::run(args).await,
+    }
+}
+
+async fn check(place: &Place, named: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
+    let keys = place.keys().await?;
+    let verified = read(&keys, &chosen(place, named)?, |_, _| {})?;
+    if json {
+        let findings: Vec<_> = verified
+            .findings
+            .iter()
+            .map(|finding| {
+                serde_json::json!({"file": finding.path, "line": finding.line, "what": finding.broken.to_string()})
+            })
+            .collect();
+        let last: serde_json::Map<_, _> = verified
+            .heads
+            .iter()
+            .map(|(node, (sequence, mac))| {
+                (node.clone(), serde_json::json!({"sequence": sequence, "mac": mac}))
+            })
+            .collect();
+        let all = serde_json::json!({
+            "lines": verified.lines, "findings": findings, "notes": verified.notes, "last": last,
+        });
+        say!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        for (node, (sequence, mac)) in &verified.heads {
+            say!("{node}: ends with line {sequence}, {mac}");
+        }
+        say!("{} line(s) read, {} not as written", verified.lines, verified.findings.len());
+    }
+    Ok(told(&verified))
+}
+
+/// Says what is wrong on standard error, and whether anything is by the exit code.
+pub fn told(verified: &Verified) -> ExitCode {
+    for finding in &verified.findings {
+        note(&format!("{}, line {}: {}", finding.path.display(), finding.line, finding.broken));
+    }
+    for text in &verified.notes {
+        note(&format!("note: {text}"));
+    }
+    if verified.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Checks files and hands the good lines to `each`.
+pub fn read(keys: &KeyRing, files: &[Found], each: impl FnMut(Line, &str)) -> anyhow::Result<Verified> {
+    verify(keys, files, each).context("an audit file cannot be read")
+}
+
+/// The files that were named, or all of the folder.
+pub fn chosen(place: &Place, named: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
+    if named.is_empty() {
+        of_folder(&place.audit_folder())
+    } else {
+        Ok(named.iter().map(|path| of(path)).collect())
+    }
+}
+
+/// A file by its name: that of its node and its number, or any other for what was collected from standard output.
+fn of(path: &Path) -> Found {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let parts = stem.rsplit_once('-').and_then(|(node, number)| Some((node, number.parse().ok()?)));
+    let (node, number) = parts.unwrap_or((stem, 0));
+    Found { node: node.to_owned(), number, path: path.to_owned() }
+}
+
+fn of_folder(folder: &Path) -> anyhow::Result<Vec<Found>> {
+    let found = files(folder, None)
+        .with_context(|| format!("there is no audit log in {}", folder.display()))
+        .context("name the files, or the server with --config or --state")?;
+    if found.is_empty() {
+        bail!("there is no audit log in {}: name the files", folder.display());
+    }
+    Ok(found)
+}
+
+/// The folder of a configuration's audit log.
+pub fn folder(settings: &hallpass_server::Settings, state: &Path) -> PathBuf {
+    match &settings.audit.to {
+        AuditTo::Folder(folder) => folder.clone(),
+        AuditTo::Nothing | AuditTo::Stdout => state.join("audit"),
+    }
+}
+
+/// A moment as it is typed.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text)
+        .ok_or_else(|| "write it in UTC, such as 2026-11-27 or 2026-11-27T19:29Z".to_owned())
+}

@@ -1,0 +1,130 @@
+//! The audit log of a whole node, and a restore.
+
+use super::{
+    http,
+    node::{Node, finished, free_port},
+    person,
+};
+use std::{fs, path::Path};
+
+fn hallpass(state: &Path, port: u16, words: &[&str]) -> (i32, String, String) {
+    let (state, port) = (state.to_str().unwrap().to_owned(), port.to_string());
+    let mut arguments = words.to_vec();
+    arguments.extend(["--state", &state, "--port", &port]);
+    finished(&arguments)
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn as_222_p36_the_log_of_a_node_is_shown_verified_and_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let (_, client, tokens) = person::granted(port, node.setup_link.as_deref());
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    assert_eq!(run(&["user", "disable", "ada"]).0, 0);
+    assert!(node.stop());
+    let (code, out, err) = run(&["audit", "verify"]);
+    assert!(code == 0 && out.contains("0 not as written"), "{out}{err}");
+    assert!(
+        out.contains("main: ends with") && out.contains("operator: ends with") && err.is_empty(),
+        "{err}"
+    );
+    let (_, shown, _) = run(&["audit", "tail", "-n", "100"]);
+    assert!(shown.contains("grant_opened") && shown.contains(&client) && shown.contains("person_disabled"));
+    let (_, exported, _) =
+        run(&["audit", "export", "--json", "--event", "grant_opened", "--since", "2020-01-01"]);
+    let rows: serde_json::Value = serde_json::from_str(&exported).unwrap();
+    assert_eq!((rows.as_array().unwrap().len(), rows[0]["client"].as_str()), (1, Some(&*client)));
+    assert_eq!(run(&["audit", "export", "--json", "--until", "2020-01-01"]).1.trim(), "[]");
+    let (_, table, _) = run(&["audit", "export", "--csv"]);
+    assert!(
+        table.starts_with("at,node,sequence,event,") && table.contains(",\"person_disabled\","),
+        "{table}"
+    );
+    let (code, _, err) = run(&["audit", "export", "--since", "yesterday"]);
+    assert!(code == 2 && err.contains("2026-11-27"), "{err}");
+    for secret in ["access_token", "refresh_token"].map(|name| tokens[name].as_str().unwrap()) {
+        assert!(!shown.contains(secret) && !table.contains(secret));
+    }
+    let path = folder.path().join("audit/main-00000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("grant_opened", "grant_opemed", 1)).unwrap();
+    let (code, _, err) = run(&["audit", "verify"]);
+    let line = text.lines().take_while(|line| !line.contains("grant_opened")).count() + 1;
+    assert!(code == 1 && err.contains(&format!("line {line}: was changed")), "{err}");
+    let (code, out, _) = run(&["audit", "verify", "--json", path.to_str().unwrap()]);
+    let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, said["findings"][0]["line"].to_string()), (1, line.to_string()));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(hallpass(empty.path(), port, &["audit", "tail"]).2.contains("no audit log"));
+}
+
+#[test]
+fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
+    let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let (mut ada, client, tokens) = person::granted(port, node.setup_link.as_deref());
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    let refresh = |tokens: &serde_json::Value| {
+        let answer = person::refresh(port, &client, tokens["refresh_token"].as_str().unwrap()).unwrap();
+        (answer.status, serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
+    };
+    assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    assert!(node.stop());
+    copy(folder.path(), backup.path());
+    // After the backup: a grant is revoked, an account is disabled, another is made.
+    let node = Node::run(folder.path(), port);
+    let form = http::form(
+        port,
+        "/revoke",
+        &[("client_id", &client), ("token", tokens["refresh_token"].as_str().unwrap())],
+        &[],
+    );
+    assert_eq!(form.unwrap().status, 200);
+    assert_eq!(refresh(&tokens).0, 400);
+    assert_eq!(run(&["user", "disable", "grace"]).0, 0);
+    assert_eq!(run(&["user", "add", "joan"]).0, 0);
+    assert!(node.stop());
+    for name in ["hallpass.sqlite", "hallpass.sqlite-wal", "hallpass.sqlite-shm"] {
+        let _ = fs::remove_file(folder.path().join(name));
+    }
+    copy(backup.path(), folder.path());
+    let node = Node::run(folder.path(), port);
+    let (status, revived) = refresh(&tokens);
+    assert_eq!(status, 200, "the backup brought the grant back to life");
+    let (code, _, err) = run(&["admin", "restored", "--since", "2020-01-01"]);
+    assert!(code == 1 && err.contains("--audit") && err.contains("--everybody"), "{err}");
+    let files = ["main", "operator"].map(|node| folder.path().join(format!("audit/{node}-00000001.jsonl")));
+    let named = files.each_ref().map(|path| path.to_str().unwrap());
+    let mut words = vec!["admin", "restored", "--json", "--since", "2020-01-01", "--audit"];
+    words.extend(named);
+    let (code, out, err) = run(&words);
+    let done: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &done["grants_revoked"], &done["disabled"]), (0, &1.into(), &1.into()), "{err}");
+    assert_eq!(done["accounts_gone"][0], "joan");
+    assert!(err.contains("hallpass user add joan"), "{err}");
+    assert_eq!(refresh(&revived).0, 400);
+    assert!(run(&["user", "list"]).1.contains("disabled  grace"));
+    // Once more changes nothing.
+    let again: serde_json::Value = serde_json::from_str(&run(&words).1).unwrap();
+    assert_eq!((&again["grants_revoked"], &again["disabled"]), (&0.into(), &0.into()));
+    // Without the log: everybody.
+    let code = ada.allow(&client).unwrap();
+    let further = person::redeem(port, &client, &code).unwrap().json();
+    let (code, out, _) = run(&["admin", "restored", "--since", "2020-01-01", "--everybody"]);
+    assert!(code == 0 && out.contains("2 account(s)"), "{out}");
+    assert_eq!(refresh(&further).0, 400);
+    let (code, out, err) = run(&["audit", "verify"]);
+    assert!(code == 0, "{out}{err}");
+    drop(node);
+}
