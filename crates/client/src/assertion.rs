@@ -11,8 +11,6 @@ use hallpass_core::{
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-/// `client_assertion_type` (RFC 7523 §2.2).
-pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Time that an assertion is good for: the request and two clocks.
 const LIFETIME: i64 = 60;
 

@@ -2,7 +2,7 @@
 //! decides), workload identity (the platform says what runs). All three are MCP extensions and off unless asked for.
 
 use crate::{
-    assertion::{ASSERTION_TYPE, ClientKey},
+    assertion::ClientKey,
     discovery::AuthorizationServer,
     peer::Failure,
     registration::secret_method,
@@ -11,7 +11,8 @@ use crate::{
 };
 use bytes::Bytes;
 use hallpass_core::{
-    entropy::Entropy, json, scope::Scope, secret::SecretString, time::Timestamp, uri::EndpointUrl,
+    entropy::Entropy, json, jwt::client_assertion::ASSERTION_TYPE, scope::Scope, secret::SecretString,
+    time::Timestamp, uri::EndpointUrl,
 };
 use http::{Request, Response};
 

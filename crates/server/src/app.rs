@@ -2,7 +2,7 @@
 
 use crate::{
     audit::{Audit, Event},
-    clients::document::DocumentSource,
+    clients::{assertions::SpentAssertions, document::DocumentSource, keys::ClientKeySource},
     http::rate_limit::RateLimiter,
     keys::TokenKeys,
     login::password::PasswordHasher,
@@ -36,6 +36,10 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// Client ID metadata documents.
     pub documents: DocumentSource,
+    /// Keys of clients that sign assertions.
+    pub client_keys: Arc<ClientKeySource>,
+    /// Assertions that were used at endpoints which write nothing for them.
+    pub spent: SpentAssertions,
     /// Password hashing off the runtime's threads.
     pub passwords: PasswordHasher,
     /// Limits by address.
@@ -108,6 +112,8 @@ impl App {
             keys,
             audit: Arc::new(audit),
             tokens,
+            client_keys: ClientKeySource::new(parts.fetch.clone()),
+            spent: SpentAssertions::new(),
             documents: DocumentSource::new(parts.fetch, Arc::clone(&parts.store)),
             passwords: PasswordHasher::new(),
             limits: RateLimiter::new(),

@@ -8,7 +8,10 @@ use crate::{
     settings::{OFFLINE_ACCESS, Settings},
 };
 use bytes::Bytes;
-use hallpass_core::metadata::{authorization_server::AuthorizationServerMetadata, well_known};
+use hallpass_core::{
+    jose::Algorithm,
+    metadata::{authorization_server::AuthorizationServerMetadata, well_known},
+};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub fn paths(settings: &Settings) -> Vec<String> {
 pub fn document(settings: &Settings) -> Bytes {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let auth: Vec<String> = AuthMethod::ALL.iter().map(|method| method.name().to_owned()).collect();
+    let algorithms: Vec<String> = Algorithm::ALL.iter().map(|one| one.name().to_owned()).collect();
     let mut scopes: Vec<String> = Vec::new();
     for entry in settings.resources.iter().flat_map(|resource| &resource.scopes) {
         if !scopes.contains(&entry.name) {
@@ -47,7 +51,9 @@ pub fn document(settings: &Settings) -> Bytes {
         response_modes_supported: Some(list(&["query"])),
         grant_types_supported: Some(list(&["authorization_code", "refresh_token"])),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
+        token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),
+        revocation_endpoint_auth_signing_alg_values_supported: Some(algorithms),
         code_challenge_methods_supported: Some(list(&["S256"])),
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: true,

@@ -33,6 +33,7 @@ enum RegisterRefusal {
     UnusableRedirects,
     Redirect(hallpass_core::uri::UriError),
     AuthMethod,
+    KeysNeedDocument,
     GrantTypes,
     ResponseTypes,
     SoftwareStatement,
@@ -51,6 +52,7 @@ impl Reason for RegisterRefusal {
             Self::UnusableRedirects => "redirect_uris_unusable",
             Self::Redirect(error) => error.reason(),
             Self::AuthMethod => "auth_method",
+            Self::KeysNeedDocument => "keys_need_document",
             Self::GrantTypes => "grant_types",
             Self::ResponseTypes => "response_types",
             Self::SoftwareStatement => "software_statement",
@@ -88,6 +90,10 @@ impl RegisterRefusal {
             Self::AuthMethod => (
                 InvalidClientMetadata,
                 "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+            ),
+            Self::KeysNeedDocument => (
+                InvalidClientMetadata,
+                "private_key_jwt takes a client ID metadata document, or a client that the operator made",
             ),
             Self::GrantTypes => (InvalidClientMetadata, "grant_types must include authorization_code"),
             Self::ResponseTypes => (InvalidClientMetadata, "response_types must include code"),
@@ -173,7 +179,11 @@ fn usable_redirects(asked: &ClientMetadata) -> Result<Vec<RedirectUri>, Register
 fn auth_method(asked: &ClientMetadata) -> Result<AuthMethod, RegisterRefusal> {
     match asked.token_endpoint_auth_method.as_deref() {
         None => Ok(AuthMethod::SecretBasic),
-        Some(name) => AuthMethod::from_name(name).ok_or(RegisterRefusal::AuthMethod),
+        Some(name) => match AuthMethod::from_name(name) {
+            Some(AuthMethod::PrivateKeyJwt) => Err(RegisterRefusal::KeysNeedDocument),
+            Some(method) => Ok(method),
+            None => Err(RegisterRefusal::AuthMethod),
+        },
     }
 }
 

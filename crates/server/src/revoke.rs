@@ -31,7 +31,7 @@ pub async fn revoke(app: &App, incoming: &Incoming) -> Reply {
             return bad_request("a parameter is malformed, too long or occurs more than once");
         }
     };
-    let client = match client_auth::authenticate(app, incoming, &parameters) {
+    let client = match client_auth::authenticate(app, incoming, &parameters).await {
         Ok(client) => client,
         Err((refusal, by_header)) => return respond::refused(&refusal.refusal(by_header)),
     };

@@ -34,6 +34,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Registrations per minute and address; none on a loopback issuer.
     pub registrations_per_minute: u32,
+    /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
+    pub old_assertion_audience: Vec<String>,
     /// Where the audit log goes.
     pub audit: AuditSettings,
 }
@@ -170,6 +172,7 @@ impl Settings {
             session_lifetime: Duration::from_hours(12),
             trusted_proxies: Vec::new(),
             registrations_per_minute: 60,
+            old_assertion_audience: Vec::new(),
             audit: AuditSettings::nothing(),
         }
     }

@@ -57,6 +57,12 @@ impl KeySet {
         Self(keys)
     }
 
+    /// Those of them that are for this algorithm.
+    #[must_use]
+    pub fn only(&self, algorithm: Algorithm) -> Self {
+        Self(self.0.iter().filter(|key| key.algorithm() == algorithm).cloned().collect())
+    }
+
     /// The first key with this `kid`.
     pub fn find(&self, kid: &str) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.key_id() == Some(kid))

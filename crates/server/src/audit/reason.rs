@@ -1,8 +1,8 @@
 //! The name of a broken rule, for lines, log and metrics: from a closed list, never text of a peer.
 
 use hallpass_core::{
-    grant::CodeError, parameters::ParameterError, pkce::PkceError, redirect::RedirectError,
-    token::RefreshTokenError, uri::UriError,
+    grant::CodeError, jwt::client_assertion::ClientAssertionError, parameters::ParameterError,
+    pkce::PkceError, redirect::RedirectError, token::RefreshTokenError, uri::UriError,
 };
 
 /// A rule that has a name.
@@ -51,6 +51,23 @@ impl Reason for RefreshTokenError {
             Self::Form => "refresh_token_form",
             Self::Damaged => "refresh_token_damaged",
             Self::Forged => "refresh_token_forged",
+        }
+    }
+}
+
+impl Reason for ClientAssertionError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Jws(_) => "client_assertion_signature",
+            Self::ClaimsJson(_) => "client_assertion_json",
+            Self::Issuer => "client_assertion_issuer",
+            Self::Subject => "client_assertion_subject",
+            Self::Audience => "client_assertion_audience",
+            Self::ExpiryForm => "client_assertion_expiry_form",
+            Self::Expired => "client_assertion_expired",
+            Self::TooLong => "client_assertion_lives_too_long",
+            Self::NotYetValid => "client_assertion_not_yet_valid",
+            Self::TokenId => "client_assertion_token_id",
         }
     }
 }

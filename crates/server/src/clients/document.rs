@@ -1,27 +1,47 @@
 //! Clients described by a document at their `client_id`
 //! (draft-ietf-oauth-client-id-metadata-document-01).
 
-use super::{AuthMethod, Client, ClientRefusal, Origin, Redirects, display::DisplayName, known};
+use super::{
+    AuthMethod, Client, ClientRefusal, Origin, Proofs, Redirects,
+    display::DisplayName,
+    keys::{ClientKeys, KeyPlace},
+    known,
+};
 use bytes::Bytes;
 use hallpass_core::{
+    jose::{Algorithm, KeySet},
     metadata::client::ClientMetadata,
     time::Timestamp,
     uri::{ClientMetadataUrl, RedirectUri},
 };
 use hallpass_fetch::{Fetch, FetchError, Policy};
 use hallpass_store::{Store, StoredDocument};
-use std::sync::Arc;
+use quick_cache::sync::Cache;
+use std::{sync::Arc, time::Duration};
+
+/// Documents whose copies are remembered; the one used longest ago is forgotten first.
+const MAX_KNOWN: usize = 1_024;
+/// How long a copy is believed without a look at the store: another node may have put a newer one there.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// Fetches documents, and falls back on the copy kept since the first yes.
 pub struct DocumentSource {
     fetch: Fetch,
     store: Arc<dyn Store>,
+    known: Cache<String, Known>,
+}
+
+/// A copy as read, and when.
+#[derive(Clone)]
+struct Known {
+    client: Arc<Client>,
+    read_at: Timestamp,
 }
 
 impl DocumentSource {
     /// With the one door out and the store of the copies.
     pub fn new(fetch: Fetch, store: Arc<dyn Store>) -> Self {
-        Self { fetch, store }
+        Self { fetch, store, known: Cache::new(MAX_KNOWN) }
     }
 
     /// The client of this document: fresh, else the last good copy, else our own copy of a well-known one. Only a
@@ -62,6 +82,20 @@ impl DocumentSource {
         read(url, &body)
     }
 
+    /// The client of this document by the copy that is kept, for an exchange: it waits for no fetch, and a document
+    /// that no person has said yes to is nobody's.
+    pub async fn kept(&self, url: &str, now: Timestamp) -> Result<Arc<Client>, ClientRefusal> {
+        if let Some(known) = self.known.get(url).filter(|known| now < known.read_at.plus(KNOWN_FOR)) {
+            return Ok(known.client);
+        }
+        let kept = self.store.document_read(url.to_owned()).await.map_err(|_| ClientRefusal::Unavailable)?;
+        let kept = kept.ok_or(ClientRefusal::Unknown)?;
+        let parsed = ClientMetadataUrl::parse(url).map_err(ClientRefusal::DocumentUrl)?;
+        let client = Arc::new(read(&parsed, &Bytes::from(kept.body))?);
+        self.known.insert(url.to_owned(), Known { client: Arc::clone(&client), read_at: now });
+        Ok(client)
+    }
+
     /// Keeps the copy that a person has just said yes to.
     pub async fn keep(&self, client: &Client, now: Timestamp) -> Result<(), hallpass_store::StoreError> {
         match &client.origin {
@@ -69,7 +103,10 @@ impl DocumentSource {
             Origin::Document { url, body } => {
                 let document =
                     StoredDocument { url: url.as_str().to_owned(), body: body.to_vec(), checked_at: now };
-                self.store.document_put(document).await
+                self.store.document_put(document).await?;
+                let known = Known { client: Arc::new(client.clone()), read_at: now };
+                self.known.insert(url.as_str().to_owned(), known);
+                Ok(())
             }
         }
     }
@@ -89,9 +126,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
     if !speaks_code(&metadata) {
         return Err(ClientRefusal::DocumentInvalid);
     }
-    if !may_be_public(&metadata) {
-        return Err(ClientRefusal::DocumentAuthMethod);
-    }
+    let proofs = proofs(&metadata)?;
     let texts: Vec<RedirectUri> =
         metadata.redirect_uris.iter().filter_map(|text| RedirectUri::parse(text).ok()).collect();
     if texts.is_empty() {
@@ -103,6 +138,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
         origin: Origin::Document { url: url.clone(), body: body.clone() },
         refresh: metadata.grant_types.is_some_and(|types| types.iter().any(|name| name == "refresh_token")),
         redirects: Redirects { texts, ..Redirects::default() },
+        proofs,
     })
 }
 
@@ -114,14 +150,41 @@ fn speaks_code(metadata: &ClientMetadata) -> bool {
     lists(&metadata.grant_types, "authorization_code") && lists(&metadata.response_types, "code")
 }
 
-/// ChatGPT's document prefers `private_key_jwt` and lists `none` as well.
-fn may_be_public(metadata: &ClientMetadata) -> bool {
-    let none = AuthMethod::None.name();
-    metadata.token_endpoint_auth_method.as_deref().is_none_or(|method| method == none)
-        || metadata
-            .token_endpoint_auth_methods_supported
-            .as_ref()
-            .is_some_and(|have| have.iter().any(|one| one == none))
+/// The method that it prefers and those that it lists beside: ChatGPT's document prefers `private_key_jwt` and lists
+/// `none` as well. What it lists is what it may use; the token endpoint holds a client to the key that it once proved.
+fn proofs(metadata: &ClientMetadata) -> Result<Proofs, ClientRefusal> {
+    let preferred = metadata.token_endpoint_auth_method.as_deref().unwrap_or(AuthMethod::None.name());
+    let listed = metadata.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+    let lists =
+        |method: AuthMethod| preferred == method.name() || listed.iter().any(|one| one == method.name());
+    let none = lists(AuthMethod::None);
+    let keys = if lists(AuthMethod::PrivateKeyJwt) { keys(metadata)? } else { None };
+    if none || keys.is_some() {
+        Ok(Proofs { none, secret: false, keys })
+    } else {
+        Err(ClientRefusal::DocumentAuthMethod)
+    }
+}
+
+/// The keys of a document; none where it names no place for them or an algorithm that is not offered.
+fn keys(metadata: &ClientMetadata) -> Result<Option<ClientKeys>, ClientRefusal> {
+    let algorithm = match metadata.token_endpoint_auth_signing_alg.as_deref() {
+        None => None,
+        Some(name) => match Algorithm::from_name(name) {
+            Some(algorithm) => Some(algorithm),
+            None => return Ok(None),
+        },
+    };
+    let place = match (&metadata.jwks, metadata.jwks_uri.as_deref()) {
+        (Some(set), _) => {
+            let set =
+                KeySet::parse(set.to_string().as_bytes()).map_err(|_| ClientRefusal::DocumentInvalid)?;
+            KeyPlace::Inline(set)
+        }
+        (None, Some(url)) => KeyPlace::At(url.parse().map_err(|_| ClientRefusal::DocumentInvalid)?),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(ClientKeys { place, algorithm }))
 }
 
 #[cfg(test)]
@@ -167,8 +230,37 @@ mod tests {
             check(|d| d["redirect_uris"] = json!(["javascript:x"])).unwrap_err(),
             ClientRefusal::DocumentInvalid
         );
-        let key_only = check(|d| d["token_endpoint_auth_method"] = json!("private_key_jwt"));
-        assert_eq!(key_only.unwrap_err(), ClientRefusal::DocumentAuthMethod);
+        for keyless in [json!(null), json!({"keys": [{"kty": "oct", "k": "AA"}]})] {
+            let refused = check(|d| {
+                d["token_endpoint_auth_method"] = json!("private_key_jwt");
+                d["jwks"] = keyless.clone();
+            });
+            assert!(refused.is_err(), "{keyless}");
+        }
+    }
+
+    #[test]
+    fn as_054_which_proofs_a_document_allows() {
+        let place = json!("https://client.example/jwks.json");
+        let proofs = |method: &str, listed: serde_json::Value, algorithm: serde_json::Value| {
+            let read = check(|d| {
+                d["token_endpoint_auth_method"] = json!(method);
+                d["token_endpoint_auth_methods_supported"] = listed;
+                d["token_endpoint_auth_signing_alg"] = algorithm;
+                d["jwks_uri"] = place.clone();
+            });
+            read.map(|client| (client.proofs.none, client.proofs.keys.is_some()))
+        };
+        let none = || json!(null);
+        assert_eq!(proofs("private_key_jwt", none(), none()), Ok((false, true)));
+        assert_eq!(proofs("private_key_jwt", none(), json!("RS256")), Ok((false, true)));
+        assert_eq!(proofs("private_key_jwt", json!(["none"]), none()), Ok((true, true)));
+        assert_eq!(proofs("none", json!(["private_key_jwt"]), none()), Ok((true, true)));
+        assert_eq!(proofs("none", none(), none()), Ok((true, false)));
+        assert_eq!(proofs("private_key_jwt", json!(["none"]), json!("PS512")), Ok((true, false)));
+        let unusable = proofs("private_key_jwt", none(), json!("HS256"));
+        assert_eq!(unusable, Err(ClientRefusal::DocumentAuthMethod));
+        assert_eq!(proofs("tls_client_auth", none(), none()), Err(ClientRefusal::DocumentAuthMethod));
     }
 
     #[test]

@@ -45,6 +45,9 @@ struct KnownClient {
     documents: Vec<Pinned>,
     #[serde(default)]
     redirect_rules: Vec<RedirectRule>,
+    /// Forms of ids whose assertions name the token endpoint as their audience.
+    #[serde(default)]
+    signs_for_token_endpoint: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,10 +90,11 @@ fn matches(form: &str, text: &str) -> bool {
 struct Table {
     pinned: HashMap<String, Bytes>,
     rules: Vec<RedirectRule>,
+    signs_for_token_endpoint: Vec<String>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { pinned: HashMap::new(), rules: Vec::new() };
+    let mut table = Table { pinned: HashMap::new(), rules: Vec::new(), signs_for_token_endpoint: Vec::new() };
     for client in FILES.iter().filter_map(|text| serde_json::from_str::<KnownClient>(text).ok()) {
         for pinned in client.documents {
             if let Some(url) = pinned.document.get("client_id").and_then(serde_json::Value::as_str) {
@@ -98,6 +102,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
             }
         }
         table.rules.extend(client.redirect_rules);
+        table.signs_for_token_endpoint.extend(client.signs_for_token_endpoint);
     }
     table
 });
@@ -110,6 +115,11 @@ pub fn pinned(url: &str) -> Option<Bytes> {
 /// Whether a rule of a vendor lets a client with these redirect URIs and rules ask with `asked` (P34).
 pub fn lets(named: &[String], registered: &[RedirectUri], asked: &RedirectUri) -> bool {
     TABLE.rules.iter().any(|rule| rule.lets(named, registered, asked.as_str()))
+}
+
+/// Whether this client is known to make its assertions out to the token endpoint, and not to the issuer.
+pub fn signs_for_token_endpoint(client_id: &str) -> bool {
+    TABLE.signs_for_token_endpoint.iter().any(|form| matches(form, client_id))
 }
 
 #[cfg(test)]
@@ -148,6 +158,19 @@ mod tests {
             assert!(pinned(url).is_some(), "{url}");
         }
         assert_eq!(pinned("https://claude.ai/oauth/Claude-code-client-metadata"), None);
+    }
+
+    #[test]
+    fn t_26_who_may_make_assertions_out_to_the_token_endpoint() {
+        for (id, may) in [
+            ("https://chatgpt.com/oauth/client.json", true),
+            ("https://chatgpt.com/oauth/jKP_NLo_VszT/client.json", true),
+            ("https://chatgpt.com/oauth/codex/x/client.json", false),
+            ("https://chatgpt.com.evil.example/oauth/client.json", false),
+            ("https://claude.ai/oauth/mcp-oauth-client-metadata", false),
+        ] {
+            assert_eq!(signs_for_token_endpoint(id), may, "{id}");
+        }
     }
 
     #[test]

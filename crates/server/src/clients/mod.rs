@@ -1,7 +1,9 @@
 //! Who asks: a registered client, whose registration is its `client_id`, or one described by a metadata document.
 
+pub mod assertions;
 pub mod display;
 pub mod document;
+pub mod keys;
 pub mod known;
 pub mod registered;
 
@@ -12,6 +14,7 @@ use hallpass_core::{
     seal::KeyRing,
     uri::{ClientMetadataUrl, RedirectUri},
 };
+use keys::ClientKeys;
 
 /// How a client proves at the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +25,13 @@ pub enum AuthMethod {
     SecretBasic,
     /// A secret in the body.
     SecretPost,
+    /// An assertion, signed with a key of its own (OpenID Connect Core §9).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
     /// All that are offered.
-    pub const ALL: [Self; 3] = [Self::None, Self::SecretBasic, Self::SecretPost];
+    pub const ALL: [Self; 4] = [Self::None, Self::SecretBasic, Self::SecretPost, Self::PrivateKeyJwt];
 
     /// As registered at IANA.
     pub const fn name(self) -> &'static str {
@@ -34,6 +39,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::SecretBasic => "client_secret_basic",
             Self::SecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
@@ -70,6 +76,19 @@ pub struct Client {
     pub refresh: bool,
     /// Its redirect URIs.
     pub redirects: Redirects,
+    /// How it may prove at an endpoint who it is.
+    pub proofs: Proofs,
+}
+
+/// How a client may prove at an endpoint who it is.
+#[derive(Clone, Debug, Default)]
+pub struct Proofs {
+    /// Not at all: it is public.
+    pub none: bool,
+    /// By a secret.
+    pub secret: bool,
+    /// By a signature with one of these.
+    pub keys: Option<ClientKeys>,
 }
 
 /// Redirect URIs: as text, or as keyed tags where the text did not fit.
@@ -162,5 +181,10 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         origin: Origin::Registered,
         refresh: registered.refresh,
         redirects: registered.redirects,
+        proofs: Proofs {
+            none: registered.auth == AuthMethod::None,
+            secret: registered.auth != AuthMethod::None,
+            keys: None,
+        },
     })
 }

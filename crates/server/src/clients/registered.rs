@@ -164,6 +164,8 @@ fn flags(registration: &Registration) -> u8 {
         AuthMethod::None => 0,
         AuthMethod::SecretBasic => 1,
         AuthMethod::SecretPost => 2,
+        // Never issued: keys do not fit into an id. They take a document, or a client that an operator made.
+        AuthMethod::PrivateKeyJwt => 3,
     };
     let refresh = if registration.refresh { REFRESH } else { 0 };
     let native = if registration.native { NATIVE } else { 0 };

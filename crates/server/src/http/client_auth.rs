@@ -1,19 +1,27 @@
 //! Who calls an endpoint that clients authenticate at (RFC 6749 §2.3).
 
+mod credentials;
+
+use super::respond::Refusal;
 use crate::{
     app::App,
     audit::Reason,
-    clients::{self, AuthMethod, registered},
+    clients::{
+        self, AuthMethod, ClientRefusal, Proofs,
+        assertions::Unspent,
+        keys::{ClientKeys, KeyRefusal},
+        known, registered,
+    },
     router::Incoming,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use credentials::{Credentials, Presented};
 use hallpass_core::{
     error::ErrorCode,
-    parameters::{self, Parameters},
+    jwt::client_assertion::{ClientAssertionError, Expectations},
+    parameters::Parameters,
     secret,
+    time::Timestamp,
 };
-
-use super::respond::Refusal;
 
 /// Proof of who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +29,7 @@ pub struct AuthenticatedClient {
     id: String,
     name: String,
     refresh: bool,
+    assertion: Option<Unspent>,
 }
 
 impl AuthenticatedClient {
@@ -37,6 +46,11 @@ impl AuthenticatedClient {
     /// Whether the client registered the grant type `refresh_token`.
     pub const fn may_refresh(&self) -> bool {
         self.refresh
+    }
+
+    /// Whether it proved a key of its own, which says more than any token that it holds.
+    pub const fn proved_key(&self) -> bool {
+        self.assertion.is_some()
     }
 }
 
@@ -59,6 +73,20 @@ pub enum ClientAuthRefusal {
     SecretOfPublicClient,
     /// A method that this server does not offer.
     MethodNotOffered,
+    /// A method that is not the client's.
+    MethodNotRegistered,
+    /// A signature is due and none was sent.
+    AssertionMissing,
+    /// The assertion breaks a rule.
+    Assertion(ClientAssertionError),
+    /// The assertion was used before.
+    AssertionSpent,
+    /// The client's keys are gone or are none.
+    NoKeys,
+    /// The client's keys cannot be reached right now.
+    KeysUnreachable,
+    /// The store failed.
+    Unavailable,
 }
 
 impl Reason for ClientAuthRefusal {
@@ -72,6 +100,13 @@ impl Reason for ClientAuthRefusal {
             Self::SecretWrong => "client_secret_wrong",
             Self::SecretOfPublicClient => "client_secret_of_public_client",
             Self::MethodNotOffered => "client_method_not_offered",
+            Self::MethodNotRegistered => "client_method_not_registered",
+            Self::AssertionMissing => "client_assertion_missing",
+            Self::Assertion(error) => error.reason(),
+            Self::AssertionSpent => "client_assertion_spent",
+            Self::NoKeys => "client_keys_gone",
+            Self::KeysUnreachable => "client_keys_unreachable",
+            Self::Unavailable => "store",
         }
     }
 }
@@ -87,6 +122,18 @@ impl ClientAuthRefusal {
             Self::MethodNotOffered => {
                 Refusal::new(ErrorCode::InvalidClient, "this method of client authentication is not offered")
             }
+            Self::MethodNotRegistered | Self::AssertionMissing => Refusal::new(
+                ErrorCode::InvalidClient,
+                "use the authentication method that the client registered",
+            ),
+            Self::Assertion(_) | Self::AssertionSpent => Refusal::new(
+                ErrorCode::InvalidClient,
+                "the client assertion is not accepted: sign a new one, with the issuer as its only audience",
+            ),
+            Self::NoKeys => Refusal::new(ErrorCode::InvalidClient, "the keys of the client cannot be used"),
+            Self::KeysUnreachable | Self::Unavailable => {
+                Refusal::new(ErrorCode::TemporarilyUnavailable, "try again in a moment: nothing was lost")
+            }
             Self::SecretOfPublicClient => {
                 Refusal::new(ErrorCode::InvalidClient, "this client is registered without a secret")
             }
@@ -99,104 +146,94 @@ impl ClientAuthRefusal {
 }
 
 /// Finds out who calls, or why not. The flag says whether the `Authorization` header was used.
-pub fn authenticate(
+pub async fn authenticate(
     app: &App,
     incoming: &Incoming,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, (ClientAuthRefusal, bool)> {
-    let header = incoming.headers.get_all("authorization").iter().count();
-    let by_header = header > 0;
-    credentials(incoming, parameters, header)
-        .and_then(|(id, secret)| check(app, &id, secret.as_deref()))
-        .map_err(|refusal| (refusal, by_header))
-}
-
-fn credentials(
-    incoming: &Incoming,
-    parameters: &Parameters,
-    headers: usize,
-) -> Result<(String, Option<String>), ClientAuthRefusal> {
-    let body_id = parameters.get("client_id");
-    let body_secret = parameters.get("client_secret");
-    if parameters.get("client_assertion").is_some() || parameters.get("client_assertion_type").is_some() {
-        return Err(ClientAuthRefusal::MethodNotOffered);
-    }
-    if headers == 0 {
-        let id = body_id.ok_or(ClientAuthRefusal::Missing)?;
-        return Ok((id.to_owned(), body_secret.map(str::to_owned)));
-    }
-    if headers > 1 || body_secret.is_some() {
-        return Err(ClientAuthRefusal::TwoMethods);
-    }
-    let value = incoming.headers.get("authorization").and_then(|value| value.to_str().ok());
-    let (id, secret) = value.and_then(basic).ok_or(ClientAuthRefusal::MalformedHeader)?;
-    if body_id.is_some_and(|body_id| body_id != id) {
-        return Err(ClientAuthRefusal::TwoMethods);
-    }
-    Ok((id, Some(secret)))
-}
-
-/// `Basic base64(urlencode(id) ":" urlencode(secret))`. Our ids and secrets are unreserved characters, so that clients
-/// which forget the inner encoding mean the same.
-fn basic(value: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 8192 {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    let plain = |text: &str| {
-        let parsed = Parameters::parse(format!("v={text}").as_bytes(), parameters::Limits::default()).ok()?;
-        parsed.get("v").map(str::to_owned)
+    let by_header = incoming.headers.contains_key("authorization");
+    let authenticated = async {
+        let credentials = credentials::read(&incoming.headers, parameters)?;
+        check(app, &credentials, incoming.cx.now).await
     };
-    Some((plain(id)?, plain(secret)?))
+    authenticated.await.map_err(|refusal| (refusal, by_header))
 }
 
-fn check(app: &App, id: &str, secret: Option<&str>) -> Result<AuthenticatedClient, ClientAuthRefusal> {
-    // A metadata document's client is public here: the code or token it presents names it, and no exchange waits for
-    // a fetch.
+async fn check(
+    app: &App,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<AuthenticatedClient, ClientAuthRefusal> {
+    let id = &credentials.id;
     if clients::is_document(id) {
-        return match secret {
-            None => Ok(AuthenticatedClient { id: id.to_owned(), name: String::new(), refresh: true }),
-            Some(_) => Err(ClientAuthRefusal::SecretOfPublicClient),
+        // By the copy that is kept: no exchange waits for a fetch of the document.
+        let client = app.documents.kept(id, now).await.map_err(of_document)?;
+        let assertion = match &credentials.presented {
+            Presented::Assertion(text) => Some(proven(app, id, &client.proofs, text, now).await?),
+            Presented::Nothing if client.proofs.none => None,
+            Presented::Nothing => return Err(ClientAuthRefusal::AssertionMissing),
+            Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
         };
+        let refresh = client.refresh;
+        return Ok(AuthenticatedClient { id: id.clone(), name: String::new(), refresh, assertion });
     }
     let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
-    match (client.auth, secret) {
-        (AuthMethod::None, None) => {}
-        (AuthMethod::None, Some(_)) => return Err(ClientAuthRefusal::SecretOfPublicClient),
-        (AuthMethod::SecretBasic | AuthMethod::SecretPost, None) => {
+    match (client.auth, &credentials.presented) {
+        (AuthMethod::None, Presented::Nothing) => {}
+        (AuthMethod::None, Presented::Secret(_)) => return Err(ClientAuthRefusal::SecretOfPublicClient),
+        (AuthMethod::SecretBasic | AuthMethod::SecretPost, Presented::Nothing) => {
             return Err(ClientAuthRefusal::SecretMissing);
         }
-        (AuthMethod::SecretBasic | AuthMethod::SecretPost, Some(secret)) => {
+        (AuthMethod::SecretBasic | AuthMethod::SecretPost, Presented::Secret(sent)) => {
             let expected = registered::secret(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
-            if !secret::equal(secret.as_bytes(), expected.expose().as_bytes()) {
+            if !secret::equal(sent.expose().as_bytes(), expected.expose().as_bytes()) {
                 return Err(ClientAuthRefusal::SecretWrong);
             }
         }
+        (_, Presented::Assertion(_)) | (AuthMethod::PrivateKeyJwt, _) => {
+            return Err(ClientAuthRefusal::MethodNotRegistered);
+        }
     }
-    Ok(AuthenticatedClient { id: id.to_owned(), name: client.name, refresh: client.refresh })
+    Ok(AuthenticatedClient { id: id.clone(), name: client.name, refresh: client.refresh, assertion: None })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Verifies the assertion with the client's own keys, and spends it.
+async fn proven(
+    app: &App,
+    id: &str,
+    proofs: &Proofs,
+    compact: &str,
+    now: Timestamp,
+) -> Result<Unspent, ClientAuthRefusal> {
+    let keys: &ClientKeys = proofs.keys.as_ref().ok_or(ClientAuthRefusal::MethodNotRegistered)?;
+    let (issuer, endpoint) = (app.settings.issuer.as_str(), app.settings.issuer.endpoint("/token"));
+    let old = known::signs_for_token_endpoint(id)
+        || app.settings.old_assertion_audience.iter().any(|one| one == id);
+    let both = [issuer, endpoint.as_str()];
+    let audiences = if old { both.as_slice() } else { &both[..1] };
+    let expected = Expectations { client_id: id, audiences, now };
+    let assertion =
+        app.client_keys.verify(keys, compact, &expected).await.map_err(|refusal| match refusal {
+            KeyRefusal::Assertion(error) => ClientAuthRefusal::Assertion(error),
+            KeyRefusal::NoKeys => ClientAuthRefusal::NoKeys,
+            KeyRefusal::Unreachable(error) => {
+                tracing::warn!(client = id, ?error, "the keys of a client cannot be reached");
+                ClientAuthRefusal::KeysUnreachable
+            }
+        })?;
+    let unspent = Unspent::new(id, &assertion);
+    if app.spent.spend(&unspent) { Ok(unspent) } else { Err(ClientAuthRefusal::AssertionSpent) }
+}
 
-    #[test]
-    fn as_125_b_20_basic_in_all_its_spellings() {
-        let encode = |text: &str| format!("bAsIc {}", STANDARD.encode(text));
-        assert_eq!(basic(&encode("id:secret")), Some(("id".into(), "secret".into())));
-        assert_eq!(basic(&encode("a%3Ab:%25%26+x")), Some(("a:b".into(), "%& x".into())));
-        for bad in [
-            "Basic",
-            "Basic ",
-            "Basic ???",
-            "Bearer abc",
-            &encode("no colon"),
-            &encode("a:%zz"),
-            &encode("a:%"),
-        ] {
-            assert_eq!(basic(bad), None, "{bad}");
-        }
+const fn of_document(refusal: ClientRefusal) -> ClientAuthRefusal {
+    match refusal {
+        ClientRefusal::Unavailable => ClientAuthRefusal::Unavailable,
+        ClientRefusal::Missing
+        | ClientRefusal::Unknown
+        | ClientRefusal::DocumentUrl(_)
+        | ClientRefusal::DocumentUnreachable(_)
+        | ClientRefusal::DocumentGone
+        | ClientRefusal::DocumentInvalid
+        | ClientRefusal::DocumentAuthMethod => ClientAuthRefusal::Unknown,
     }
 }

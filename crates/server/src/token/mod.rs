@@ -206,7 +206,7 @@ impl TokenRefusal {
 
 /// `POST /token`.
 pub async fn token(app: &App, incoming: &Incoming) -> Reply {
-    let (parameters, client) = match who(app, incoming) {
+    let (parameters, client) = match who(app, incoming).await {
         Ok(known) => known,
         Err(refusal) => return refused(app, incoming, None, &refusal),
     };
@@ -235,12 +235,13 @@ fn refused(
     respond::refused(&refusal.refusal())
 }
 
-fn who(app: &App, incoming: &Incoming) -> Result<(Parameters, AuthenticatedClient), TokenRefusal> {
+async fn who(app: &App, incoming: &Incoming) -> Result<(Parameters, AuthenticatedClient), TokenRefusal> {
     let parameters = form(incoming).map_err(|refusal| match refusal {
         FormRefusal::MediaType => TokenRefusal::MediaType,
         FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
     })?;
     let client = client_auth::authenticate(app, incoming, &parameters)
+        .await
         .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))?;
     Ok((parameters, client))
 }

@@ -47,6 +47,16 @@ pub async fn refresh(
                 app.audit.record(cx, Event::store_went_back(which, token.generation, generation));
                 generation
             }
+            // Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a
+            // thief. It gets the live one.
+            GrantRotated::Reused if client.proved_key() => {
+                let live = app.store.grant_read(grant.id).await?.ok_or(TokenRefusal::GrantMissing)?;
+                if live.revoked_at.is_some() {
+                    return Err(TokenRefusal::Revoked);
+                }
+                app.audit.record(cx, Event::refresh_repeated(which, live.generation));
+                live.generation
+            }
             GrantRotated::Reused => {
                 let until = app.settings.tokens_until(cx.now);
                 app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod assertions;
 mod audit;
 mod authorize;
 mod bad_input;

@@ -19,7 +19,7 @@ async fn as_019_to_as_024_b_25_the_document() {
     assert_eq!(json["client_id_metadata_document_supported"], true);
     assert_eq!(
         json["token_endpoint_auth_methods_supported"],
-        json!(["none", "client_secret_basic", "client_secret_post"])
+        json!(["none", "client_secret_basic", "client_secret_post", "private_key_jwt"])
     );
     assert_eq!(json["scopes_supported"], json!(["read", "write", "offline_access"]));
     for endpoint in [

@@ -1,0 +1,73 @@
+//! Assertions that were used at endpoints which write nothing for them: revocation, introspection. Bounded memory of
+//! this node; what a second use could do there was done by the first.
+
+use hallpass_core::{jwt::client_assertion::ClientAssertion, time::Timestamp};
+use quick_cache::sync::Cache;
+
+/// Assertions remembered, in 40 bytes each.
+const MOST: usize = 100_000;
+
+/// An assertion by what is remembered of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unspent {
+    /// SHA-256 of client and `jti`.
+    pub digest: [u8; 32],
+    /// After this the assertion itself is refused.
+    pub until: Timestamp,
+}
+
+impl Unspent {
+    /// Of a verified assertion of this client.
+    pub fn new(client_id: &str, assertion: &ClientAssertion) -> Self {
+        let text = format!("{client_id}\n{}", assertion.token_id);
+        Self { digest: hallpass_core::grant::digest32(&text), until: assertion.remember_until }
+    }
+}
+
+/// What was spent.
+pub struct SpentAssertions(Cache<[u8; 32], ()>);
+
+impl SpentAssertions {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self(Cache::new(MOST))
+    }
+
+    /// Spends it; `false` when that was done before.
+    pub fn spend(&self, unspent: &Unspent) -> bool {
+        let mut first = false;
+        let inserted = self.0.get_or_insert_with(&unspent.digest, || {
+            first = true;
+            Ok::<_, std::convert::Infallible>(())
+        });
+        inserted.is_ok() && first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t_27_one_of_many_spends_it_and_memory_is_bounded() {
+        let spent = SpentAssertions::new();
+        let unspent = |n: usize| {
+            let assertion =
+                ClientAssertion { token_id: n.to_string(), remember_until: Timestamp::from_seconds(9) };
+            Unspent::new("https://client.example/id.json", &assertion)
+        };
+        let wins = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| (0..1_000).filter(|n| spent.spend(&unspent(*n))).count()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(wins, 1_000);
+        for n in 0..150_000 {
+            spent.spend(&unspent(n));
+        }
+        assert!(spent.0.len() <= MOST);
+        let other = Unspent { digest: [0; 32], ..unspent(1) };
+        assert!(spent.spend(&other) && !spent.spend(&other));
+    }
+}
