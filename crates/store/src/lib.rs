@@ -9,6 +9,7 @@ pub mod contract;
 pub mod error;
 mod migrations;
 pub mod record;
+mod sql;
 pub mod sqlite;
 pub mod traits;
 

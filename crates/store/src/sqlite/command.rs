@@ -20,7 +20,7 @@ pub(super) trait Command: Send {
     /// The caller is gone.
     fn abandoned(&self) -> bool;
     /// Runs and keeps the result; `false` when it failed.
-    fn run(&mut self, connection: &Connection) -> bool;
+    fn run(&mut self, connection: &mut Connection) -> bool;
     /// Puts a failure in place of the result.
     fn fail(&mut self, error: StoreError);
     /// The kind of the failure kept, if it is one.
@@ -40,7 +40,7 @@ pub(super) struct Job<T, F> {
 impl<T, F> Job<T, F>
 where
     T: Send,
-    F: FnMut(&Connection) -> Result<T, StoreError> + Send,
+    F: FnMut(&mut Connection) -> Result<T, StoreError> + Send,
 {
     /// With the place where its caller waits.
     pub fn new(shape: Shape, work: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
@@ -52,7 +52,7 @@ where
 impl<T, F> Command for Job<T, F>
 where
     T: Send,
-    F: FnMut(&Connection) -> Result<T, StoreError> + Send,
+    F: FnMut(&mut Connection) -> Result<T, StoreError> + Send,
 {
     fn shape(&self) -> Shape {
         self.shape
@@ -62,7 +62,7 @@ where
         self.caller.is_closed()
     }
 
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &mut Connection) -> bool {
         self.result = None;
         let result = (self.work)(connection);
         let good = result.is_ok();

@@ -6,24 +6,23 @@ mod connection;
 mod failure;
 #[cfg(test)]
 mod faults;
-mod feed;
-mod grant;
 mod lock;
-mod misc;
-mod person;
 mod queue;
 mod readers;
-mod rows;
-mod sql;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use crate::{Answer, ErrorKind, StoreError};
+use crate::{
+    Answer, ErrorKind, StoreError,
+    sql::{Backend, Kind, Operation, sweep::Walk},
+};
 use command::{Job, Shape};
 use queue::{Lane, Queue};
 use readers::Readers;
 use rusqlite::Connection;
+use statements::{On, answer_of};
 use std::{
     fmt,
     path::Path,
@@ -80,7 +79,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     ended: watch::Receiver<bool>,
     writer: Option<JoinHandle<()>>,
-    walk: Arc<Mutex<misc::Walk>>,
+    walk: Mutex<Walk>,
     #[cfg(test)]
     faults: Arc<faults::Faults>,
 }
@@ -123,33 +122,17 @@ impl SqliteStore {
             readers,
             ended,
             writer: Some(writer),
-            walk: Arc::default(),
+            walk: Mutex::default(),
             #[cfg(test)]
             faults,
         })
-    }
-
-    /// A write with one changing statement.
-    fn write<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
-        Box::pin(self.enqueue(Lane::Fast, Shape::Single, work))
-    }
-
-    /// A write with several changing statements: all or nothing.
-    fn write_several<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
-        Box::pin(self.enqueue(Lane::Fast, Shape::Several, work))
     }
 
     async fn enqueue<T: Send + 'static>(
         &self,
         lane: Lane,
         shape: Shape,
-        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, waiting) = Job::new(shape, work);
         if !self.queue.push(lane, Box::new(job)) {
@@ -159,24 +142,49 @@ impl SqliteStore {
         waiting.await.unwrap_or_else(|gone| Err(StoreError::caused_by(ErrorKind::Unknown, gone)))
     }
 
-    /// A read of one row or a few, done here and now.
-    fn read<'a, T: Send + 'a>(
-        &'a self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'a,
-    ) -> Answer<'a, T> {
-        Box::pin(async move { self.readers.read(work) })
-    }
-
     /// A read that may take longer, on a thread for such things.
     fn list<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         let readers = self.readers.clone();
         Box::pin(async move {
             match tokio::task::spawn_blocking(move || readers.read(work)).await {
                 Ok(result) => result,
                 Err(error) => Err(StoreError::caused_by(ErrorKind::Internal, error)),
+            }
+        })
+    }
+}
+
+impl Backend for SqliteStore {
+    fn run<O: Operation>(&self, operation: O) -> Answer<'_, O::Answer> {
+        let write = |lane, shape, operation: O| {
+            self.enqueue(lane, shape, move |connection| answer_of(operation.run(&mut On(connection))))
+        };
+        match O::KIND {
+            // Done here and now: it takes microseconds.
+            Kind::Read => Box::pin(async move {
+                self.readers.read(|connection| answer_of(operation.run(&mut On(connection))))
+            }),
+            Kind::List => self.list(move |connection| answer_of(operation.run(&mut On(connection)))),
+            Kind::Write => Box::pin(write(Lane::Fast, Shape::Single, operation)),
+            Kind::Several => Box::pin(write(Lane::Fast, Shape::Several, operation)),
+            Kind::Slow => Box::pin(write(Lane::Slow, Shape::Several, operation)),
+        }
+    }
+
+    fn walk(&self) -> &Mutex<Walk> {
+        &self.walk
+    }
+
+    fn end(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.queue.close();
+            let mut ended = self.ended.clone();
+            match ended.wait_for(|ended| *ended).await {
+                Ok(_) => Ok(()),
+                Err(gone) => Err(StoreError::caused_by(ErrorKind::Internal, gone)),
             }
         })
     }

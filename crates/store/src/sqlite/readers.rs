@@ -36,7 +36,10 @@ impl Readers {
     }
 
     /// Runs `work` on a connection nobody else is using.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let (found, age) = {
             let mut idle = self.lock();
             if idle.closed {
@@ -44,11 +47,11 @@ impl Readers {
             }
             (idle.connections.pop(), idle.age)
         };
-        let connection = match found {
+        let mut connection = match found {
             Some(connection) => connection,
             None => connection::reader(&self.path, &self.settings)?,
         };
-        let result = work(&connection);
+        let result = work(&mut connection);
         let mut idle = self.lock();
         if idle.age == age && !idle.closed && idle.connections.len() < KEPT {
             idle.connections.push(connection);

@@ -25,7 +25,7 @@ async fn begin(settings: SqliteSettings) -> (Story, Arc<SqliteStore>, TempDir) {
 fn hold(store: &SqliteStore) -> std::sync::mpsc::Sender<()> {
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (started, running) = std::sync::mpsc::channel();
-    let (job, waiting) = Job::new(Shape::Single, move |_: &Connection| {
+    let (job, waiting) = Job::new(Shape::Single, move |_: &mut Connection| {
         started.send(()).unwrap();
         let _ = held.recv();
         Ok(())
@@ -81,7 +81,7 @@ async fn a_full_disk_is_unavailable_and_recovers() {
     let (story, store, _folder) = begin(SqliteSettings::default()).await;
     let existing = story.open().await;
     let pages = |count: u32| {
-        store.write(move |connection| {
+        store.enqueue(Lane::Fast, Shape::Single, move |connection| {
             let sql = format!("PRAGMA max_page_count = {count}");
             Ok(connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?)
         })
@@ -131,7 +131,7 @@ async fn a_command_whose_caller_is_gone_before_it_starts_is_skipped() {
     let runs = Arc::new(AtomicU32::new(0));
     let count = |runs: &Arc<AtomicU32>| {
         let runs = runs.clone();
-        store.write(move |_| Ok(runs.fetch_add(1, Ordering::SeqCst)))
+        store.enqueue(Lane::Fast, Shape::Single, move |_| Ok(runs.fetch_add(1, Ordering::SeqCst)))
     };
     let gone = tokio::time::timeout(Duration::from_millis(20), count(&runs)).await;
     assert!(gone.is_err());
@@ -152,7 +152,7 @@ async fn a_panic_costs_only_the_command_that_panicked() {
         let panicking = tokio::spawn({
             let store = store.clone();
             async move {
-                let work = |connection: &Connection| -> Result<(), StoreError> {
+                let work = |connection: &mut Connection| -> Result<(), StoreError> {
                     connection.execute("UPDATE feed SET n = n + 100", [])?;
                     panic!("a defect");
                 };
@@ -177,7 +177,7 @@ async fn a_panic_costs_only_the_command_that_panicked() {
 #[tokio::test]
 async fn several_statements_are_all_or_nothing() {
     let (store, _folder) = open(SqliteSettings::default());
-    let failed = store.write_several(|connection| {
+    let failed = store.enqueue(Lane::Fast, Shape::Several, |connection| {
         connection.execute("UPDATE feed SET n = n + 100", [])?;
         Err::<(), _>(StoreError::new(ErrorKind::Internal))
     });

@@ -161,13 +161,13 @@ impl Writer {
         }
     }
 
-    fn open(&mut self) -> Result<&Connection, StoreError> {
+    fn open(&mut self) -> Result<&mut Connection, StoreError> {
         if self.connection.is_none() {
             #[cfg(test)]
             self.faults.open()?;
             self.connection = Some(connection::writer(&self.path, &self.settings)?);
         }
-        self.connection.as_ref().ok_or(StoreError::new(ErrorKind::Internal))
+        self.connection.as_mut().ok_or(StoreError::new(ErrorKind::Internal))
     }
 
     /// Drained: no more reads, the log goes into the database, all files are closed, and last the folder is free.
@@ -194,7 +194,7 @@ enum Ran {
     Panicked,
 }
 
-fn run_one(connection: &Connection, command: &mut dyn Command) -> Result<Ran, Shared> {
+fn run_one(connection: &mut Connection, command: &mut dyn Command) -> Result<Ran, Shared> {
     let several = command.shape() == Shape::Several;
     if several {
         execute(connection, "SAVEPOINT command").map_err(Shared::from)?;

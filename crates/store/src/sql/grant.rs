@@ -1,10 +1,6 @@
 //! Grants: the statements that decide, and what their answers mean.
 
-use super::{
-    SqliteStore, feed,
-    rows::{attempt_id, grant_id, maybe_time, person_id, time},
-    sql::{all, any, first, statements},
-};
+use super::{Backend, Row, Statements, args, feed, operation, statements};
 use crate::{
     Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, NewGrant, RevocationReason, Revoked,
     RotationWindows, StoreError,
@@ -13,7 +9,6 @@ use hallpass_core::{
     id::{GrantId, PersonId},
     time::Timestamp,
 };
-use rusqlite::{Connection, Row, params};
 use std::time::Duration;
 
 statements! {
@@ -40,7 +35,8 @@ statements! {
             AND EXISTS (SELECT 1 FROM person p
                 WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
         RETURNING generation, turn";
-    NOT_ROTATED = "SELECT g.generation, g.revoked_at IS NOT NULL, p.id IS NOT NULL FROM grants g
+    NOT_ROTATED = "SELECT g.generation, CASE WHEN g.revoked_at IS NULL THEN 0 ELSE 1 END,
+            CASE WHEN p.id IS NULL THEN 0 ELSE 1 END FROM grants g
         LEFT JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1";
     REVOKE = "UPDATE grants SET revoked_at = $1, reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
@@ -62,9 +58,43 @@ statements! {
 /// Above every id: its milliseconds would be in the year 10889.
 const ABOVE_ALL: [u8; 16] = [0xFF; 16];
 
-impl Grants for SqliteStore {
+operation! {
+    Open { grant: NewGrant, now: Timestamp } -> GrantOpened, Write, |on, this| open(on, this).await
+}
+
+operation! {
+    Rotate { id: GrantId, presented: u32, windows: RotationWindows, now: Timestamp } -> GrantRotated, Write,
+    |on, this| rotate(on, this).await
+}
+
+operation! {
+    Revoke { id: GrantId, reason: RevocationReason, until: Timestamp, now: Timestamp } -> bool, Several,
+    |on, this| {
+        let marked = on.any(REVOKE, args![this.now, this.reason.name(), &this.id]).await?;
+        if marked {
+            feed::append(on, &Revoked::Grant(this.id), this.until).await?;
+        }
+        Ok(marked)
+    }
+}
+
+operation! {
+    Read { id: GrantId } -> Option<Grant>, Read, |on, this| on.first(READ, args![&this.id], grant).await
+}
+
+operation! {
+    List { before: [u8; 16], limit: u32 } -> Vec<Grant>, List,
+    |on, this| on.all(LIST, args![&this.before, this.limit], grant).await
+}
+
+operation! {
+    OfPerson { person: PersonId, before: [u8; 16], limit: u32 } -> Vec<Grant>, List,
+    |on, this| on.all(OF_PERSON, args![&this.person, &this.before, this.limit], grant).await
+}
+
+impl<B: Backend> Grants for B {
     fn grant_open(&self, grant: NewGrant, now: Timestamp) -> Answer<'_, GrantOpened> {
-        self.write(move |connection| open(connection, &grant, now))
+        self.run(Open { grant, now })
     }
 
     fn grant_rotate(
@@ -74,7 +104,7 @@ impl Grants for SqliteStore {
         windows: RotationWindows,
         now: Timestamp,
     ) -> Answer<'_, GrantRotated> {
-        self.write(move |connection| rotate(connection, id, presented, windows, now))
+        self.run(Rotate { id, presented, windows, now })
     }
 
     fn grant_revoke(
@@ -84,22 +114,15 @@ impl Grants for SqliteStore {
         until: Timestamp,
         now: Timestamp,
     ) -> Answer<'_, bool> {
-        self.write_several(move |connection| {
-            let marked = any(connection, REVOKE, params![now.millis(), reason.name(), id.as_bytes()])?;
-            if marked {
-                feed::append(connection, &Revoked::Grant(id), until)?;
-            }
-            Ok(marked)
-        })
+        self.run(Revoke { id, reason, until, now })
     }
 
     fn grant_read(&self, id: GrantId) -> Answer<'_, Option<Grant>> {
-        self.read(move |connection| first(connection, READ, [id.as_bytes()], grant))
+        self.run(Read { id })
     }
 
     fn grants_list(&self, before: Option<GrantId>, limit: u32) -> Answer<'_, Vec<Grant>> {
-        let before = before.map_or(ABOVE_ALL, |id| *id.as_bytes());
-        self.list(move |connection| all(connection, LIST, params![before, limit], grant))
+        self.run(List { before: before.map_or(ABOVE_ALL, |id| *id.as_bytes()), limit })
     }
 
     fn grants_of_person(
@@ -108,38 +131,39 @@ impl Grants for SqliteStore {
         before: Option<GrantId>,
         limit: u32,
     ) -> Answer<'_, Vec<Grant>> {
-        let before = before.map_or(ABOVE_ALL, |id| *id.as_bytes());
-        self.list(move |connection| {
-            all(connection, OF_PERSON, params![person.as_bytes(), before, limit], grant)
-        })
+        self.run(OfPerson { person, before: before.map_or(ABOVE_ALL, |id| *id.as_bytes()), limit })
     }
 }
 
-fn open(connection: &Connection, new: &NewGrant, now: Timestamp) -> Result<GrantOpened, StoreError> {
-    let inserted = any(
-        connection,
-        OPEN,
-        params![
-            new.id.as_bytes(),
-            new.attempt.as_bytes(),
-            new.client_id,
-            new.client_name,
-            new.redirect_host,
-            new.resource,
-            new.scope,
-            new.consented_at.millis(),
-            new.code_digest,
-            now.millis(),
-            new.person.as_bytes(),
-            new.epoch,
-        ],
-    )?;
+async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, StoreError> {
+    let new = &this.grant;
+    let inserted = on
+        .any(
+            OPEN,
+            args![
+                &new.id,
+                &new.attempt,
+                &new.client_id,
+                &new.client_name,
+                &new.redirect_host,
+                &new.resource,
+                &new.scope,
+                new.consented_at,
+                &new.code_digest,
+                this.now,
+                &new.person,
+                new.epoch,
+            ],
+        )
+        .await?;
     if inserted {
         return Ok(GrantOpened::Opened);
     }
-    let before = first(connection, OPENED_BEFORE, [new.id.as_bytes()], |row| {
-        Ok((attempt_id(row, 0)?, person_id(row, 1)?, row.get::<_, String>(2)?, row.get::<_, [u8; 32]>(3)?))
-    })?;
+    let before = on
+        .first(OPENED_BEFORE, args![&new.id], |row| {
+            Ok((row.attempt_id(0)?, row.person_id(1)?, row.text(2)?, row.array::<32>(3)?))
+        })
+        .await?;
     match before {
         None => Ok(GrantOpened::Withdrawn),
         // Cloned machines draw the same ids: they must not revoke each other's grants.
@@ -155,36 +179,29 @@ fn open(connection: &Connection, new: &NewGrant, now: Timestamp) -> Result<Grant
     }
 }
 
-fn rotate(
-    connection: &Connection,
-    id: GrantId,
-    presented: u32,
-    windows: RotationWindows,
-    now: Timestamp,
-) -> Result<GrantRotated, StoreError> {
-    let same_since = window_begin(windows.same_successor, now);
-    let new_since = window_begin(windows.new_successor, now);
-    let params = params![presented, same_since, now.millis(), id.as_bytes(), new_since];
-    let rotated =
-        first(connection, ROTATE, params, |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?)))?;
+async fn rotate(on: &mut impl Statements, this: &Rotate) -> Result<GrantRotated, StoreError> {
+    let same_since = window_begin(this.windows.same_successor, this.now);
+    let new_since = window_begin(this.windows.new_successor, this.now);
+    let args = args![this.presented, same_since, this.now, &this.id, new_since];
+    let rotated = on.first(ROTATE, args, |row| Ok((row.unsigned(0)?, row.int(1)?))).await?;
     match rotated {
         Some((generation, 0)) => Ok(GrantRotated::Rotated { generation }),
         Some((generation, 1)) => Ok(GrantRotated::Repeated { generation }),
         Some((generation, 2)) => Ok(GrantRotated::Replaced { generation }),
         Some((generation, _)) => Ok(GrantRotated::StoreWentBack { generation }),
-        None => why_not_rotated(connection, id, presented),
+        None => why_not_rotated(on, this).await,
     }
 }
 
-fn why_not_rotated(connection: &Connection, id: GrantId, presented: u32) -> Result<GrantRotated, StoreError> {
-    let row = first(connection, NOT_ROTATED, [id.as_bytes()], |row| {
-        Ok((row.get::<_, u32>(0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?))
-    })?;
+async fn why_not_rotated(on: &mut impl Statements, this: &Rotate) -> Result<GrantRotated, StoreError> {
+    let row = on
+        .first(NOT_ROTATED, args![&this.id], |row| Ok((row.unsigned(0)?, row.yes(1)?, row.yes(2)?)))
+        .await?;
     match row {
         None => Ok(GrantRotated::Missing),
         Some((_, true, _)) => Ok(GrantRotated::Revoked),
         Some((_, _, false)) => Ok(GrantRotated::Withdrawn),
-        Some((generation, ..)) if presented < generation => Ok(GrantRotated::Reused),
+        Some((generation, ..)) if this.presented < generation => Ok(GrantRotated::Reused),
         // One rotation a second for 136 years. A new sign-in starts anew.
         Some(_) => {
             Err(StoreError::caused_by(ErrorKind::Internal, "the last generation of this grant is used up"))
@@ -198,20 +215,20 @@ fn window_begin(window: Duration, now: Timestamp) -> i64 {
     if window.is_zero() { i64::MAX } else { now.minus(window).millis() }
 }
 
-fn grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
+fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
     Ok(Grant {
-        id: grant_id(row, 0)?,
-        person: person_id(row, 1)?,
-        epoch: row.get(2)?,
-        client_id: row.get(3)?,
-        client_name: row.get(4)?,
-        redirect_host: row.get(5)?,
-        resource: row.get(6)?,
-        scope: row.get(7)?,
-        consented_at: time(row, 8)?,
-        generation: row.get(9)?,
-        predecessor: row.get(10)?,
-        rotated_at: time(row, 11)?,
-        revoked_at: maybe_time(row, 12)?,
+        id: row.grant_id(0)?,
+        person: row.person_id(1)?,
+        epoch: row.unsigned(2)?,
+        client_id: row.text(3)?,
+        client_name: row.text(4)?,
+        redirect_host: row.text(5)?,
+        resource: row.text(6)?,
+        scope: row.text(7)?,
+        consented_at: row.time(8)?,
+        generation: row.unsigned(9)?,
+        predecessor: row.maybe_unsigned(10)?,
+        rotated_at: row.time(11)?,
+        revoked_at: row.maybe_time(12)?,
     })
 }

@@ -1,0 +1,94 @@
+//! The root secret, signing keys, metadata documents.
+
+use super::{Backend, Statements, args, operation, statements};
+use crate::{Answer, Documents, ErrorKind, Keys, StoreError, StoredDocument, StoredKey};
+use hallpass_core::secret::SecretBytes;
+
+statements! {
+    ROOT_PUT = "INSERT INTO root (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
+    ROOT_READ = "SELECT secret FROM root WHERE id = 1";
+    KEYS = "SELECT kid, algorithm, sealed, created_at, retired_at FROM signing_key ORDER BY created_at, kid";
+    // Two nodes that start at once take turns: an empty table locks nobody out.
+    TURN = "UPDATE feed SET n = n WHERE id = 1";
+    KEY_PUT_FIRST = "INSERT INTO signing_key (kid, algorithm, sealed, created_at, retired_at)
+        SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signing_key)";
+    DOCUMENT = "SELECT url, body, checked_at FROM document WHERE url = $1";
+    // An older copy that comes late does not replace a newer one.
+    DOCUMENT_PUT = "INSERT INTO document (url, body, checked_at) VALUES ($1, $2, $3)
+        ON CONFLICT (url) DO UPDATE SET body = excluded.body, checked_at = excluded.checked_at
+        WHERE excluded.checked_at >= document.checked_at";
+}
+
+operation! {
+    RootSecret { candidate: SecretBytes<32> } -> SecretBytes<32>, Write, |on, this| {
+        on.change(ROOT_PUT, args![this.candidate.expose()]).await?;
+        let kept = on.first(ROOT_READ, args![], |row| row.array(0)).await?;
+        kept.map(SecretBytes::new).ok_or(StoreError::new(ErrorKind::Corrupt))
+    }
+}
+
+operation! {
+    KeysRead {} -> Vec<StoredKey>, Read, |on, _this| keys(on).await
+}
+
+operation! {
+    KeyPutFirst { key: StoredKey } -> Vec<StoredKey>, Several, |on, this| {
+        let StoredKey { kid, algorithm, sealed, created_at, retired_at } = &this.key;
+        on.change(TURN, args![]).await?;
+        on.change(KEY_PUT_FIRST, args![kid, algorithm, sealed, *created_at, *retired_at]).await?;
+        keys(on).await
+    }
+}
+
+operation! {
+    DocumentRead { url: String } -> Option<StoredDocument>, Read, |on, this| {
+        on.first(DOCUMENT, args![&this.url], |row| {
+            Ok(StoredDocument { url: row.text(0)?, body: row.bytes(1)?, checked_at: row.time(2)? })
+        })
+        .await
+    }
+}
+
+operation! {
+    DocumentPut { document: StoredDocument } -> (), Write, |on, this| {
+        let StoredDocument { url, body, checked_at } = &this.document;
+        on.change(DOCUMENT_PUT, args![url, body, *checked_at]).await.map(|_| ())
+    }
+}
+
+impl<B: Backend> Keys for B {
+    fn root_secret(&self, candidate: SecretBytes<32>) -> Answer<'_, SecretBytes<32>> {
+        self.run(RootSecret { candidate })
+    }
+
+    fn keys_read(&self) -> Answer<'_, Vec<StoredKey>> {
+        self.run(KeysRead {})
+    }
+
+    fn key_put_first(&self, key: StoredKey) -> Answer<'_, Vec<StoredKey>> {
+        self.run(KeyPutFirst { key })
+    }
+}
+
+impl<B: Backend> Documents for B {
+    fn document_read(&self, url: String) -> Answer<'_, Option<StoredDocument>> {
+        self.run(DocumentRead { url })
+    }
+
+    fn document_put(&self, document: StoredDocument) -> Answer<'_, ()> {
+        self.run(DocumentPut { document })
+    }
+}
+
+async fn keys(on: &mut impl Statements) -> Result<Vec<StoredKey>, StoreError> {
+    on.all(KEYS, args![], |row| {
+        Ok(StoredKey {
+            kid: row.text(0)?,
+            algorithm: row.text(1)?,
+            sealed: row.bytes(2)?,
+            created_at: row.time(3)?,
+            retired_at: row.maybe_time(4)?,
+        })
+    })
+    .await
+}

@@ -1,0 +1,96 @@
+//! From columns to values. Every column has its type and its length by us: another value was not written by us.
+
+use crate::{ErrorKind, StoreError};
+use hallpass_core::{
+    id::{AttemptId, GrantId, PersonId, SessionId},
+    time::Timestamp,
+};
+
+/// A row of a backend.
+pub(crate) enum Row<'a> {
+    /// Of SQLite.
+    Sqlite(&'a rusqlite::Row<'a>),
+}
+
+/// A column that is not what was written.
+pub(super) fn damaged(column: usize) -> StoreError {
+    StoreError::caused_by(ErrorKind::Corrupt, format!("column {column} of a row is damaged"))
+}
+
+impl Row<'_> {
+    /// An integer.
+    pub fn int(&self, column: usize) -> Result<i64, StoreError> {
+        self.maybe_int(column)?.ok_or_else(|| damaged(column))
+    }
+
+    /// An integer, or NULL.
+    pub fn maybe_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+        }
+    }
+
+    /// An integer from 0 to 4294967295.
+    pub fn unsigned(&self, column: usize) -> Result<u32, StoreError> {
+        u32::try_from(self.int(column)?).map_err(|_| damaged(column))
+    }
+
+    /// The same, or NULL.
+    pub fn maybe_unsigned(&self, column: usize) -> Result<Option<u32>, StoreError> {
+        self.maybe_int(column)?.map(|value| u32::try_from(value).map_err(|_| damaged(column))).transpose()
+    }
+
+    /// 0 or 1. Conditions are written as `CASE`, because not every backend has integers for them.
+    pub fn yes(&self, column: usize) -> Result<bool, StoreError> {
+        Ok(self.int(column)? != 0)
+    }
+
+    /// Text.
+    pub fn text(&self, column: usize) -> Result<String, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+        }
+    }
+
+    /// Bytes of any length.
+    pub fn bytes(&self, column: usize) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+        }
+    }
+
+    /// Bytes of this length.
+    pub fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+        }
+    }
+
+    /// A point in time.
+    pub fn time(&self, column: usize) -> Result<Timestamp, StoreError> {
+        self.int(column).map(Timestamp::from_millis)
+    }
+
+    /// A point in time, or NULL.
+    pub fn maybe_time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.maybe_int(column)?.map(Timestamp::from_millis))
+    }
+}
+
+macro_rules! id_column {
+    ($($name:ident $id:ident)+) => {
+        impl Row<'_> {$(
+            /// An id.
+            pub fn $name(&self, column: usize) -> Result<$id, StoreError> {
+                self.array(column).map($id::from_bytes)
+            }
+        )+}
+    };
+}
+
+id_column! {
+    attempt_id AttemptId
+    grant_id GrantId
+    person_id PersonId
+    session_id SessionId
+}

@@ -1,0 +1,182 @@
+//! The sweep: looks at rows where reading is cheap, then removes what was due, in small slices behind everything else.
+
+use super::{Backend, Row, Statements, args, operation, statements};
+use crate::{Answer, Maintenance, StoreError, Swept};
+use hallpass_core::time::Timestamp;
+use std::sync::PoisonError;
+
+statements! {
+    SESSIONS_WALK = "SELECT id, expires_at FROM session WHERE id > $1 ORDER BY id LIMIT $2";
+    SESSION_SWEEP = "DELETE FROM session WHERE id = $1 AND expires_at <= $2";
+    ENTRIES_WALK = "SELECT ticket, until FROM revocation WHERE ticket > $1 ORDER BY ticket LIMIT $2";
+    ENTRY_SWEEP = "DELETE FROM revocation WHERE ticket = $1 AND until < $2";
+    GRANTS_WALK = "SELECT id, revoked_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
+    GRANT_SWEEP = "DELETE FROM grants WHERE id = $1 AND revoked_at < $2";
+}
+
+/// Rows that one slice looks at. Reading is cheap and takes no lock; a slice that finds nothing writes nothing.
+const LOOK_AT: u32 = 4096;
+
+/// Where the sweep stands. It walks the primary keys, because an index for it would make each refresh dearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// Sessions above this id.
+    Sessions {
+        /// The last one seen.
+        after: [u8; 16],
+    },
+    /// Entries of the feed above this ticket.
+    Entries {
+        /// The last one seen.
+        after: i64,
+    },
+    /// Grants above this id.
+    Grants {
+        /// The last one seen.
+        after: [u8; 16],
+    },
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self::Sessions { after: [0; 16] }
+    }
+}
+
+/// What one look at a table found.
+struct Slice {
+    due: Due,
+    next: Walk,
+    more: bool,
+}
+
+enum Due {
+    Sessions(Vec<[u8; 16]>),
+    Entries(Vec<i64>),
+    Grants(Vec<[u8; 16]>),
+}
+
+impl Due {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Sessions(ids) | Self::Grants(ids) => ids.is_empty(),
+            Self::Entries(tickets) => tickets.is_empty(),
+        }
+    }
+}
+
+operation! {
+    Look { from: Walk, grants_before: Timestamp, now: Timestamp, limit: u32 } -> Slice, List,
+    |on, this| look(on, this).await
+}
+
+operation! {
+    Remove { due: Due, grants_before: Timestamp, now: Timestamp } -> u64, Slow, |on, this| remove(on, this).await
+}
+
+impl<B: Backend> Maintenance for B {
+    fn sweep(&self, grants_before: Timestamp, now: Timestamp, limit: u32) -> Answer<'_, Swept> {
+        Box::pin(async move {
+            let from = self.walk().lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Slice { due, next, more } = self.run(Look { from, grants_before, now, limit }).await?;
+            let rows = if due.is_empty() { 0 } else { self.run(Remove { due, grants_before, now }).await? };
+            *self.walk().lock().unwrap_or_else(PoisonError::into_inner) = next;
+            Ok(Swept { rows, more })
+        })
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        self.end()
+    }
+}
+
+/// Looks at the next rows of one table.
+async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError> {
+    let (grants_before, now, limit) = (this.grants_before, this.now, this.limit);
+    Ok(match &this.from {
+        Walk::Sessions { after } => {
+            let rows = on.all(SESSIONS_WALK, args![after, LOOK_AT], by_id).await?;
+            let seen = walk(rows, limit, |at| at <= now);
+            let next = match seen.last {
+                Some(after) => Walk::Sessions { after },
+                None => Walk::Entries { after: 0 },
+            };
+            Slice { due: Due::Sessions(seen.due), next, more: true }
+        }
+        Walk::Entries { after } => {
+            let by_ticket = |row: &Row<'_>| Ok((row.int(0)?, row.maybe_time(1)?));
+            let rows = on.all(ENTRIES_WALK, args![*after, LOOK_AT], by_ticket).await?;
+            let seen = walk(rows, limit, |until| until < now);
+            let next = match seen.last {
+                Some(after) => Walk::Entries { after },
+                None => Walk::Grants { after: [0; 16] },
+            };
+            Slice { due: Due::Entries(seen.due), next, more: true }
+        }
+        Walk::Grants { after } => {
+            let rows = on.all(GRANTS_WALK, args![after, LOOK_AT], by_id).await?;
+            let seen = walk(rows, limit, |at| at < grants_before);
+            let (next, more) = match seen.last {
+                Some(after) => (Walk::Grants { after }, true),
+                None => (Walk::default(), false),
+            };
+            Slice { due: Due::Grants(seen.due), next, more }
+        }
+    })
+}
+
+fn by_id(row: &Row<'_>) -> Result<([u8; 16], Option<Timestamp>), StoreError> {
+    Ok((row.array(0)?, row.maybe_time(1)?))
+}
+
+/// What a walk found, and the key to go on from; `None` at the end of the table.
+struct Seen<K> {
+    due: Vec<K>,
+    last: Option<K>,
+}
+
+fn walk<K: Copy>(
+    rows: Vec<(K, Option<Timestamp>)>,
+    limit: u32,
+    is_due: impl Fn(Timestamp) -> bool,
+) -> Seen<K> {
+    let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
+    let is_whole = u32::try_from(rows.len()).is_ok_and(|count| count == LOOK_AT);
+    let mut seen = Seen { due: Vec::new(), last: None };
+    let mut end = None;
+    for (key, at) in rows {
+        if at.is_some_and(&is_due) {
+            seen.due.push(key);
+        }
+        if seen.due.len() == limit {
+            seen.last = Some(key);
+            return seen;
+        }
+        end = Some(key);
+    }
+    seen.last = end.filter(|_| is_whole);
+    seen
+}
+
+/// Removes what was found, if it is still due.
+async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreError> {
+    let mut rows = 0_u64;
+    match &this.due {
+        Due::Sessions(ids) => {
+            for id in ids {
+                rows += on.change(SESSION_SWEEP, args![id, this.now]).await?;
+            }
+        }
+        Due::Entries(tickets) => {
+            for ticket in tickets {
+                rows += on.change(ENTRY_SWEEP, args![*ticket, this.now]).await?;
+            }
+        }
+        Due::Grants(ids) => {
+            for id in ids {
+                rows += on.change(GRANT_SWEEP, args![id, this.grants_before]).await?;
+            }
+        }
+    }
+    Ok(rows)
+}
