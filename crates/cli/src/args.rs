@@ -97,6 +97,9 @@ pub struct ServeArgs {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "hallpass.toml")]
     pub config: PathBuf,
+    /// Take a changed configuration only when told to with SIGHUP, and not when the file changes.
+    #[arg(long)]
+    pub no_watch: bool,
 }
 
 /// `hallpass config`.

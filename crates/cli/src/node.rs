@@ -1,6 +1,7 @@
 //! One process: authorization server and gateway on one listener, the feed between them.
 
 mod listen;
+mod reload;
 
 pub use listen::asked_to_stop;
 
@@ -16,27 +17,25 @@ use hallpass_core::{
     time::{Clock, SystemClock},
 };
 use hallpass_fetch::Fetch;
-use hallpass_gateway::{Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, Upstream};
+use hallpass_gateway::{GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream};
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
-use hallpass_server::{App, Parts, StartError, audit::Event, feed::Change};
+use hallpass_server::{App, Live, Parts, StartError, audit::Event, feed::Change};
 use hallpass_store::{
     ErrorKind, Store, StoreError,
     sqlite::{SqliteSettings, SqliteStore},
 };
-use std::{error::Error as _, process::ExitCode, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use reload::{InForce, Running};
+use std::{error::Error as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Mutex};
 
 /// How long open requests and streams may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A node that is ready to serve.
 pub struct Node {
-    app: Arc<App>,
-    router: Router,
+    running: Arc<Running>,
     listeners: Vec<TcpListener>,
     demo: Option<(TcpListener, Router)>,
-    revocations: Arc<Revocations>,
-    processes: Processes,
 }
 
 /// Puts a node together. Everything that can fail fails here, before anything is announced.
@@ -50,17 +49,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let store = SqliteStore::open(&state.database(), SqliteSettings::default())
         .map_err(|error| store_words(&error, &state))?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let mut extra_ca = Vec::new();
-    for path in &config.extra_ca {
-        let pem = std::fs::read(path)
-            .with_context(|| format!("[fetch] extra_ca: {} cannot be read", path.display()))?;
-        extra_ca.push(pem);
-    }
-    let fetch = Fetch::new(hallpass_fetch::Settings {
-        extra_ca,
-        private_hosts: config.private_hosts.clone(),
-        ..hallpass_fetch::Settings::default()
-    })?;
+    let fetch = fetch(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let parts = Parts {
         settings: config.settings.clone(),
@@ -77,54 +66,84 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         .and_then(|(listener, _)| listener.local_addr().ok())
         .map(|at| format!("http://{at}/mcp"));
     let revocations = Arc::new(Revocations::new());
-    let gateway = gateway(&config, &app, &revocations, demo_url.as_deref())?;
-    let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router);
-    Ok(Node { app, router, listeners, demo, revocations, processes: gateway.processes })
+    let keys = Arc::new(KeySource::fixed(app.tokens.verifying.clone()));
+    let gateway_config = gateway(&config, &app, (&revocations, &keys), demo_url.as_deref())?;
+    let gateway = hallpass_gateway::start(gateway_config)?;
+    let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
+    let running = Running {
+        live: Live::new(app),
+        router: listen::Current::new(router),
+        revocations,
+        keys,
+        stop: listen::Stop::new(),
+        in_force: Mutex::new(InForce { config, gateway, demo: demo_url }),
+    };
+    Ok(Node { running: Arc::new(running), listeners, demo })
+}
+
+fn fetch(config: &Config) -> anyhow::Result<Fetch> {
+    let mut extra_ca = Vec::new();
+    for path in &config.extra_ca {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("[fetch] extra_ca: {} cannot be read", path.display()))?;
+        extra_ca.push(pem);
+    }
+    Ok(Fetch::new(hallpass_fetch::Settings {
+        extra_ca,
+        private_hosts: config.private_hosts.clone(),
+        ..hallpass_fetch::Settings::default()
+    })?)
 }
 
 impl Node {
     /// URLs to give to clients.
     pub fn mcp_urls(&self) -> Vec<String> {
-        self.app.settings.resources.iter().map(|resource| resource.uri.as_str().to_owned()).collect()
+        let app = self.running.live.app();
+        app.settings.resources.iter().map(|resource| resource.uri.as_str().to_owned()).collect()
     }
 
     /// A one-time link for the first account, if there is none yet.
     pub async fn setup_link(&self) -> anyhow::Result<Option<SecretString>> {
-        Ok(hallpass_server::setup_link(&self.app).await?)
+        Ok(hallpass_server::setup_link(&self.running.live.app()).await?)
+    }
+
+    /// Reads its configuration again from this file, when told to and, with `watch`, when the file changes.
+    pub fn follow(&self, file: PathBuf, watch: bool) {
+        tokio::spawn(Arc::clone(&self.running).follow(file, watch));
     }
 
     /// Serves until Ctrl-C or SIGTERM, then drains.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let stop = listen::Stop::new();
-        let clock = Arc::clone(&self.app.clock);
-        let revocations = self.revocations;
-        let follower = Arc::clone(&clock);
-        tokio::spawn(hallpass_server::follow(Arc::clone(&self.app), move |change| {
-            tell(&revocations, change, &*follower);
+        let running = self.running;
+        let (app, stop) = (running.live.app(), running.stop.clone());
+        let (clock, revocations) = (Arc::clone(&app.clock), Arc::clone(&running.revocations));
+        tokio::spawn(hallpass_server::follow(Arc::clone(&app), move |change| {
+            tell(&revocations, change, &*clock);
         }));
-        tokio::spawn(hallpass_server::sweep_forever(Arc::clone(&self.app)));
+        tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
         let mut serving = Vec::new();
         for listener in self.listeners {
-            serving.push(tokio::spawn(listen::serve(listener, self.router.clone(), stop.clone())));
+            serving.push(tokio::spawn(listen::serve(listener, running.router.clone(), stop.clone())));
         }
         if let Some((listener, router)) = self.demo {
+            let router = listen::Current::new(router);
             serving.push(tokio::spawn(listen::serve(listener, router, stop.clone())));
         }
         asked_to_stop().await;
-        self.app.audit.record_at(clock.now(), Event::stopped());
+        app.audit.record_at(app.clock.now(), Event::stopped());
         stop.stop();
         let drained = tokio::time::timeout(DRAIN, async {
             for one in serving {
                 let _ = one.await;
             }
         });
-        let (drained, ()) = tokio::join!(drained, self.processes.stop(DRAIN));
+        let processes = running.in_force.lock().await.gateway.processes.clone();
+        let (drained, ()) = tokio::join!(drained, processes.stop(DRAIN));
         if drained.is_err() {
             tracing::info!("open streams were cut");
         }
-        self.app.store.close().await?;
-        let audit = Arc::clone(&self.app.audit);
-        tokio::task::spawn_blocking(move || audit.close(clock.now())).await?;
+        app.store.close().await?;
+        tokio::task::spawn_blocking(move || app.audit.close(app.clock.now())).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -140,9 +159,9 @@ async fn demo(config: &Config) -> anyhow::Result<Option<(TcpListener, Router)>> 
 fn gateway(
     config: &Config,
     app: &App,
-    revocations: &Arc<Revocations>,
+    (revocations, keys): (&Arc<Revocations>, &Arc<KeySource>),
     demo_url: Option<&str>,
-) -> anyhow::Result<Gateway> {
+) -> anyhow::Result<GatewayConfig> {
     let issuer = config.settings.issuer.as_str().to_owned();
     let mut servers = Vec::new();
     for (server, resource) in config.servers.iter().zip(&config.settings.resources) {
@@ -167,10 +186,10 @@ fn gateway(
             policy: server.policy.clone(),
         });
     }
-    let config = GatewayConfig {
+    Ok(GatewayConfig {
         public_origin: config.settings.issuer.origin().to_owned(),
         servers,
-        keys: Arc::new(KeySource::fixed(app.tokens.verifying.clone())),
+        keys: Arc::clone(keys),
         revocations: Arc::clone(revocations),
         sessions: Arc::new(KeyRingSealer::new(Arc::clone(&app.keys), Arc::clone(&app.entropy))),
         clock: Arc::clone(&app.clock),
@@ -181,8 +200,7 @@ fn gateway(
             .map(|path| format!("{}{path}", config.settings.issuer.path()))
             .collect(),
         limits: Limits::default(),
-    };
-    Ok(hallpass_gateway::start(config)?)
+    })
 }
 
 /// From the store's feed to the gateway's memory.

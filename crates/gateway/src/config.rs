@@ -63,7 +63,7 @@ pub struct ProtectedServer {
 }
 
 /// How an MCP server is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
     /// At an http URL, also on a private network.
     Http(String),
@@ -84,7 +84,7 @@ impl From<String> for Upstream {
 }
 
 /// An MCP server on stdio. One process is started for each session.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StdioCommand {
     /// A path, or a name to be found in the `PATH` of `environment`.
     pub program: String,
@@ -106,7 +106,7 @@ impl fmt::Debug for StdioCommand {
 }
 
 /// Bounds of the processes of one server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StdioLimits {
     /// Processes at a time.
     pub processes: usize,

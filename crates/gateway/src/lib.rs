@@ -44,5 +44,5 @@ pub use config::{
     ConfigError, GatewayConfig, Limits, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted,
     Upstream, check_path,
 };
-pub use router::{Gateway, Processes, router, start};
+pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};

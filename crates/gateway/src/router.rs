@@ -40,6 +40,15 @@ pub struct Gateway {
     pub router: Router,
     /// The servers on stdio.
     pub processes: Processes,
+    upstreams: Vec<Known>,
+}
+
+/// An upstream and what it was made from.
+struct Known {
+    name: String,
+    path: String,
+    from: config::Upstream,
+    upstream: Upstream,
 }
 
 /// The processes that a gateway has started and will start.
@@ -64,14 +73,32 @@ impl Processes {
 ///
 /// # Errors
 /// [`ConfigError`], one sentence that names the fix.
-pub fn start(mut config: GatewayConfig) -> Result<Gateway, ConfigError> {
+pub fn start(config: GatewayConfig) -> Result<Gateway, ConfigError> {
+    build(config, &[])
+}
+
+/// The gateway of another configuration. A server whose upstream is the same keeps its connections, processes and
+/// sessions; open calls and streams go on as they began. Answers also the processes that nothing leads to any more, to
+/// be stopped.
+///
+/// # Errors
+/// [`ConfigError`], one sentence that names the fix; the gateway before it is as it was.
+pub fn restart(config: GatewayConfig, before: &Gateway) -> Result<(Gateway, Processes), ConfigError> {
+    let gateway = build(config, &before.upstreams)?;
+    let kept = &gateway.processes.0;
+    let left = before.processes.0.iter().filter(|old| !kept.iter().any(|new| new.is(old))).cloned();
+    let left = Processes(left.collect());
+    Ok((gateway, left))
+}
+
+fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigError> {
     config.check()?;
     let admission = if config.local {
         Admission::local(&config.public_origin, &config.allowed_origins)
     } else {
         Admission::Public
     };
-    let (mut router, mut processes) = (Router::new(), Vec::new());
+    let (mut router, mut upstreams) = (Router::new(), Vec::new());
     let servers = std::mem::take(&mut config.servers);
     let only_one = servers.len() == 1;
     for protected in &servers {
@@ -81,14 +108,29 @@ pub fn start(mut config: GatewayConfig) -> Result<Gateway, ConfigError> {
             // Clients of the older revisions ask at the root only (RS-001).
             router = router.route(&metadata::path(""), serve_document(document));
         }
-        let server = Arc::new(server(protected, &config, admission.clone())?);
-        if let Upstream::Stdio(upstream) = &server.upstream {
-            processes.push(upstream.clone());
-        }
+        let same = |known: &&Known| {
+            (&known.name, &known.path, &known.from) == (&protected.name, &protected.path, &protected.upstream)
+        };
+        let upstream = match before.iter().find(same) {
+            Some(known) => known.upstream.clone(),
+            None => upstream(protected, &config)?,
+        };
+        upstreams.push(Known {
+            name: protected.name.clone(),
+            path: protected.path.clone(),
+            from: protected.upstream.clone(),
+            upstream: upstream.clone(),
+        });
+        let server = Arc::new(server(protected, &config, admission.clone(), upstream));
         let serve = move |request: Request<Body>| forward::serve(Arc::clone(&server), request);
         router = router.route(&protected.path, any(serve));
     }
-    Ok(Gateway { router, processes: Processes(processes) })
+    let processes = upstreams.iter().filter_map(|known| match &known.upstream {
+        Upstream::Stdio(upstream) => Some(upstream.clone()),
+        Upstream::Http(_) => None,
+    });
+    let processes = Processes(processes.collect());
+    Ok(Gateway { router, processes, upstreams })
 }
 
 fn serve_document(document: Bytes) -> axum::routing::MethodRouter {
@@ -108,7 +150,8 @@ fn server(
     protected: &ProtectedServer,
     config: &GatewayConfig,
     admission: Admission,
-) -> Result<Server, ConfigError> {
+    upstream: Upstream,
+) -> Server {
     let settings = Settings {
         metadata_url: format!("{}{}", config.public_origin, metadata::path(&protected.path)),
         resource: protected.resource.clone(),
@@ -116,21 +159,21 @@ fn server(
     };
     let resource =
         ProtectedResource::new(settings, Arc::clone(&config.keys), Arc::clone(&config.revocations));
-    Ok(Server {
+    Server {
         name: protected.name.clone(),
         resource: resource.with_clock(Arc::clone(&config.clock)),
         rules: Arc::new(Rules::new(protected.required_scope.clone(), &protected.policy)),
-        upstream: upstream(protected, config)?,
+        upstream,
         sessions: Arc::clone(&config.sessions),
         admission,
         limits: config.limits,
-    })
+    }
 }
 
 fn upstream(protected: &ProtectedServer, config: &GatewayConfig) -> Result<Upstream, ConfigError> {
     Ok(match &protected.upstream {
         config::Upstream::Http(_) => {
-            Upstream::Http(Box::new(HttpUpstream::new(protected.upstream_uri()?, &config.limits)))
+            Upstream::Http(Arc::new(HttpUpstream::new(protected.upstream_uri()?, &config.limits)))
         }
         config::Upstream::Stdio(command) => {
             Upstream::Stdio(StdioUpstream::new(&protected.name, command.clone(), config.clock.now()))

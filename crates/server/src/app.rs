@@ -7,8 +7,9 @@ use crate::{
     keys::TokenKeys,
     login::password::PasswordHasher,
     metadata,
-    settings::Settings,
+    settings::{Settings, SettingsError},
 };
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hallpass_core::{
     entropy::Entropy,
@@ -27,7 +28,7 @@ pub struct App {
     /// Sealing and authenticating.
     pub keys: Arc<KeyRing>,
     /// Signing of access tokens.
-    pub tokens: TokenKeys,
+    pub tokens: Arc<TokenKeys>,
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -35,15 +36,15 @@ pub struct App {
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Client ID metadata documents.
-    pub documents: DocumentSource,
+    pub documents: Arc<DocumentSource>,
     /// Keys of clients that sign assertions.
     pub client_keys: Arc<ClientKeySource>,
     /// Assertions that were used at endpoints which write nothing for them.
-    pub spent: SpentAssertions,
+    pub spent: Arc<SpentAssertions>,
     /// Password hashing off the runtime's threads.
-    pub passwords: PasswordHasher,
+    pub passwords: Arc<PasswordHasher>,
     /// Limits by address.
-    pub limits: RateLimiter,
+    pub limits: Arc<RateLimiter>,
     /// Takes every security decision.
     pub audit: Arc<Audit>,
     /// The metadata document, written once.
@@ -71,7 +72,7 @@ pub struct Parts {
 pub enum StartError {
     /// The settings contradict each other.
     #[error(transparent)]
-    Settings(#[from] crate::settings::SettingsError),
+    Settings(#[from] SettingsError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,17 +112,74 @@ impl App {
         Ok(Arc::new(Self {
             keys,
             audit: Arc::new(audit),
-            tokens,
+            tokens: Arc::new(tokens),
             client_keys: ClientKeySource::new(parts.fetch.clone()),
-            spent: SpentAssertions::new(),
-            documents: DocumentSource::new(parts.fetch, Arc::clone(&parts.store)),
-            passwords: PasswordHasher::new(),
-            limits: RateLimiter::new(),
+            spent: Arc::new(SpentAssertions::new()),
+            documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
+            passwords: Arc::new(PasswordHasher::new()),
+            limits: Arc::new(RateLimiter::new()),
             metadata,
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
             settings: parts.settings,
         }))
+    }
+
+    /// The same server with other settings: keys, store, limits, what is cached and the audit go on. `fetch` only where
+    /// outbound requests are made in another way. The issuer stays, since keys and ids are bound to it.
+    pub fn with_settings(
+        &self,
+        settings: Settings,
+        fetch: Option<Fetch>,
+    ) -> Result<Arc<Self>, SettingsError> {
+        settings.check()?;
+        if settings.issuer.as_str() != self.settings.issuer.as_str() {
+            return Err(SettingsError::IssuerChanged);
+        }
+        let (client_keys, documents) = match fetch {
+            Some(fetch) => (
+                ClientKeySource::new(fetch.clone()),
+                Arc::new(DocumentSource::new(fetch, Arc::clone(&self.store))),
+            ),
+            None => (Arc::clone(&self.client_keys), Arc::clone(&self.documents)),
+        };
+        Ok(Arc::new(Self {
+            client_keys,
+            documents,
+            spent: Arc::clone(&self.spent),
+            metadata: metadata::document(&settings),
+            settings,
+            keys: Arc::clone(&self.keys),
+            audit: Arc::clone(&self.audit),
+            tokens: Arc::clone(&self.tokens),
+            passwords: Arc::clone(&self.passwords),
+            limits: Arc::clone(&self.limits),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        }))
+    }
+}
+
+/// The server as it is at this moment. What runs beside the requests holds this, and sees the settings that are in
+/// force; a request keeps the ones that it began with.
+#[derive(Clone)]
+pub struct Live(Arc<ArcSwap<App>>);
+
+impl Live {
+    /// With these settings at first.
+    pub fn new(app: Arc<App>) -> Self {
+        Self(Arc::new(ArcSwap::new(app)))
+    }
+
+    /// With the settings in force.
+    pub fn app(&self) -> Arc<App> {
+        self.0.load_full()
+    }
+
+    /// Puts others in force.
+    pub fn replace(&self, app: Arc<App>) {
+        self.0.store(app);
     }
 }

@@ -22,7 +22,7 @@ pub mod settings;
 mod sweep;
 mod token;
 
-pub use app::{App, Parts, StartError};
+pub use app::{App, Live, Parts, StartError};
 pub use feed::follow;
 pub use login::{
     invitation::invitation_link,

@@ -92,6 +92,9 @@ pub enum SettingsError {
     /// Two of them share an identifier.
     #[error("two servers have the same resource identifier {0}")]
     ResourceTwice(String),
+    /// Every key and every id is bound to it.
+    #[error("the public URL cannot change while the server runs")]
+    IssuerChanged,
     /// It is part of file names and lines.
     #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
     NodeName(String),

@@ -1,7 +1,7 @@
 //! Removing what can never matter again, in small slices behind everything else.
 
-use crate::app::App;
-use std::{sync::Arc, time::Duration};
+use crate::app::Live;
+use std::time::Duration;
 
 const EVERY: Duration = Duration::from_mins(10);
 const SLICE: u32 = 200;
@@ -9,9 +9,10 @@ const SLICE: u32 = 200;
 const KEEP_REVOKED: Duration = Duration::from_hours(48);
 
 /// Sweeps for ever.
-pub async fn sweep_forever(app: Arc<App>) {
+pub async fn sweep_forever(live: Live) {
     loop {
         tokio::time::sleep(EVERY).await;
+        let app = live.app();
         let now = app.clock.now();
         let before = now.minus(KEEP_REVOKED).minus(app.settings.refresh_idle_lifetime);
         loop {

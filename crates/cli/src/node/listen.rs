@@ -1,6 +1,7 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use axum::{Router, extract::ConnectInfo};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -22,6 +23,26 @@ const CONNECTIONS: usize = 20_000;
 /// Time to send the head of a request: a peer that trickles bytes does not hold a connection (slowloris). Idle
 /// connections end after it too; pooled ones of HTTP clients are given up by them long before.
 const HEAD: Duration = Duration::from_mins(1);
+
+/// The routes in force: a request takes those of the moment in which it comes.
+#[derive(Clone)]
+pub struct Current(Arc<ArcSwap<Router>>);
+
+impl Current {
+    /// These.
+    pub fn new(router: Router) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(router)))
+    }
+
+    /// Others.
+    pub fn replace(&self, router: Router) {
+        self.0.store(Arc::new(router));
+    }
+
+    fn of_now(&self) -> Router {
+        Router::clone(&self.0.load())
+    }
+}
 
 /// Tells all listeners to stop.
 #[derive(Clone)]
@@ -68,7 +89,7 @@ pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
 }
 
 /// Serves a listener until the stop, then lets open requests end.
-pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
+pub async fn serve(listener: TcpListener, router: Current, stop: Stop) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stopped = stop.0.subscribe();
@@ -95,11 +116,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     graceful.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Current, watcher: Watcher) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        router.of_now().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
@@ -107,6 +128,33 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, watcher
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(serving.into_owned()).await {
         tracing::debug!(%peer, %error, "a connection broke");
+    }
+}
+
+/// SIGHUP, again and again.
+pub struct Told {
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
+}
+
+impl Told {
+    /// From now on a SIGHUP ends nothing.
+    pub fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            hang_up: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        }
+    }
+
+    /// Waits for the next one.
+    pub async fn again(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.hang_up
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }
 

@@ -14,4 +14,5 @@ mod crash;
 mod http;
 mod node;
 mod person;
+mod reload;
 mod start;

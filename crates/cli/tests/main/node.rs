@@ -31,7 +31,12 @@ impl Node {
     }
 
     /// The same, with its log somewhere.
-    pub fn spawn_logging(mut command: Command, port: u16, log: Stdio) -> Self {
+    pub fn spawn_logging(command: Command, port: u16, log: Stdio) -> Self {
+        Self::spawn_until(command, port, log, "Try in a second terminal")
+    }
+
+    /// The same, for a command whose last line begins like this.
+    pub fn spawn_until(mut command: Command, port: u16, log: Stdio, last: &str) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut setup_link = None;
@@ -40,7 +45,7 @@ impl Node {
             if let Some(link) = line.strip_prefix("Setup link: ") {
                 setup_link = Some(link.to_owned());
             }
-            if line.starts_with("Try in a second terminal") {
+            if line.starts_with(last) {
                 break;
             }
         }
@@ -52,6 +57,11 @@ impl Node {
             std::thread::sleep(Duration::from_millis(20));
         }
         node
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL: nothing is flushed, nothing is closed.

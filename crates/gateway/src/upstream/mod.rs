@@ -14,14 +14,15 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 /// One server, however it is reached.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Upstream {
     /// Over streamable HTTP.
-    Http(Box<HttpUpstream>),
+    Http(Arc<HttpUpstream>),
     /// As processes of ours.
     Stdio(StdioUpstream),
 }

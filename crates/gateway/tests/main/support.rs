@@ -111,7 +111,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         limits: Limits { body: 10_000, ..Limits::default() },
     };
     change(&mut config);
-    let Gateway { router: gateway, processes } = start(config).unwrap();
+    let Gateway { router: gateway, processes, .. } = start(config).unwrap();
     World { gateway, processes, key, clock, revocations, upstream }
 }
 

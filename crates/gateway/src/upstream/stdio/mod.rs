@@ -85,6 +85,11 @@ impl StdioUpstream {
         }))
     }
 
+    /// Whether the two are one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Does for a call what a server on HTTP would do.
     pub(crate) async fn send(&self, authorized: &Authorized<Call>) -> Result<Answer, UpstreamError> {
         let call = authorized.operation();
