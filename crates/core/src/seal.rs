@@ -36,6 +36,8 @@ pub enum Purpose {
     ClientId,
     /// Derivation of client secrets from the `client_id`.
     ClientSecret,
+    /// MAC of initial access tokens.
+    InitialAccess,
     /// Keyed tags of redirect URIs that do not fit into a `client_id`.
     RedirectTag,
     /// MAC of session cookies.
@@ -53,13 +55,14 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
         Self::RefreshToken,
         Self::ClientId,
         Self::ClientSecret,
+        Self::InitialAccess,
         Self::RedirectTag,
         Self::SessionCookie,
         Self::CrossSiteRequest,
@@ -78,6 +81,7 @@ impl Purpose {
             Self::RefreshToken => "refresh-token",
             Self::ClientId => "client-id",
             Self::ClientSecret => "client-secret",
+            Self::InitialAccess => "initial-access",
             Self::RedirectTag => "redirect-tag",
             Self::SessionCookie => "session-cookie",
             Self::CrossSiteRequest => "cross-site-request",

@@ -23,6 +23,10 @@ mod sweep;
 mod token;
 
 pub use app::{App, Live, Parts, StartError};
+pub use clients::{
+    initial_access,
+    operator::{ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, digest_of_secret},
+};
 pub use feed::follow;
 pub use login::{
     invitation::invitation_link,
@@ -30,5 +34,7 @@ pub use login::{
     setup::setup_link,
 };
 pub use router::{own_paths, router};
-pub use settings::{RefreshPolicy, Resource, ScopeEntry, Settings, SettingsError};
+pub use settings::{
+    DocumentPolicy, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings, SettingsError,
+};
 pub use sweep::sweep_forever;

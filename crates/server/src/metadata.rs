@@ -5,7 +5,7 @@ use crate::{
     clients::AuthMethod,
     http::respond::{self, Reply},
     router::Incoming,
-    settings::{OFFLINE_ACCESS, Settings},
+    settings::{OFFLINE_ACCESS, RegistrationPolicy, Settings},
 };
 use bytes::Bytes;
 use hallpass_core::{
@@ -43,7 +43,8 @@ pub fn document(settings: &Settings) -> Bytes {
         issuer: issuer.as_str().to_owned(),
         authorization_endpoint: Some(issuer.endpoint("/authorize")),
         token_endpoint: Some(issuer.endpoint("/token")),
-        registration_endpoint: Some(issuer.endpoint("/register")),
+        registration_endpoint: (settings.registration != RegistrationPolicy::Closed)
+            .then(|| issuer.endpoint("/register")),
         revocation_endpoint: Some(issuer.endpoint("/revoke")),
         jwks_uri: Some(issuer.endpoint("/jwks")),
         scopes_supported: Some(scopes),
@@ -56,7 +57,7 @@ pub fn document(settings: &Settings) -> Bytes {
         revocation_endpoint_auth_signing_alg_values_supported: Some(algorithms),
         code_challenge_methods_supported: Some(list(&["S256"])),
         authorization_response_iss_parameter_supported: true,
-        client_id_metadata_document_supported: true,
+        client_id_metadata_document_supported: settings.documents.accepts_some(),
         subject_types_supported: Some(list(&["public"])),
         id_token_signing_alg_values_supported: Some(list(&["ES256"])),
         ..AuthorizationServerMetadata::default()

@@ -5,6 +5,7 @@ use crate::{
     audit::{Event, Reason},
     clients::{
         AuthMethod, Redirects,
+        initial_access::{self, InitialAccessError},
         registered::{self, MAX_REDIRECTS, Registration},
     },
     http::{
@@ -12,6 +13,7 @@ use crate::{
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
+    settings::RegistrationPolicy,
 };
 use hallpass_core::{
     error::ErrorCode,
@@ -24,6 +26,9 @@ use http::StatusCode;
 /// Broken rules of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RegisterRefusal {
+    Closed,
+    TokenMissing,
+    TokenWrong(InitialAccessError),
     TooMany(std::time::Duration),
     MediaType,
     NotAnObject,
@@ -43,6 +48,10 @@ enum RegisterRefusal {
 impl Reason for RegisterRefusal {
     fn reason(&self) -> &'static str {
         match self {
+            Self::Closed => "registration_closed",
+            Self::TokenMissing => "initial_access_missing",
+            Self::TokenWrong(InitialAccessError::Foreign) => "initial_access_foreign",
+            Self::TokenWrong(InitialAccessError::Expired) => "initial_access_expired",
             Self::TooMany(_) => "too_many",
             Self::MediaType => "media_type",
             Self::NotAnObject => "not_an_object",
@@ -67,6 +76,17 @@ impl RegisterRefusal {
             InvalidClientMetadata, InvalidRedirectUri, InvalidSoftwareStatement, TemporarilyUnavailable,
         };
         let (code, description) = match self {
+            Self::Closed => (
+                InvalidClientMetadata,
+                "registration is not open here: ask who runs this server for a client_id",
+            ),
+            Self::TokenMissing | Self::TokenWrong(_) => {
+                let refusal = Refusal::new(
+                    ErrorCode::InvalidToken,
+                    "registration takes an initial access token: ask who runs this server for one",
+                );
+                return Refusal { bearer: true, ..refusal };
+            }
             Self::TooMany(wait) => {
                 let refusal =
                     Refusal::new(TemporarilyUnavailable, "too many registrations from this address");
@@ -124,6 +144,7 @@ fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResp
         let (cx, most) = (incoming.cx, app.settings.registrations_per_minute);
         app.limits.take(Limited::Registration, cx.address, most, cx.now).map_err(RegisterRefusal::TooMany)?;
     }
+    may_register(app, incoming)?;
     let content_type =
         incoming.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
@@ -151,6 +172,21 @@ fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResp
     };
     let id = registered::issue(&app.keys, &*app.entropy, &registration, &uris);
     Ok(response(app, id, &registration, &uris))
+}
+
+fn may_register(app: &App, incoming: &Incoming) -> Result<(), RegisterRefusal> {
+    match app.settings.registration {
+        RegistrationPolicy::Open => return Ok(()),
+        RegistrationPolicy::Closed => return Err(RegisterRefusal::Closed),
+        RegistrationPolicy::WithToken => {}
+    }
+    let header = incoming.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let (scheme, token) =
+        header.and_then(|value| value.split_once(' ')).ok_or(RegisterRefusal::TokenMissing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(RegisterRefusal::TokenMissing);
+    }
+    initial_access::check(&app.keys, token.trim(), incoming.cx.now).map_err(RegisterRefusal::TokenWrong)
 }
 
 /// Keeps the usable ones: Cursor registers three at once, and one that we cannot use must not lose the others (P09).

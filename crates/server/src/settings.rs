@@ -1,6 +1,6 @@
 //! What an operator decided, checked together before the server starts.
 
-use crate::audit::AuditSettings;
+use crate::{audit::AuditSettings, clients::operator::OperatorClient};
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
     scope::{self, Scope},
@@ -34,6 +34,12 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Registrations per minute and address; none on a loopback issuer.
     pub registrations_per_minute: u32,
+    /// Clients that the operator made.
+    pub clients: Vec<OperatorClient>,
+    /// Whose metadata documents are accepted.
+    pub documents: DocumentPolicy,
+    /// Who may register.
+    pub registration: RegistrationPolicy,
     /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
     pub old_assertion_audience: Vec<String>,
     /// Where the audit log goes.
@@ -49,6 +55,49 @@ pub enum RefreshPolicy {
     OfflineAccess,
     /// To nobody.
     Never,
+}
+
+/// Whose metadata documents are accepted, by the host of their URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentPolicy {
+    /// Only these; everybody's without.
+    pub only: Option<Vec<String>>,
+    /// Never these.
+    pub never: Vec<String>,
+}
+
+impl DocumentPolicy {
+    /// Everybody's.
+    pub const fn any() -> Self {
+        Self { only: None, never: Vec::new() }
+    }
+
+    /// Whether documents are accepted at all.
+    pub fn accepts_some(&self) -> bool {
+        self.only.as_ref().is_none_or(|hosts| !hosts.is_empty())
+    }
+
+    /// Whether documents of this host are. `*.example.com` is every name below it, and not itself.
+    pub fn allow(&self, host: &str) -> bool {
+        let listed = |hosts: &[String]| {
+            hosts.iter().any(|one| match one.strip_prefix('*') {
+                Some(below) => host.ends_with(below) && host.len() > below.len(),
+                None => one == host,
+            })
+        };
+        self.only.as_deref().is_none_or(listed) && !listed(&self.never)
+    }
+}
+
+/// Who may register at `/register`. What was registered before stays good: it is in the ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Everybody.
+    Open,
+    /// Who has an initial access token (RFC 7591 §3).
+    WithToken,
+    /// Nobody.
+    Closed,
 }
 
 /// A protected MCP server, as the authorization server knows it.
@@ -95,6 +144,9 @@ pub enum SettingsError {
     /// Every key and every id is bound to it.
     #[error("the public URL cannot change while the server runs")]
     IssuerChanged,
+    /// An id has one meaning.
+    #[error("two clients have the id {0}")]
+    ClientTwice(String),
     /// It is part of file names and lines.
     #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
     NodeName(String),
@@ -175,6 +227,9 @@ impl Settings {
             session_lifetime: Duration::from_hours(12),
             trusted_proxies: Vec::new(),
             registrations_per_minute: 60,
+            clients: Vec::new(),
+            documents: DocumentPolicy::any(),
+            registration: RegistrationPolicy::Open,
             old_assertion_audience: Vec::new(),
             audit: AuditSettings::nothing(),
         }
@@ -187,6 +242,11 @@ impl Settings {
         }
         if !self.audit.has_node_name() {
             return Err(SettingsError::NodeName(self.audit.node.clone().into_owned()));
+        }
+        for (at, client) in self.clients.iter().enumerate() {
+            if self.clients.iter().take(at).any(|other| other.id() == client.id()) {
+                return Err(SettingsError::ClientTwice(client.id().to_owned()));
+            }
         }
         for (at, resource) in self.resources.iter().enumerate() {
             if self.resources.iter().take(at).any(|other| other.uri == resource.uri) {
@@ -238,6 +298,28 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_059_which_hosts_documents_are_accepted() {
+        let list = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
+        let policy = DocumentPolicy {
+            only: Some(list(&["claude.ai", "*.vscode.dev"])),
+            never: list(&["bad.vscode.dev"]),
+        };
+        for (host, allowed) in [
+            ("claude.ai", true),
+            ("a.claude.ai", false),
+            ("xclaude.ai", false),
+            ("vscode.dev", false),
+            ("insiders.vscode.dev", true),
+            ("xvscode.dev", false),
+            ("bad.vscode.dev", false),
+        ] {
+            assert_eq!(policy.allow(host), allowed, "{host}");
+        }
+        assert!(DocumentPolicy::any().allow("anybody.example"));
+        assert!(!DocumentPolicy { only: Some(Vec::new()), never: Vec::new() }.accepts_some());
+    }
 
     fn resource(names: &[&str]) -> Result<Resource, SettingsError> {
         let scopes =

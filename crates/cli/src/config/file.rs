@@ -1,6 +1,9 @@
 //! What can be typed into the file. Unknown keys are errors: a misspelt setting must not be a silent default.
 
-use super::audit::AuditEntry;
+use super::{
+    audit::AuditEntry,
+    clients::{ClientEntry, ClientsSection},
+};
 use hallpass_server::RefreshPolicy;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -35,6 +38,12 @@ pub struct ConfigFile {
     /// `[audit]`.
     #[serde(default)]
     pub audit: AuditEntry,
+    /// `[clients]`.
+    #[serde(default)]
+    pub clients: ClientsSection,
+    /// `[[client]]`.
+    #[serde(default)]
+    pub client: Vec<ClientEntry>,
     /// `[dangerous]`.
     #[serde(default)]
     pub dangerous: Dangerous,
@@ -113,6 +122,9 @@ pub struct Dangerous {
     /// Hosts that may have private addresses although strangers name them.
     #[serde(default)]
     pub private_hosts: Vec<String>,
+    /// Clients whose assertions may name the token endpoint as their audience.
+    #[serde(default)]
+    pub token_endpoint_audience: Vec<String>,
 }
 
 /// `[[server]]`.

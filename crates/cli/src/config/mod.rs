@@ -1,6 +1,7 @@
 //! The configuration file: what was typed, and what it means, checked together with line and fix.
 
 mod audit;
+mod clients;
 mod command;
 mod duration;
 mod file;
@@ -86,12 +87,13 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
 
 /// A sentence for each thing that weakens something.
 fn weakened(dangerous: &Dangerous) -> Vec<String> {
-    let hosts = dangerous.private_hosts.iter();
-    hosts
-        .map(|host| {
-            format!("[dangerous] private_hosts: documents may be fetched from {host} at a private address")
-        })
-        .collect()
+    let hosts = dangerous.private_hosts.iter().map(|host| {
+        format!("[dangerous] private_hosts: documents may be fetched from {host} at a private address")
+    });
+    let clients = dangerous.token_endpoint_audience.iter().map(|client| {
+        format!("[dangerous] token_endpoint_audience: assertions of {client} may be made out to the token endpoint")
+    });
+    hosts.chain(clients).collect()
 }
 
 struct Check<'a> {
@@ -164,6 +166,10 @@ impl Check<'_> {
         }
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
+        settings.registration = Self::registration(&file.clients);
+        settings.documents = self.documents(&file.clients);
+        settings.clients = self.clients(&file.client, folder);
+        settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
         if let Err(error) = settings.check()
             && !file.server.is_empty()
             && self.problems.is_empty()

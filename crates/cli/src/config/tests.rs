@@ -204,3 +204,62 @@ fn the_local_one() {
     assert!(local(Some("not a url"), 8080, Path::new(".")).is_err());
     assert!(local(None, 8080, Path::new(".")).unwrap().servers[0].behind.is_demo());
 }
+
+#[test]
+fn as_133_as_034_clients_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = "a-new-secret-that-is-long-enough\nthe-old-secret-that-is-long-enough\n";
+    std::fs::write(folder.path().join("good.secret"), secrets).unwrap();
+    std::fs::write(folder.path().join("bad.secret"), "short\n").unwrap();
+    std::fs::write(folder.path().join("keys.json"), "{\"keys\": []}").unwrap();
+    let checked = |more: &str| parse(&format!("{GOOD}\n{more}"), folder.path());
+    let config = checked(
+        "[clients]\nregistration = \"token\"\ndocuments_only = [\"claude.ai\", \"*.vscode.dev\"]\n\
+         [[client]]\nid = \"reports\"\nname = \"Reports\"\nredirect_uris = [\"https://r.example/cb\"]\n\
+         auth = \"client_secret_basic\"\nsecret_file = \"good.secret\"\nscopes = [\"read\"]\n\
+         [[client]]\nid = \"gpt\"\nname = \"ChatGPT\"\nredirect_rules = [\"chatgpt-connector\"]\n\
+         [dangerous]\ntoken_endpoint_audience = [\"reports\"]\n",
+    )
+    .unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.registration, hallpass_server::RegistrationPolicy::WithToken);
+    assert!(settings.documents.allow("insiders.vscode.dev") && !settings.documents.allow("evil.example"));
+    assert!(settings.clients[0].accepts("the-old-secret-that-is-long-enough"));
+    assert_eq!(settings.clients[1].id(), "gpt");
+    assert!(config.dangerous[0].contains("reports"));
+    let one = |line: &str| format!("[[client]]\nname = \"R\"\nid = \"r\"\n{line}");
+    for (more, what) in [
+        (one(""), "no redirect URI"),
+        (one("redirect_uris = [\"http://r.example/\"]"), "redirect URI"),
+        (one("redirect_rules = [\"nobody\"]"), "no redirect rule"),
+        (one("redirect_uris = [\"https://r.example/\"]\nauth = \"basic\""), "auth is"),
+        (one("redirect_uris = [\"https://r.example/\"]\nauth = \"client_secret_post\""), "one secret"),
+        (
+            one("redirect_uris = [\"https://r.example/\"]\nsecret_file = \"bad.secret\""),
+            "secret_file must hold",
+        ),
+        (one("redirect_uris = [\"https://r.example/\"]\nsecret_file = \"none.secret\""), "cannot be read"),
+        (
+            one(
+                "redirect_uris = [\"https://r.example/\"]\nauth = \"private_key_jwt\"\njwks_file = \"keys.json\"",
+            ),
+            "public keys",
+        ),
+        (one("redirect_uris = [\"https://r.example/\"]\nscope = [\"x\"]"), "unknown field"),
+        ("[clients]\ndocuments_never = [\"https://a.example\"]".to_owned(), "is not a host"),
+        ("[clients]\nregistration = \"maybe\"".to_owned(), "unknown variant"),
+        (
+            format!(
+                "{0}\nredirect_uris = [\"https://r.example/\"]\n{0}\nredirect_uris = [\"https://r.example/\"]",
+                one("")
+            ),
+            "two clients",
+        ),
+    ] {
+        let found = checked(&more).map_or_else(|problems| problems, |_| Vec::new());
+        assert!(
+            found.len() == 1 && found[0].what.contains(what) && !found[0].fix.is_empty(),
+            "{more}: {found:?}"
+        );
+    }
+}

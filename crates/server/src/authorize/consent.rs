@@ -65,7 +65,7 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
         private_use: redirect.is_private_use(),
         client_name: asked.client.name.as_str(),
         client_host: match &asked.client.origin {
-            Origin::Registered => None,
+            Origin::Registered | Origin::Operator => None,
             Origin::Document { url, .. } => Some(url.host()),
         },
         resource_title: &asked.checked.resource.title,
@@ -152,6 +152,7 @@ fn shown(asked: &Asked<'_>, signed_in: &SignedIn) -> [u8; 16] {
     let parts = [
         asked.client.id.as_str(),
         asked.client.name.as_str(),
+        &asked.client.foundation(),
         asked.redirect.uri().as_str(),
         asked.checked.resource.uri.as_str(),
         &asked.checked.scope.to_string(),

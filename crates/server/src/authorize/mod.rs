@@ -64,7 +64,7 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     let request = request::read(&incoming.query).map_err(Stop::Request)?;
     let (client, redirect) = who(app, &request).await?;
     let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
-    let checked = rules::check(&request, &app.settings);
+    let checked = rules::check(&request, &app.settings, client.scopes.as_ref());
     let reply = match interaction::next(app, &request, &browser, incoming.cx.now) {
         Next::SignIn { since } => login::form_page(app, &browser, &incoming.query, since, &client),
         Next::Ask(signed_in) => match checked {
@@ -121,8 +121,8 @@ async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, Check
 async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest, Asked<'a>), Stop> {
     let request = request::read(query).map_err(Stop::Request)?;
     let client = who(app, &request).await?;
-    let checked =
-        rules::check(&request, &app.settings).map_err(|_| Stop::Request(RequestRefusal::Changed))?;
+    let checked = rules::check(&request, &app.settings, client.0.scopes.as_ref())
+        .map_err(|_| Stop::Request(RequestRefusal::Changed))?;
     let asked = Asked::new(app, &request, client, checked, query);
     Ok((request, asked))
 }
@@ -139,6 +139,9 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
         Stop::Client(ClientRefusal::Unknown) => (StatusCode::BAD_REQUEST, Problem::UnknownClient),
         Stop::Client(ClientRefusal::DocumentUnreachable(_)) => {
             (StatusCode::BAD_GATEWAY, Problem::DocumentUnreachable)
+        }
+        Stop::Client(ClientRefusal::DocumentHostNotAllowed) => {
+            (StatusCode::FORBIDDEN, Problem::ClientNotAllowed)
         }
         Stop::Client(ClientRefusal::DocumentGone) => (StatusCode::BAD_REQUEST, Problem::DocumentGone),
         Stop::Client(ClientRefusal::DocumentAuthMethod) => {

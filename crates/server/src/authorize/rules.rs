@@ -3,7 +3,7 @@
 use super::request::AuthorizationRequest;
 use crate::{
     audit::Reason,
-    settings::{Resource, Settings},
+    settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
     error::ErrorCode,
@@ -100,10 +100,11 @@ impl AuthorizeRefusal {
     }
 }
 
-/// Checks everything.
+/// Checks everything. `ceiling` is all that the client can ever get.
 pub fn check<'a>(
     request: &AuthorizationRequest,
     settings: &'a Settings,
+    ceiling: Option<&Scope>,
 ) -> Result<CheckedRequest<'a>, AuthorizeRefusal> {
     if request.request {
         return Err(AuthorizeRefusal::RequestObject);
@@ -125,7 +126,7 @@ pub fn check<'a>(
     )
     .map_err(AuthorizeRefusal::Pkce)?;
     let resource = resource(request, settings)?;
-    Ok(CheckedRequest { resource, scope: scope(request, resource)?, challenge })
+    Ok(CheckedRequest { resource, scope: scope(request, resource, ceiling)?, challenge })
 }
 
 /// One resource, one audience. Clients of 2025-03-26 send none and mean the only one.
@@ -145,14 +146,23 @@ fn resource<'a>(
 }
 
 /// Narrowed to what exists here: clients ask for `openid email profile` where nobody has that (P32).
-fn scope(request: &AuthorizationRequest, resource: &Resource) -> Result<Scope, AuthorizeRefusal> {
-    let Some(asked) = request.scope.as_deref() else { return Ok(resource.usual()) };
+fn scope(
+    request: &AuthorizationRequest,
+    resource: &Resource,
+    ceiling: Option<&Scope>,
+) -> Result<Scope, AuthorizeRefusal> {
+    let usual = ceiling.map_or_else(|| resource.usual(), |ceiling| resource.usual().narrowed_to(ceiling));
+    if usual.is_empty() && !resource.usual().is_empty() {
+        return Err(AuthorizeRefusal::ScopeUnknown);
+    }
+    let Some(asked) = request.scope.as_deref() else { return Ok(usual) };
     let asked = Scope::parse(asked).map_err(|_| AuthorizeRefusal::ScopeMalformed)?;
-    let granted = asked.narrowed_to(&resource.grantable());
+    let grantable = Scope::of(usual.iter().chain([OFFLINE_ACCESS]));
+    let granted = asked.narrowed_to(&grantable);
     let openid_only =
         granted.is_empty() && asked.iter().all(|name| matches!(name, "openid" | "email" | "profile"));
     if openid_only {
-        return Ok(resource.usual());
+        return Ok(usual);
     }
     if granted.is_empty() { Err(AuthorizeRefusal::ScopeUnknown) } else { Ok(granted) }
 }

@@ -99,7 +99,7 @@ impl DocumentSource {
     /// Keeps the copy that a person has just said yes to.
     pub async fn keep(&self, client: &Client, now: Timestamp) -> Result<(), hallpass_store::StoreError> {
         match &client.origin {
-            Origin::Registered => Ok(()),
+            Origin::Registered | Origin::Operator => Ok(()),
             Origin::Document { url, body } => {
                 let document =
                     StoredDocument { url: url.as_str().to_owned(), body: body.to_vec(), checked_at: now };
@@ -117,6 +117,11 @@ impl DocumentSource {
 const fn is_on_the_way(error: FetchError) -> bool {
     error.is_transport()
         || matches!(error, FetchError::Challenged(_) | FetchError::Status(403 | 408 | 425 | 429 | 500..=599))
+}
+
+/// Whether this `client_id` is the URL of a metadata document.
+pub fn is_document(id: &str) -> bool {
+    id.starts_with("https://")
 }
 
 /// The rules for what a document says.
@@ -139,6 +144,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
         refresh: metadata.grant_types.is_some_and(|types| types.iter().any(|name| name == "refresh_token")),
         redirects: Redirects { texts, ..Redirects::default() },
         proofs,
+        scopes: None,
     })
 }
 
@@ -184,7 +190,9 @@ fn keys(metadata: &ClientMetadata) -> Result<Option<ClientKeys>, ClientRefusal> 
         (None, Some(url)) => KeyPlace::At(url.parse().map_err(|_| ClientRefusal::DocumentInvalid)?),
         (None, None) => return Ok(None),
     };
-    Ok(Some(ClientKeys { place, algorithm }))
+    let named =
+        metadata.jwks.as_ref().map(serde_json::Value::to_string).or_else(|| metadata.jwks_uri.clone());
+    Ok(Some(ClientKeys::new(place, algorithm, &named.unwrap_or_default())))
 }
 
 #[cfg(test)]

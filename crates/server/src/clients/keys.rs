@@ -6,6 +6,7 @@
 
 use arc_swap::ArcSwapOption;
 use hallpass_core::{
+    grant::digest16,
     jose::{Algorithm, JwsError, KeySet},
     jwt::client_assertion::{self, ClientAssertion, ClientAssertionError, Expectations},
     time::Timestamp,
@@ -36,6 +37,16 @@ pub struct ClientKeys {
     pub place: KeyPlace,
     /// The one algorithm that the client registered (RFC 7591 §2), if it did.
     pub algorithm: Option<Algorithm>,
+    /// Of what the client wrote down about them: it changes when they do.
+    pub digest: [u8; 16],
+}
+
+impl ClientKeys {
+    /// `written` is the key set or its address.
+    pub fn new(place: KeyPlace, algorithm: Option<Algorithm>, written: &str) -> Self {
+        let digest = digest16(&format!("{algorithm:?} {written}"));
+        Self { place, algorithm, digest }
+    }
 }
 
 /// Where a client's keys are.

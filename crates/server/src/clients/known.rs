@@ -112,6 +112,11 @@ pub fn pinned(url: &str) -> Option<Bytes> {
     TABLE.pinned.get(url).cloned()
 }
 
+/// Whether there is a rule of this name.
+pub fn is_rule(name: &str) -> bool {
+    TABLE.rules.iter().any(|rule| rule.name == name)
+}
+
 /// Whether a rule of a vendor lets a client with these redirect URIs and rules ask with `asked` (P34).
 pub fn lets(named: &[String], registered: &[RedirectUri], asked: &RedirectUri) -> bool {
     TABLE.rules.iter().any(|rule| rule.lets(named, registered, asked.as_str()))

@@ -3,18 +3,23 @@
 pub mod assertions;
 pub mod display;
 pub mod document;
+pub mod initial_access;
 pub mod keys;
 pub mod known;
+pub mod operator;
 pub mod registered;
 
 use crate::{app::App, audit::Reason};
 use display::DisplayName;
 use hallpass_core::{
+    encoding,
     redirect::{self, CheckedRedirect, RedirectError},
+    scope::Scope,
     seal::KeyRing,
     uri::{ClientMetadataUrl, RedirectUri},
 };
 use keys::ClientKeys;
+use operator::OperatorClient;
 
 /// How a client proves at the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,8 @@ impl AuthMethod {
 pub enum Origin {
     /// It registered itself; the registration is the id.
     Registered,
+    /// An operator made it.
+    Operator,
     /// The document at its id, as received.
     Document {
         /// The URL.
@@ -78,6 +85,21 @@ pub struct Client {
     pub redirects: Redirects,
     /// How it may prove at an endpoint who it is.
     pub proofs: Proofs,
+    /// All that it can ever get, where an operator said so.
+    pub scopes: Option<Scope>,
+}
+
+impl Client {
+    /// What a person's yes rests on beside what the page shows: redirect URIs, keys and method. A page that was shown
+    /// before these changed is shown again (AS-055).
+    pub fn foundation(&self) -> String {
+        let keys = self.proofs.keys.as_ref().map(|keys| encoding::base64url(&keys.digest));
+        let mut parts: Vec<&str> = self.redirects.texts.iter().map(RedirectUri::as_str).collect();
+        parts.push(if self.proofs.none { "none" } else { "" });
+        parts.push(if self.proofs.secret { "secret" } else { "" });
+        parts.push(keys.as_deref().unwrap_or_default());
+        parts.join(" ")
+    }
 }
 
 /// How a client may prove at an endpoint who it is.
@@ -135,6 +157,8 @@ pub enum ClientRefusal {
     Unknown,
     /// An https URL that cannot be a metadata document's.
     DocumentUrl(hallpass_core::uri::UriError),
+    /// The operator does not want clients of this host.
+    DocumentHostNotAllowed,
     /// The document could not be fetched, and there is no earlier copy.
     DocumentUnreachable(hallpass_fetch::FetchError),
     /// The document says that there is no such client any more (404, 410).
@@ -153,6 +177,7 @@ impl Reason for ClientRefusal {
             Self::Missing => "client_missing",
             Self::Unknown => "client_unknown",
             Self::DocumentUrl(error) => error.reason(),
+            Self::DocumentHostNotAllowed => "document_host_not_allowed",
             Self::DocumentUnreachable(_) => "document_unreachable",
             Self::DocumentGone => "document_gone",
             Self::DocumentInvalid => "document_invalid",
@@ -162,16 +187,23 @@ impl Reason for ClientRefusal {
     }
 }
 
-/// Whether this `client_id` is the URL of a metadata document.
-pub fn is_document(id: &str) -> bool {
-    id.starts_with("https://")
+/// The client of this id that an operator made, if there is one: it wins over a registration and a document.
+pub fn by_operator<'a>(app: &'a App, id: &str) -> Option<&'a OperatorClient> {
+    app.settings.clients.iter().find(|client| client.id() == id)
 }
 
-/// Finds the client: a registration of ours, else a document.
+/// Finds the client: one that an operator made, else a registration of ours, else a document.
 pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> {
     let id = id.ok_or(ClientRefusal::Missing)?;
-    if is_document(id) {
+    if let Some(client) = by_operator(app, id) {
+        return Ok(client.client());
+    }
+    if document::is_document(id) {
         let url = ClientMetadataUrl::parse(id).map_err(ClientRefusal::DocumentUrl)?;
+        // Before anything is asked, the resolver included (AS-059).
+        if !app.settings.documents.allow(url.host()) {
+            return Err(ClientRefusal::DocumentHostNotAllowed);
+        }
         return app.documents.client(url, app.clock.now()).await;
     }
     let registered = registered::read(&app.keys, id).ok_or(ClientRefusal::Unknown)?;
@@ -186,5 +218,6 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
             secret: registered.auth != AuthMethod::None,
             keys: None,
         },
+        scopes: None,
     })
 }

@@ -9,8 +9,11 @@ use crate::{
     clients::{
         self, AuthMethod, ClientRefusal, Proofs,
         assertions::Unspent,
+        document,
         keys::{ClientKeys, KeyRefusal},
-        known, registered,
+        known,
+        operator::OperatorClient,
+        registered,
     },
     router::Incoming,
 };
@@ -19,6 +22,7 @@ use hallpass_core::{
     error::ErrorCode,
     jwt::client_assertion::{ClientAssertionError, Expectations},
     parameters::Parameters,
+    scope::Scope,
     secret,
     time::Timestamp,
 };
@@ -29,6 +33,7 @@ pub struct AuthenticatedClient {
     id: String,
     name: String,
     refresh: bool,
+    scopes: Option<Scope>,
     assertion: Option<Unspent>,
 }
 
@@ -46,6 +51,11 @@ impl AuthenticatedClient {
     /// Whether the client registered the grant type `refresh_token`.
     pub const fn may_refresh(&self) -> bool {
         self.refresh
+    }
+
+    /// All that it can ever get, where an operator said so.
+    pub const fn scopes(&self) -> Option<&Scope> {
+        self.scopes.as_ref()
     }
 
     /// Whether it proved a key of its own, which says more than any token that it holds.
@@ -165,7 +175,10 @@ async fn check(
     now: Timestamp,
 ) -> Result<AuthenticatedClient, ClientAuthRefusal> {
     let id = &credentials.id;
-    if clients::is_document(id) {
+    if let Some(client) = clients::by_operator(app, id) {
+        return by_operator(app, client, &credentials.presented, now).await;
+    }
+    if document::is_document(id) {
         // By the copy that is kept: no exchange waits for a fetch of the document.
         let client = app.documents.kept(id, now).await.map_err(of_document)?;
         let assertion = match &credentials.presented {
@@ -175,7 +188,8 @@ async fn check(
             Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
         };
         let refresh = client.refresh;
-        return Ok(AuthenticatedClient { id: id.clone(), name: String::new(), refresh, assertion });
+        let (name, scopes) = (String::new(), None);
+        return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion });
     }
     let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
     match (client.auth, &credentials.presented) {
@@ -194,7 +208,35 @@ async fn check(
             return Err(ClientAuthRefusal::MethodNotRegistered);
         }
     }
-    Ok(AuthenticatedClient { id: id.clone(), name: client.name, refresh: client.refresh, assertion: None })
+    let (name, refresh) = (client.name, client.refresh);
+    Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes: None, assertion: None })
+}
+
+/// One that an operator made, held to the method that the operator gave it.
+async fn by_operator(
+    app: &App,
+    client: &OperatorClient,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<AuthenticatedClient, ClientAuthRefusal> {
+    let proofs = client.proofs();
+    let assertion = match presented {
+        Presented::Nothing if proofs.none => None,
+        Presented::Nothing if proofs.secret => return Err(ClientAuthRefusal::SecretMissing),
+        Presented::Nothing => return Err(ClientAuthRefusal::AssertionMissing),
+        Presented::Secret(sent) if proofs.secret && client.accepts(sent.expose()) => None,
+        Presented::Secret(_) if proofs.secret => return Err(ClientAuthRefusal::SecretWrong),
+        Presented::Secret(_) if proofs.none => return Err(ClientAuthRefusal::SecretOfPublicClient),
+        Presented::Secret(_) => return Err(ClientAuthRefusal::MethodNotRegistered),
+        Presented::Assertion(text) => Some(proven(app, client.id(), &proofs, text, now).await?),
+    };
+    Ok(AuthenticatedClient {
+        id: client.id().to_owned(),
+        name: client.name().to_owned(),
+        refresh: client.may_refresh(),
+        scopes: client.scopes().cloned(),
+        assertion,
+    })
 }
 
 /// Verifies the assertion with the client's own keys, and spends it.
@@ -231,6 +273,7 @@ const fn of_document(refusal: ClientRefusal) -> ClientAuthRefusal {
         ClientRefusal::Missing
         | ClientRefusal::Unknown
         | ClientRefusal::DocumentUrl(_)
+        | ClientRefusal::DocumentHostNotAllowed
         | ClientRefusal::DocumentUnreachable(_)
         | ClientRefusal::DocumentGone
         | ClientRefusal::DocumentInvalid

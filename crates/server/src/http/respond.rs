@@ -39,12 +39,14 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Whether the client used the `Authorization` header, and so has to be told the scheme (RFC 6749 §5.2).
     pub basic: bool,
+    /// Whether a bearer token would have opened it (RFC 6750 §3).
+    pub bearer: bool,
 }
 
 impl Refusal {
     /// With this code and description.
     pub const fn new(code: ErrorCode, description: &'static str) -> Self {
-        Self { code, description, retry_after: None, basic: false }
+        Self { code, description, retry_after: None, basic: false, bearer: false }
     }
 }
 
@@ -92,6 +94,10 @@ pub fn refused(refusal: &Refusal) -> Reply {
         reply
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"hallpass\""));
+    }
+    if refusal.bearer {
+        let challenge = HeaderValue::from_static("Bearer realm=\"hallpass\", error=\"invalid_token\"");
+        reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     reply
 }

@@ -162,6 +162,8 @@ pub enum Problem {
     UnknownClient,
     /// A redirect URI that is not the client's.
     Redirect,
+    /// The operator does not want this client.
+    ClientNotAllowed,
     /// The client's document cannot be reached.
     DocumentUnreachable,
     /// The client's document was taken away.
@@ -212,6 +214,10 @@ impl Problem {
             Self::Redirect => (
                 "This address is not one of the application's",
                 "The application asked for the answer to be sent to an address that it did not register. Nothing was sent there. In the application, remove the connection and add it again.",
+            ),
+            Self::ClientNotAllowed => (
+                "This application is not allowed here",
+                "Whoever runs this server has decided that this application may not sign people in. Nothing was allowed.",
             ),
             Self::DocumentUnreachable => (
                 "The application's description cannot be reached",

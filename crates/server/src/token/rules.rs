@@ -4,7 +4,7 @@
 use super::{Grant, TokenRefusal};
 use crate::{
     http::client_auth::AuthenticatedClient,
-    settings::{Resource, Settings},
+    settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
     grant::{AuthorizationCode, digest16},
@@ -80,6 +80,11 @@ pub fn check_refresh(
     }
     check_target(parameters, &grant.resource, settings)?;
     let granted = Scope::parse(&grant.scope).map_err(|_| TokenRefusal::Scope)?;
+    // An operator may have lowered the ceiling since.
+    let granted = match client.scopes() {
+        Some(ceiling) => granted.narrowed_to(&Scope::of(ceiling.iter().chain([OFFLINE_ACCESS]))),
+        None => granted,
+    };
     match parameters.get("scope") {
         None => Ok(granted),
         Some(asked) => match Scope::parse(asked) {

@@ -1,0 +1,170 @@
+//! `[clients]` and `[[client]]`: who may be a client, and those that the operator made.
+
+use super::Check;
+use hallpass_core::secret::SecretString;
+use hallpass_server::{
+    ClientRecord, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy, digest_of_secret,
+};
+use serde::Deserialize;
+use std::path::Path;
+use toml::Spanned;
+
+/// `[clients]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsSection {
+    /// "open", "token" or "closed".
+    pub registration: Option<Registration>,
+    /// Hosts whose metadata documents are accepted; none at all: an empty list.
+    pub documents_only: Option<Spanned<Vec<String>>>,
+    /// Hosts whose metadata documents are not.
+    pub documents_never: Option<Spanned<Vec<String>>>,
+}
+
+/// Who may register.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// Everybody.
+    Open,
+    /// Who has an initial access token.
+    Token,
+    /// Nobody.
+    Closed,
+}
+
+/// `[[client]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientEntry {
+    /// Its `client_id`.
+    pub id: Spanned<String>,
+    /// For people.
+    pub name: String,
+    /// Where answers may go.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Names of vendors' rules.
+    #[serde(default)]
+    pub redirect_rules: Vec<String>,
+    /// Authentication method. Default: "none".
+    pub auth: Option<String>,
+    /// A file with its secret, or two lines while it changes over, the newest first.
+    pub secret_file: Option<Spanned<String>>,
+    /// A file with its public keys.
+    pub jwks_file: Option<Spanned<String>>,
+    /// The address of its public keys.
+    pub jwks_uri: Option<String>,
+    /// Default: both.
+    pub grant_types: Option<Vec<String>>,
+    /// All that it can ever get.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Check<'_> {
+    pub(super) fn registration(section: &ClientsSection) -> RegistrationPolicy {
+        match section.registration {
+            Some(Registration::Open) | None => RegistrationPolicy::Open,
+            Some(Registration::Token) => RegistrationPolicy::WithToken,
+            Some(Registration::Closed) => RegistrationPolicy::Closed,
+        }
+    }
+
+    pub(super) fn documents(&mut self, section: &ClientsSection) -> DocumentPolicy {
+        DocumentPolicy {
+            only: section.documents_only.as_ref().map(|hosts| self.hosts(hosts)),
+            never: section.documents_never.as_ref().map(|hosts| self.hosts(hosts)).unwrap_or_default(),
+        }
+    }
+
+    fn hosts(&mut self, hosts: &Spanned<Vec<String>>) -> Vec<String> {
+        for host in hosts.get_ref() {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            let plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+            if name.is_empty() || !name.bytes().all(plain) {
+                self.wrong(
+                    hosts,
+                    format!("{host:?} is not a host"),
+                    "write names in lower case, such as \"claude.ai\", or \"*.example.com\" for all below it",
+                );
+            }
+        }
+        hosts.get_ref().clone()
+    }
+
+    pub(super) fn clients(&mut self, entries: &[ClientEntry], folder: &Path) -> Vec<OperatorClient> {
+        entries.iter().filter_map(|entry| self.client(entry, folder)).collect()
+    }
+
+    fn client(&mut self, entry: &ClientEntry, folder: &Path) -> Option<OperatorClient> {
+        let both = || vec!["authorization_code".to_owned(), "refresh_token".to_owned()];
+        let record = ClientRecord {
+            name: entry.name.clone(),
+            redirect_uris: entry.redirect_uris.clone(),
+            redirect_rules: entry.redirect_rules.clone(),
+            auth: entry.auth.clone().unwrap_or_else(|| "none".to_owned()),
+            secrets: self.secrets(entry.secret_file.as_ref(), folder)?,
+            jwks: match &entry.jwks_file {
+                Some(at) => Some(self.jwks(at, folder)?),
+                None => None,
+            },
+            jwks_uri: entry.jwks_uri.clone(),
+            grant_types: entry.grant_types.clone().unwrap_or_else(both),
+            scopes: entry.scopes.clone(),
+        };
+        match OperatorClient::new(entry.id.get_ref(), &record) {
+            Ok(client) => Some(client),
+            Err(error) => {
+                self.wrong(
+                    &entry.id,
+                    format!("the client {:?}: {error}", entry.id.get_ref()),
+                    "correct this [[client]]; docs/clients.md has an example",
+                );
+                None
+            }
+        }
+    }
+
+    fn secrets(&mut self, at: Option<&Spanned<String>>, folder: &Path) -> Option<Vec<String>> {
+        let Some(at) = at else { return Some(Vec::new()) };
+        let text = SecretString::new(self.file(at, folder)?);
+        let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
+        let digests: Option<Vec<String>> =
+            lines.map(|line| digest_of_secret(&SecretString::new(line))).collect();
+        match digests {
+            Some(digests) if (1..=MAX_SECRETS).contains(&digests.len()) => Some(digests),
+            _ => {
+                self.wrong(
+                    at,
+                    "secret_file must hold one secret, or two lines while the client changes over, each of 22 to 256 of the characters A-Z a-z 0-9 - . _ ~",
+                    "make one with: openssl rand -hex 32",
+                );
+                None
+            }
+        }
+    }
+
+    fn jwks(&mut self, at: &Spanned<String>, folder: &Path) -> Option<serde_json::Value> {
+        let text = self.file(at, folder)?;
+        let set = serde_json::from_str(&text).ok();
+        if set.is_none() {
+            self.wrong(at, "jwks_file is not JSON", "write a set of public keys: {\"keys\": [...]}");
+        }
+        set
+    }
+
+    fn file(&mut self, at: &Spanned<String>, folder: &Path) -> Option<String> {
+        match std::fs::read_to_string(folder.join(at.get_ref())) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.wrong(
+                    at,
+                    format!("the file cannot be read ({error})"),
+                    "name an existing file that the user who runs hallpass may read",
+                );
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Clients that an operator made, in the configuration or by `hallpass client add`: what is written down, and what it
+//! means once it is checked. One form for both, so that what one place accepts the other does too.
+
+use super::{
+    AuthMethod, Client, Origin, Proofs, Redirects,
+    display::DisplayName,
+    document,
+    keys::{ClientKeys, KeyPlace},
+    known, registered,
+};
+use hallpass_core::{
+    encoding,
+    grant::digest32,
+    id::PersonId,
+    jose::KeySet,
+    scope::{self, Scope},
+    secret::{self, SecretString},
+    uri::{ClientMetadataUrl, EndpointUrl, RedirectUri},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Secrets of a client that are good at the same time, so that it can change over without a pause.
+pub const MAX_SECRETS: usize = 2;
+/// Fewest characters of a secret: 128 bits of base64url.
+const SHORTEST_SECRET: usize = 22;
+
+/// A client as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRecord {
+    /// For people.
+    pub name: String,
+    /// Where answers may go.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Vendors' rules for what else is a redirect URI of this client.
+    #[serde(default)]
+    pub redirect_rules: Vec<String>,
+    /// `token_endpoint_auth_method`.
+    pub auth: String,
+    /// SHA-256 of each live secret in base64url, the newest first. The secrets are nowhere.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Its public keys.
+    #[serde(default)]
+    pub jwks: Option<Value>,
+    /// Where its public keys are.
+    #[serde(default)]
+    pub jwks_uri: Option<String>,
+    /// `authorization_code`, and `refresh_token` or not.
+    pub grant_types: Vec<String>,
+    /// All that it can ever get; without it, whatever a person allows.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Why a client cannot be made so. The text names the fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorClientError {
+    /// Characters that clients forget to encode, or a form that is taken.
+    #[error(
+        "the id {0:?} is not usable: 1 to 160 of the characters A-Z a-z 0-9 - . _ ~ that do not begin with hpc_, or the URL of the client's metadata document"
+    )]
+    Id(String),
+    /// Nowhere to answer.
+    #[error("there is no redirect URI: give redirect_uris, or the name of a rule in redirect_rules")]
+    NoRedirects,
+    /// Not a redirect URI.
+    #[error("the redirect URI {0:?} is not usable: {1}")]
+    Redirect(String, hallpass_core::uri::UriError),
+    /// No such rule.
+    #[error("there is no redirect rule {0:?}: docs/clients.md lists them")]
+    Rule(String),
+    /// No such method.
+    #[error("auth is {0:?}: write none, client_secret_basic, client_secret_post or private_key_jwt")]
+    Method(String),
+    /// Secrets where there is nothing to do with them.
+    #[error("a client with this auth has no secret: remove the secret, or write client_secret_basic")]
+    SecretWithoutUse,
+    /// Too many or none.
+    #[error("a client with this auth has one secret, or two while it changes over")]
+    Secrets,
+    /// Not a digest.
+    #[error("a secret is kept as SHA-256 in base64url")]
+    SecretForm,
+    /// Keys where there is nothing to do with them, or none where they are needed.
+    #[error("private_key_jwt takes either jwks or jwks_uri, and no other auth takes any")]
+    Keys,
+    /// Not a set of public keys.
+    #[error("jwks is not a set of public keys")]
+    KeySet,
+    /// Not an https URL.
+    #[error("jwks_uri is not an https URL")]
+    KeyPlace,
+    /// Not the two that there are.
+    #[error("grant_types must list authorization_code, and may list refresh_token")]
+    GrantTypes,
+    /// Not a scope.
+    #[error("the scope {0:?} is not a scope token")]
+    Scope(String),
+}
+
+/// A client that an operator made, checked.
+#[derive(Clone, Debug)]
+pub struct OperatorClient {
+    id: String,
+    name: DisplayName,
+    redirects: Redirects,
+    auth: AuthMethod,
+    secrets: Vec<[u8; 32]>,
+    keys: Option<ClientKeys>,
+    refresh: bool,
+    scopes: Option<Scope>,
+}
+
+impl OperatorClient {
+    /// Checks what was written down.
+    pub fn new(id: &str, record: &ClientRecord) -> Result<Self, OperatorClientError> {
+        if !is_usable_id(id) {
+            return Err(OperatorClientError::Id(id.to_owned()));
+        }
+        let auth = AuthMethod::from_name(&record.auth);
+        let auth = auth.ok_or_else(|| OperatorClientError::Method(record.auth.clone()))?;
+        let lists = |name: &str| record.grant_types.iter().any(|one| one == name);
+        let known = |name: &String| matches!(name.as_str(), "authorization_code" | "refresh_token");
+        if !lists("authorization_code") || !record.grant_types.iter().all(known) {
+            return Err(OperatorClientError::GrantTypes);
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            name: DisplayName::new(&record.name),
+            redirects: redirects(record)?,
+            auth,
+            secrets: secrets(auth, record)?,
+            keys: keys(auth, record)?,
+            refresh: lists("refresh_token"),
+            scopes: scopes(record)?,
+        })
+    }
+
+    /// Its `client_id`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Whether it may be given refresh tokens.
+    pub const fn may_refresh(&self) -> bool {
+        self.refresh
+    }
+
+    /// All that it can ever get.
+    pub const fn scopes(&self) -> Option<&Scope> {
+        self.scopes.as_ref()
+    }
+
+    /// How it may prove at an endpoint who it is.
+    pub fn proofs(&self) -> Proofs {
+        Proofs {
+            none: self.auth == AuthMethod::None,
+            secret: !self.secrets.is_empty(),
+            keys: self.keys.clone(),
+        }
+    }
+
+    /// Whether this is one of its live secrets, compared in constant time.
+    pub fn accepts(&self, sent: &str) -> bool {
+        let sent = digest32(sent);
+        self.secrets.iter().any(|live| secret::equal(live, &sent))
+    }
+
+    /// For the authorization endpoint.
+    pub fn client(&self) -> Client {
+        Client {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            origin: Origin::Operator,
+            refresh: self.refresh,
+            redirects: self.redirects.clone(),
+            proofs: self.proofs(),
+            scopes: self.scopes.clone(),
+        }
+    }
+}
+
+/// What is kept of a secret that an operator chose, if it can be one: long enough for a fast hash, and of characters
+/// that read the same with and without the encoding that some clients forget.
+pub fn digest_of_secret(secret: &SecretString) -> Option<String> {
+    let text = secret.expose();
+    let usable = text.len() >= SHORTEST_SECRET && text.len() <= 256 && text.bytes().all(is_unreserved);
+    usable.then(|| encoding::base64url(&digest32(text)))
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Never one that a registration could have, nor a person's: `sub` and `client_id` stand beside each other in tokens.
+fn is_usable_id(id: &str) -> bool {
+    let plain = (1..=160).contains(&id.len()) && id.bytes().all(is_unreserved);
+    if document::is_document(id) {
+        return ClientMetadataUrl::parse(id).is_ok();
+    }
+    plain && !id.starts_with(registered::PREFIX) && PersonId::parse(id).is_none()
+}
+
+fn redirects(record: &ClientRecord) -> Result<Redirects, OperatorClientError> {
+    let parse = |text: &String| {
+        RedirectUri::parse(text).map_err(|error| OperatorClientError::Redirect(text.clone(), error))
+    };
+    let texts = record.redirect_uris.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    if let Some(unknown) = record.redirect_rules.iter().find(|name| !known::is_rule(name)) {
+        return Err(OperatorClientError::Rule(unknown.clone()));
+    }
+    if texts.is_empty() && record.redirect_rules.is_empty() {
+        return Err(OperatorClientError::NoRedirects);
+    }
+    Ok(Redirects { texts, rules: record.redirect_rules.clone(), ..Redirects::default() })
+}
+
+fn secrets(auth: AuthMethod, record: &ClientRecord) -> Result<Vec<[u8; 32]>, OperatorClientError> {
+    let digest = |text: &String| encoding::array_from_base64url(text).ok_or(OperatorClientError::SecretForm);
+    match (auth, record.secrets.len()) {
+        (AuthMethod::None | AuthMethod::PrivateKeyJwt, 0) => Ok(Vec::new()),
+        (AuthMethod::None | AuthMethod::PrivateKeyJwt, _) => Err(OperatorClientError::SecretWithoutUse),
+        (AuthMethod::SecretBasic | AuthMethod::SecretPost, 1..=MAX_SECRETS) => {
+            record.secrets.iter().map(digest).collect()
+        }
+        (AuthMethod::SecretBasic | AuthMethod::SecretPost, _) => Err(OperatorClientError::Secrets),
+    }
+}
+
+fn keys(auth: AuthMethod, record: &ClientRecord) -> Result<Option<ClientKeys>, OperatorClientError> {
+    let place = match (auth, &record.jwks, &record.jwks_uri) {
+        (AuthMethod::PrivateKeyJwt, Some(set), None) => {
+            let keys = KeySet::parse(set.to_string().as_bytes()).map_err(|_| OperatorClientError::KeySet)?;
+            if keys.keys().is_empty() {
+                return Err(OperatorClientError::KeySet);
+            }
+            KeyPlace::Inline(keys)
+        }
+        (AuthMethod::PrivateKeyJwt, None, Some(url)) => {
+            let parsed = EndpointUrl::parse(url).map_err(|_| OperatorClientError::KeyPlace)?;
+            KeyPlace::At(parsed.parsed().clone())
+        }
+        (AuthMethod::None | AuthMethod::SecretBasic | AuthMethod::SecretPost, None, None) => return Ok(None),
+        _ => return Err(OperatorClientError::Keys),
+    };
+    let named = record.jwks.as_ref().map(Value::to_string).or_else(|| record.jwks_uri.clone());
+    Ok(Some(ClientKeys::new(place, None, &named.unwrap_or_default())))
+}
+
+fn scopes(record: &ClientRecord) -> Result<Option<Scope>, OperatorClientError> {
+    let Some(scopes) = &record.scopes else { return Ok(None) };
+    match scopes.iter().find(|name| !scope::is_token(name)) {
+        Some(bad) => Err(OperatorClientError::Scope(bad.clone())),
+        None => Ok(Some(Scope::of(scopes.iter().map(String::as_str)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record(change: impl FnOnce(&mut Value)) -> Result<OperatorClient, OperatorClientError> {
+        let mut record = json!({
+            "name": "Reports", "redirect_uris": ["https://reports.example/cb"], "auth": "none",
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        change(&mut record);
+        OperatorClient::new("reports", &serde_json::from_value(record).unwrap())
+    }
+
+    fn secret(text: &str) -> Value {
+        json!(digest_of_secret(&SecretString::new(text)).unwrap())
+    }
+
+    const ONE: &str = "one-secret-of-the-client-abc";
+    const TWO: &str = "two-secret-of-the-client-abc";
+
+    #[test]
+    fn as_133_two_secrets_are_good_at_the_same_time() {
+        let both = record(|r| {
+            r["auth"] = json!("client_secret_post");
+            r["secrets"] = json!([secret(TWO), secret(ONE)]);
+        });
+        let both = both.unwrap();
+        assert!(both.accepts(ONE) && both.accepts(TWO) && !both.accepts("") && !both.accepts("one"));
+        let newest = record(|r| {
+            r["auth"] = json!("client_secret_post");
+            r["secrets"] = json!([secret(TWO)]);
+        });
+        assert!(!newest.unwrap().accepts(ONE));
+    }
+
+    #[test]
+    fn as_034_as_035_as_061_what_cannot_be_a_client() {
+        use OperatorClientError::*;
+        for (name, value, error) in [
+            ("redirect_uris", json!([]), NoRedirects),
+            ("redirect_rules", json!(["nobody"]), Rule("nobody".into())),
+            ("auth", json!("tls_client_auth"), Method("tls_client_auth".into())),
+            ("auth", json!("client_secret_basic"), Secrets),
+            ("auth", json!("private_key_jwt"), Keys),
+            ("jwks_uri", json!("https://reports.example/jwks"), Keys),
+            ("secrets", json!([secret(ONE)]), SecretWithoutUse),
+            ("grant_types", json!(["refresh_token"]), GrantTypes),
+            ("grant_types", json!(["authorization_code", "implicit"]), GrantTypes),
+            ("scopes", json!(["a b"]), Scope("a b".into())),
+        ] {
+            assert_eq!(record(|r| r[name] = value.clone()).unwrap_err(), error, "{name} {value}");
+        }
+        assert!(matches!(record(|r| r["redirect_uris"] = json!(["javascript:x"])), Err(Redirect(..))));
+        let three = json!([secret(ONE), secret(TWO), secret("three-secret-of-the-client")]);
+        let of_secrets = |secrets: Value| {
+            record(|r| {
+                r["auth"] = json!("client_secret_basic");
+                r["secrets"] = secrets;
+            })
+        };
+        assert_eq!(of_secrets(three).unwrap_err(), Secrets);
+        assert_eq!(of_secrets(json!(["plain"])).unwrap_err(), SecretForm);
+        for weak in ["short", "has a space in it, is long", "percent%20encoded-and-long-enough"] {
+            assert_eq!(digest_of_secret(&SecretString::new(weak)), None, "{weak}");
+        }
+    }
+
+    #[test]
+    fn as_035_as_043_ids_of_operators_are_no_others() {
+        let good = json!({"name": "", "redirect_rules": ["chatgpt-connector"], "auth": "none", "grant_types": ["authorization_code"]});
+        let good: ClientRecord = serde_json::from_value(good).unwrap();
+        let person = PersonId::new(
+            hallpass_core::time::Timestamp::from_seconds(1),
+            &hallpass_core::entropy::SystemEntropy,
+        );
+        for (id, usable) in [
+            ("reports", true),
+            ("0oa1b2.c3~d_e-f", true),
+            ("https://grok.com/oauth/mcp-client.json", true),
+            ("https://grok.com/", false),
+            ("http://grok.com/oauth", false),
+            ("hpc_AQ", false),
+            ("", false),
+            ("a b", false),
+            ("ä", false),
+            (&"x".repeat(161), false),
+            (&person.to_string(), false),
+        ] {
+            assert_eq!(OperatorClient::new(id, &good).is_ok(), usable, "{id}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Clients that an operator made, and what an operator lets others do.
+
+use crate::support::*;
+use axum::body::Body;
+use hallpass_core::{encoding::base64url, grant::digest32, time::Timestamp};
+use hallpass_server::{
+    ClientRecord, DocumentPolicy, OperatorClient, RegistrationPolicy, Settings, initial_access,
+};
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const OLD: &str = "the-old-secret-of-the-client";
+const NEW: &str = "the-new-secret-of-the-client";
+
+fn client(id: &str, change: impl FnOnce(&mut Value)) -> OperatorClient {
+    let mut record = json!({
+        "name": "Reports", "redirect_uris": [REDIRECT], "auth": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    change(&mut record);
+    let record: ClientRecord = serde_json::from_value(record).unwrap();
+    OperatorClient::new(id, &record).unwrap()
+}
+
+fn with_secret(record: &mut Value) {
+    record["auth"] = json!("client_secret_basic");
+    record["secrets"] = json!([base64url(&digest32(NEW)), base64url(&digest32(OLD))]);
+}
+
+fn with(clients: Vec<OperatorClient>) -> Settings {
+    Settings { clients, ..settings() }
+}
+
+#[tokio::test]
+async fn as_043_as_127_as_133_a_client_of_the_configuration_signs_in_with_either_of_its_secrets() {
+    let server = Server::with(with(vec![client("reports", with_secret)])).await;
+    let mut browser = server.set_up().await;
+    for secret in [OLD, NEW] {
+        let code = browser.allow(&Server::request("reports")).await;
+        for (sent, error) in [("", "invalid_client"), ("the-wrong-secret-of-the-client", "invalid_client")] {
+            let refused = server.redeem_with("reports", &code, &[("client_secret", sent)]).await;
+            assert_eq!(refused.error(), error, "{refused:?}");
+        }
+        let assertion = [
+            ("client_assertion", "a.b.c"),
+            ("client_assertion_type", hallpass_core::jwt::client_assertion::ASSERTION_TYPE),
+        ];
+        assert_eq!(server.redeem_with("reports", &code, &assertion).await.error(), "invalid_client");
+        let tokens = server.redeem_with("reports", &code, &[("client_secret", secret)]).await;
+        assert_eq!(tokens.status, StatusCode::OK, "{tokens:?}");
+        let tokens = tokens.json();
+        let refresh = text(&tokens, "refresh_token");
+        assert_eq!(server.refresh("reports", refresh).await.error(), "invalid_client");
+        let pairs = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "reports"),
+            ("client_secret", secret),
+            ("refresh_token", refresh),
+        ];
+        assert_eq!(server.form("/token", &pairs).await.status, StatusCode::OK);
+        assert_eq!(claims(text(&tokens, "access_token"))["client_id"], json!("reports"));
+    }
+    // Changed over: the old one is out.
+    let newest = |record: &mut Value| {
+        with_secret(record);
+        record["secrets"] = json!([base64url(&digest32(NEW))]);
+    };
+    let server = Server::with(with(vec![client("reports", newest)])).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request("reports")).await;
+    assert_eq!(
+        server.redeem_with("reports", &code, &[("client_secret", OLD)]).await.error(),
+        "invalid_client"
+    );
+    assert_eq!(server.redeem_with("reports", &code, &[("client_secret", NEW)]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_043_an_operators_word_wins_over_a_document_and_asks_nobody() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let url = host.url("/client.json");
+    let fetch = host.fetch(std::sync::Arc::new(server.clock.clone())).unwrap();
+    let server = Server::fetching(with(vec![client(&url, |_| {})]), server.clock.clone(), fetch).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&url)).await;
+    assert_eq!(server.redeem(&url, &code).await.status, StatusCode::OK);
+    assert_eq!((host.lookups(), host.requests("/client.json")), (0, 0));
+}
+
+#[tokio::test]
+async fn as_069_as_034_the_ceiling_of_a_client_is_never_passed() {
+    let read_only = client("reports", |record| record["scopes"] = json!(["read"]));
+    let server =
+        Server::with(with(vec![read_only, client("nothing", |record| record["scopes"] = json!(["other"]))]))
+            .await;
+    let mut browser = server.set_up().await;
+    for (asked, granted) in
+        [(Some("read write offline_access"), "read offline_access"), (None, "read"), (Some("openid"), "read")]
+    {
+        let mut request = Server::request("reports");
+        match asked {
+            Some(asked) => request.insert("scope".into(), asked.into()),
+            None => request.remove("scope"),
+        };
+        let code = browser.allow(&request).await;
+        let tokens = server.redeem("reports", &code).await.json();
+        assert_eq!(text(&tokens, "scope"), granted, "{asked:?}");
+    }
+    for (id, scope) in [("reports", "write"), ("nothing", "read")] {
+        let mut request = Server::request(id);
+        request.insert("scope".into(), scope.into());
+        let answer = browser.get(&query(&request)).await;
+        assert_eq!(answer.answered("error").as_deref(), Some("invalid_scope"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn as_059_documents_of_other_hosts_cost_not_even_a_question_to_the_resolver() {
+    let never = DocumentPolicy { only: None, never: vec!["dev.internal".into()] };
+    let only = DocumentPolicy { only: Some(vec!["claude.ai".into()]), never: Vec::new() };
+    for documents in [never, only, DocumentPolicy { only: Some(Vec::new()), never: Vec::new() }] {
+        let advertised = documents.accepts_some();
+        let (server, host) = Server::with_documents(Settings { documents, ..settings() }).await;
+        let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
+        assert_eq!(metadata["client_id_metadata_document_supported"] == json!(true), advertised);
+        let mut browser = server.set_up().await;
+        let page = browser.get(&query(&Server::request(&host.url("/client.json")))).await;
+        assert_eq!((page.status, page.target()), (StatusCode::FORBIDDEN, None), "{}", page.text);
+        assert_eq!(host.lookups(), 0);
+    }
+}
+
+#[tokio::test]
+async fn as_072_registration_with_a_token_and_not_at_all() {
+    let body = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
+    let server = Server::with(Settings { registration: RegistrationPolicy::WithToken, ..settings() }).await;
+    let token =
+        |end: Timestamp| initial_access::issue(&server.app.keys, &hallpass_core::entropy::SystemEntropy, end);
+    let good = token(server.now().plus(Duration::from_hours(1)));
+    let over = token(server.now());
+    let register = async |header: Option<String>| {
+        let mut request = Request::post("/register").header("content-type", "application/json");
+        if let Some(header) = header {
+            request = request.header("authorization", header);
+        }
+        server.send(request.body(Body::from(body.to_string())).unwrap()).await
+    };
+    for header in [
+        None,
+        Some("Bearer hpi_x".to_owned()),
+        Some(format!("Basic {}", good.expose())),
+        Some(format!("Bearer {}", over.expose())),
+    ] {
+        let answer = register(header).await;
+        assert_eq!((answer.status, answer.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_token"));
+        assert!(answer.header("www-authenticate").starts_with("Bearer "), "{answer:?}");
+    }
+    let answer = register(Some(format!("Bearer {}", good.expose()))).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+    let id = text(&answer.json(), "client_id").to_owned();
+    let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
+    assert!(metadata["registration_endpoint"].is_string());
+    let mut browser = server.set_up().await;
+    browser.ask(&Server::request(&id)).await;
+
+    let server = Server::with(Settings { registration: RegistrationPolicy::Closed, ..settings() }).await;
+    let answer = server.post_json("/register", &body).await;
+    assert_eq!(
+        (answer.status, answer.error().as_str()),
+        (StatusCode::BAD_REQUEST, "invalid_client_metadata")
+    );
+    let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
+    assert!(metadata.get("registration_endpoint").is_none());
+}
