@@ -36,6 +36,7 @@ pub struct Node {
     running: Arc<Running>,
     listeners: Vec<TcpListener>,
     demo: Option<(TcpListener, Router)>,
+    admin: Option<TcpListener>,
 }
 
 /// Puts a node together. Everything that can fail fails here, before anything is announced.
@@ -44,6 +45,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         tracing::warn!("{weak}");
     }
     let listeners = listen::bind(&config.listen).await?;
+    let admin = listen::bind(config.admin.as_slice()).await?.pop();
     let state = StateFolder::open(&config.state)?;
     let masters = state.master_keys()?;
     let store = SqliteStore::open(&state.database(), SqliteSettings::default())
@@ -78,7 +80,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         stop: listen::Stop::new(),
         in_force: Mutex::new(InForce { config, gateway, demo: demo_url }),
     };
-    Ok(Node { running: Arc::new(running), listeners, demo })
+    Ok(Node { running: Arc::new(running), listeners, demo, admin })
 }
 
 fn fetch(config: &Config) -> anyhow::Result<Fetch> {
@@ -129,7 +131,13 @@ impl Node {
             let router = listen::Current::new(router);
             serving.push(tokio::spawn(listen::serve(listener, router, stop.clone())));
         }
+        let admin_stop = listen::Stop::new();
+        if let Some(listener) = self.admin {
+            let router = listen::Current::new(hallpass_server::admin_router(running.live.clone()));
+            tokio::spawn(listen::serve(listener, router, admin_stop.clone()));
+        }
         asked_to_stop().await;
+        app.metrics.drain();
         app.audit.record_at(app.clock.now(), Event::stopped());
         stop.stop();
         let drained = tokio::time::timeout(DRAIN, async {
@@ -143,6 +151,7 @@ impl Node {
             tracing::info!("open streams were cut");
         }
         app.store.close().await?;
+        admin_stop.stop();
         tokio::task::spawn_blocking(move || app.audit.close(app.clock.now())).await?;
         Ok(ExitCode::SUCCESS)
     }

@@ -7,6 +7,8 @@ use crate::{
     keys::TokenKeys,
     login::password::PasswordHasher,
     metadata,
+    metrics::Metrics,
+    router,
     settings::{Settings, SettingsError},
 };
 use arc_swap::ArcSwap;
@@ -47,6 +49,8 @@ pub struct App {
     pub limits: Arc<RateLimiter>,
     /// Takes every security decision.
     pub audit: Arc<Audit>,
+    /// What is counted beside them.
+    pub metrics: Arc<Metrics>,
     /// The metadata document, written once.
     pub metadata: Bytes,
 }
@@ -112,6 +116,7 @@ impl App {
         Ok(Arc::new(Self {
             keys,
             audit: Arc::new(audit),
+            metrics: Arc::new(Metrics::new(router::routes(), now)),
             tokens: Arc::new(tokens),
             client_keys: ClientKeySource::new(parts.fetch.clone()),
             spent: Arc::new(SpentAssertions::new()),
@@ -152,6 +157,7 @@ impl App {
             settings,
             keys: Arc::clone(&self.keys),
             audit: Arc::clone(&self.audit),
+            metrics: Arc::clone(&self.metrics),
             tokens: Arc::clone(&self.tokens),
             passwords: Arc::clone(&self.passwords),
             limits: Arc::clone(&self.limits),

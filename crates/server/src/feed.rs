@@ -1,6 +1,6 @@
 //! Following the feed of revocations, for the gateways in this process.
 
-use crate::app::App;
+use crate::{app::App, metrics::FEED_LATE};
 use hallpass_store::{Revocation, StoreError};
 use std::{sync::Arc, time::Duration};
 
@@ -22,17 +22,34 @@ pub enum Change {
 /// Reads the feed for ever and tells `tell` what changed. The first call is [`Change::Loaded`]; there is another when
 /// the store went back behind the cursor.
 pub async fn follow(app: Arc<App>, mut tell: impl FnMut(Change) + Send) {
-    let mut cursor = None;
+    let (mut cursor, mut failing, mut late) = (None, false, false);
     loop {
         match step(&app, cursor).await {
             Ok((next, change)) => {
                 cursor = Some(next);
                 tell(change);
+                app.metrics.feed_read(app.clock.now());
+                late = false;
             }
             Err(error) => {
-                tracing::warn!(?error, "the feed of revocations cannot be read");
+                app.metrics.feed_failed();
                 tell(Change::Failing);
+                let now_late = app.metrics.feed_age(app.clock.now()).is_none_or(|age| age > FEED_LATE);
+                // Once when it begins, once when it has lasted: not each 400 ms.
+                if !failing || (now_late && !late) {
+                    tracing::warn!(
+                        ?error,
+                        late = now_late,
+                        "the feed of revocations cannot be read: gateways do not learn what is revoked"
+                    );
+                }
+                (failing, late) = (true, now_late);
+                tokio::time::sleep(INTERVAL).await;
+                continue;
             }
+        }
+        if std::mem::take(&mut failing) {
+            tracing::info!("the feed of revocations is read again");
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -4,6 +4,7 @@
 //! The server sees the store only through its traits, and makes no outbound request but through `fetch`.
 
 mod account;
+mod admin;
 pub mod app;
 pub mod audit;
 mod authorize;
@@ -14,6 +15,7 @@ mod http;
 mod keys;
 mod login;
 mod metadata;
+pub mod metrics;
 mod pages;
 mod register;
 mod revoke;
@@ -22,6 +24,7 @@ pub mod settings;
 mod sweep;
 mod token;
 
+pub use admin::admin_router;
 pub use app::{App, Live, Parts, StartError};
 pub use clients::{
     initial_access,

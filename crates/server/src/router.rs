@@ -102,6 +102,11 @@ const ROUTES: [Route; 12] = [
     route!("/",                 GET,  Page,     0,      None,                              login::start),
 ];
 
+/// What the numbers call the routes.
+pub fn routes() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().chain([&METADATA, &UNKNOWN, &NOT_FOUND]).map(|route| route.path)
+}
+
 /// The paths that a gateway may not take, below the issuer.
 pub fn own_paths() -> impl Iterator<Item = &'static str> {
     ROUTES.iter().map(|route| route.path)
@@ -137,9 +142,10 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-const METADATA: Route = route!("", GET, Public, 0, None, metadata::authorization_server);
-const UNKNOWN: Route = route!("", GET, Public, 0, None, metadata::unknown);
-const NOT_FOUND: Route = route!("", BOTH, Page, 0, None, pages::not_found);
+const METADATA: Route =
+    route!("/.well-known/oauth-authorization-server", GET, Public, 0, None, metadata::authorization_server);
+const UNKNOWN: Route = route!("/.well-known/*", GET, Public, 0, None, metadata::unknown);
+const NOT_FOUND: Route = route!("*", BOTH, Page, 0, None, pages::not_found);
 
 async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> axum::response::Response {
     let started = std::time::Instant::now();
@@ -147,6 +153,9 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> axum::
     let mut reply = answer(&app, route, request).await;
     if route.class != Class::Page {
         open_to_browsers(reply.headers_mut());
+    }
+    if let Some(metrics) = app.metrics.route(route.path) {
+        metrics.answered(reply.status(), started.elapsed());
     }
     tracing::debug!(%method, path, status = reply.status().as_u16(), ms = started.elapsed().as_millis(), "request");
     reply.map(Body::new)

@@ -1,6 +1,10 @@
 //! One opaque error with a kind: callers decide by the kind, operators read the source chain.
 
-use std::{error::Error as StdError, fmt};
+use std::{
+    error::Error as StdError,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// What a caller may do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,42 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// Failures of this process, in the order of [`ErrorKind::ALL`]: whoever watches it sees them whatever the caller did.
+static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+
+impl ErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Busy, Self::Unknown, Self::Unavailable, Self::Corrupt, Self::Internal];
+
+    /// For numbers and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Unknown => "unknown",
+            Self::Unavailable => "unavailable",
+            Self::Corrupt => "corrupt",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// How often it happened in this process.
+    pub fn count(self) -> u64 {
+        self.counter().map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn counted(self) -> Self {
+        if let Some(count) = self.counter() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self
+    }
+
+    fn counter(self) -> Option<&'static AtomicU64> {
+        let at = Self::ALL.iter().position(|kind| *kind == self)?;
+        COUNTS.get(at)
+    }
+}
+
 /// A failed operation on the store.
 pub struct StoreError {
     kind: ErrorKind,
@@ -25,13 +65,13 @@ pub struct StoreError {
 
 impl StoreError {
     /// Without a cause from below.
-    pub const fn new(kind: ErrorKind) -> Self {
-        Self { kind, source: None }
+    pub fn new(kind: ErrorKind) -> Self {
+        Self { kind: kind.counted(), source: None }
     }
 
     /// With the cause from below.
     pub fn caused_by(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, source: Some(source.into()) }
+        Self { kind: kind.counted(), source: Some(source.into()) }
     }
 
     /// What a caller may do about it.

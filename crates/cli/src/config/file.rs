@@ -1,8 +1,8 @@
 //! What can be typed into the file. Unknown keys are errors: a misspelt setting must not be a silent default.
 
 use super::{
-    audit::AuditEntry,
     clients::{ClientEntry, ClientsSection},
+    watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
 use serde::{Deserialize, Deserializer};
@@ -44,6 +44,9 @@ pub struct ConfigFile {
     /// `[[client]]`.
     #[serde(default)]
     pub client: Vec<ClientEntry>,
+    /// `[admin]`.
+    #[serde(default)]
+    pub admin: AdminEntry,
     /// `[dangerous]`.
     #[serde(default)]
     pub dangerous: Dangerous,

@@ -1,6 +1,5 @@
 //! The configuration file: what was typed, and what it means, checked together with line and fix.
 
-mod audit;
 mod clients;
 mod command;
 mod duration;
@@ -8,11 +7,12 @@ mod file;
 mod local;
 mod problem;
 mod rules;
+mod watching;
 
-pub use audit::OPERATOR;
 pub use command::{Behind, with_environment};
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
+pub use watching::OPERATOR;
 
 use file::{ConfigFile, Dangerous, ServerEntry};
 use hallpass_core::{
@@ -53,6 +53,8 @@ pub struct Config {
     pub servers: Vec<Protected>,
     /// Where to listen; the first one has to work.
     pub listen: Vec<SocketAddr>,
+    /// Where numbers and health are served, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// The folder of the state.
     pub state: PathBuf,
     /// PEM files of further certificate authorities.
@@ -170,6 +172,7 @@ impl Check<'_> {
         settings.documents = self.documents(&file.clients);
         settings.clients = self.clients(&file.client, folder);
         settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
+        let admin = self.admin(&file.admin, &listen);
         if let Err(error) = settings.check()
             && !file.server.is_empty()
             && self.problems.is_empty()
@@ -181,6 +184,7 @@ impl Check<'_> {
             settings,
             servers,
             listen,
+            admin,
             state,
             extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
             private_hosts: file.dangerous.private_hosts.clone(),

@@ -100,7 +100,7 @@ impl Running {
             tracing::warn!("{key} needs a restart: it stays as it was, everything else is in force");
         }
         next.settings.audit = now.settings.audit.clone();
-        (next.listen, next.state) = (now.listen.clone(), now.state.clone());
+        (next.listen, next.admin, next.state) = (now.listen.clone(), now.admin, now.state.clone());
         let other_fetch = next.extra_ca != now.extra_ca || next.private_hosts != now.private_hosts;
         let fetch = if other_fetch { Some(fetch(&next)?) } else { None };
         let app = app.with_settings(next.settings.clone(), fetch)?;
@@ -129,6 +129,7 @@ impl Running {
 fn needs_restart(now: &Config, next: &Config) -> Vec<&'static str> {
     let differs = [
         ("listen", now.listen != next.listen),
+        ("[admin]", now.admin != next.admin),
         ("state", now.state != next.state),
         ("[audit]", now.settings.audit != next.settings.audit),
     ];

@@ -13,6 +13,7 @@ mod audit;
 mod crash;
 mod http;
 mod node;
+mod numbers;
 mod person;
 mod reload;
 mod start;

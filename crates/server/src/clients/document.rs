@@ -7,6 +7,7 @@ use super::{
     keys::{ClientKeys, KeyPlace},
     known,
 };
+use crate::metrics::{DocumentCounts, DocumentOutcome};
 use bytes::Bytes;
 use hallpass_core::{
     jose::{Algorithm, KeySet},
@@ -29,6 +30,8 @@ pub struct DocumentSource {
     fetch: Fetch,
     store: Arc<dyn Store>,
     known: Cache<String, Known>,
+    /// Where documents came from.
+    pub counts: DocumentCounts,
 }
 
 /// A copy as read, and when.
@@ -41,31 +44,43 @@ struct Known {
 impl DocumentSource {
     /// With the one door out and the store of the copies.
     pub fn new(fetch: Fetch, store: Arc<dyn Store>) -> Self {
-        Self { fetch, store, known: Cache::new(MAX_KNOWN) }
+        Self { fetch, store, known: Cache::new(MAX_KNOWN), counts: DocumentCounts::default() }
     }
 
     /// The client of this document: fresh, else the last good copy, else our own copy of a well-known one. Only a
     /// failure on the way (no answer, 5xx, a bot wall's 403 or page) falls back; 404, 410 and a broken document are
     /// the owner's word.
     pub async fn client(&self, url: ClientMetadataUrl, now: Timestamp) -> Result<Client, ClientRefusal> {
+        let (from, client) = self.look(url, now).await;
+        self.counts.add(if client.is_ok() { from } else { DocumentOutcome::Refused });
+        client
+    }
+
+    async fn look(
+        &self,
+        url: ClientMetadataUrl,
+        now: Timestamp,
+    ) -> (DocumentOutcome, Result<Client, ClientRefusal>) {
         match self.fetch.get_document(url.parsed(), &Policy::strict()).await {
             Ok(document) if document.is_json() => {
                 let client = read(&url, &document.body);
                 if client.is_err() {
                     self.fetch.forget(url.parsed(), &Policy::strict());
                 }
-                client
+                (DocumentOutcome::Fetched, client)
             }
             Ok(_) => {
                 self.fetch.forget(url.parsed(), &Policy::strict());
-                self.copy(&url, FetchError::Status(200)).await
+                (DocumentOutcome::Copy, self.copy(&url, FetchError::Status(200)).await)
             }
-            Err(FetchError::Status(404 | 410)) => Err(ClientRefusal::DocumentGone),
+            Err(FetchError::Status(404 | 410)) => {
+                (DocumentOutcome::Refused, Err(ClientRefusal::DocumentGone))
+            }
             Err(error) if is_on_the_way(error) => {
                 tracing::warn!(%url, ?error, at = now.seconds(), "client metadata document not fetched, looking for a copy");
-                self.copy(&url, error).await
+                (DocumentOutcome::Copy, self.copy(&url, error).await)
             }
-            Err(error) => Err(ClientRefusal::DocumentUnreachable(error)),
+            Err(error) => (DocumentOutcome::Refused, Err(ClientRefusal::DocumentUnreachable(error))),
         }
     }
 

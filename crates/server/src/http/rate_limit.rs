@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,15 +27,32 @@ pub enum Limited {
     Authorization,
 }
 
+impl Limited {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Registration, Self::Password, Self::SignIn, Self::Authorization];
+
+    /// For numbers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registration => "registration",
+            Self::Password => "password",
+            Self::SignIn => "sign_in",
+            Self::Authorization => "authorization",
+        }
+    }
+}
+
 /// Remembers when each address will have used up what it was allowed.
 pub struct RateLimiter {
     seen: Cache<(Limited, IpAddr), Arc<AtomicI64>>,
+    /// In the order of [`Limited::ALL`].
+    refused: [AtomicU64; Limited::ALL.len()],
 }
 
 impl RateLimiter {
     /// Empty.
     pub fn new() -> Self {
-        Self { seen: Cache::new(ADDRESSES) }
+        Self { seen: Cache::new(ADDRESSES), refused: Default::default() }
     }
 
     /// Takes one of `per_minute`, of which all may come at once. When there is none left: how long to wait.
@@ -56,7 +73,22 @@ impl RateLimiter {
             wait = next.saturating_sub(now.millis()).saturating_sub(60_000);
             (wait <= 0).then_some(next)
         });
-        taken.map(|_| ()).map_err(|_| Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+        taken.map(|_| ()).map_err(|_| {
+            if let Some(refused) = self.counter(what) {
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+            Duration::from_millis(u64::try_from(wait).unwrap_or(0))
+        })
+    }
+
+    /// How often somebody was turned away.
+    pub fn refused(&self, what: Limited) -> u64 {
+        self.counter(what).map_or(0, |refused| refused.load(Ordering::Relaxed))
+    }
+
+    fn counter(&self, what: Limited) -> Option<&AtomicU64> {
+        let at = Limited::ALL.iter().position(|one| *one == what)?;
+        self.refused.get(at)
     }
 }
 

@@ -94,6 +94,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Where its sweep stands.
     fn walk(&self) -> &Mutex<sweep::Walk>;
 
+    /// Writes that wait in this process.
+    fn waiting(&self) -> usize {
+        0
+    }
+
     /// Stops taking work, drains, and makes everything durable.
     fn end(&self) -> Answer<'_, ()>;
 }

@@ -85,6 +85,10 @@ impl<B: Backend> Maintenance for B {
         })
     }
 
+    fn waiting(&self) -> usize {
+        Backend::waiting(self)
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         self.end()
     }

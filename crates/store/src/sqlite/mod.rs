@@ -178,6 +178,10 @@ impl Backend for SqliteStore {
         &self.walk
     }
 
+    fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     fn end(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             self.queue.close();

@@ -75,6 +75,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        let state = self.lock();
+        state.fast.len() + state.slow.len()
+    }
+
     /// Takes no more; what is waiting is still handed out.
     pub fn close(&self) {
         let mut state = self.lock();

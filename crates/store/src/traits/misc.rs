@@ -30,6 +30,9 @@ pub trait Maintenance: Send + Sync + 'static {
     /// their `until`, grants revoked before `grants_before`, in the slow lane of the writer.
     fn sweep(&self, grants_before: Timestamp, now: Timestamp, limit: u32) -> Answer<'_, Swept>;
 
+    /// Writes that wait in this process.
+    fn waiting(&self) -> usize;
+
     /// Stops taking work, drains, commits, checkpoints.
     fn close(&self) -> Answer<'_, ()>;
 }

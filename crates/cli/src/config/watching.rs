@@ -1,9 +1,9 @@
-//! `[audit]`: where the lines of the security decisions go.
+//! `[audit]` and `[admin]`: where the lines of the security decisions go, and where numbers and health are served.
 
 use super::Check;
 use hallpass_server::audit::{AuditSettings, AuditTo, OnFailure};
 use serde::Deserialize;
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 use toml::Spanned;
 
 /// `[audit]`.
@@ -44,10 +44,38 @@ pub enum Failure {
     Refuse,
 }
 
+/// `[admin]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct AdminEntry {
+    /// Where numbers and health are served. Nowhere without it.
+    pub listen: Option<Spanned<String>>,
+}
+
 /// The node's name of the commands that change something beside a running server.
 pub const OPERATOR: &str = "operator";
 
 impl Check<'_> {
+    /// A listener of its own: what is on it must not be on the one that everybody reaches.
+    pub(super) fn admin(&mut self, entry: &AdminEntry, public: &[SocketAddr]) -> Option<SocketAddr> {
+        let at = entry.listen.as_ref()?;
+        match at.get_ref().parse() {
+            Ok(address) if public.contains(&address) => {
+                self.wrong(
+                    at,
+                    "[admin] listen is the address of the public listener",
+                    "choose another port, such as \"127.0.0.1:9090\"",
+                );
+                None
+            }
+            Ok(address) => Some(address),
+            Err(_) => {
+                self.wrong(at, "listen is not an address with a port", "write \"127.0.0.1:9090\"");
+                None
+            }
+        }
+    }
+
     pub(super) fn audit(&mut self, entry: &AuditEntry, folder: &Path, state: &Path) -> AuditSettings {
         let mut settings = AuditSettings::nothing();
         settings.to = match entry.to {
