@@ -1,4 +1,4 @@
-//! What hallpass keeps, behind one small trait per noun, and SQLite under it.
+//! What hallpass keeps, behind one small trait per noun; SQLite or PostgreSQL under it.
 //!
 //! A write decides by itself: its condition is inside the statement, and the answer is an enum
 //! ([`GrantOpened`], [`GrantRotated`] …). Nobody reads first and decides after. Every write may be run twice:
@@ -8,12 +8,14 @@
 pub mod contract;
 pub mod error;
 mod migrations;
+pub mod postgres;
 pub mod record;
 mod sql;
 pub mod sqlite;
 pub mod traits;
 
 pub use error::{ErrorKind, StoreError};
+pub use postgres::{PostgresSettings, PostgresStore};
 pub use record::*;
 pub use sqlite::{SqliteSettings, SqliteStore};
 pub use traits::*;

@@ -1,6 +1,8 @@
-//! Parts for tests of every crate: a clock that can be pushed, and randomness that repeats.
+//! Parts for tests of every crate: a clock that can be pushed, randomness that repeats, a host of documents, PostgreSQL.
 
 pub mod document_host;
+#[cfg(unix)]
+pub mod postgres;
 
 pub use document_host::DocumentHost;
 

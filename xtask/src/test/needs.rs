@@ -16,7 +16,10 @@ const INSTALLED: &str = "node_modules/.hallpass-installed";
 
 /// Installs what is missing: Debian packages, cargo-nextest, npm packages.
 pub fn install(e2e: &Path) -> Result<()> {
-    let missing = missing_packages(|program, version| output(program, &[version]).is_some());
+    let mut missing = missing_packages(|program, version| output(program, &[version]).is_some());
+    if !has_postgres(Path::new("/usr/lib/postgresql")) {
+        missing.push("postgresql");
+    }
     if !missing.is_empty() {
         debian(&missing)?;
     }
@@ -43,6 +46,12 @@ fn missing_packages(answers: impl Fn(&str, &str) -> bool) -> Vec<&'static str> {
         .filter(|(program, version, _)| !answers(program, version))
         .map(|(_, _, package)| package)
         .collect()
+}
+
+/// Debian keeps the server's programs out of the path, a folder for each version.
+fn has_postgres(versions: &Path) -> bool {
+    let mut entries = fs::read_dir(versions).into_iter().flatten().flatten();
+    entries.any(|version| version.path().join("bin/initdb").is_file())
 }
 
 fn debian(packages: &[&str]) -> Result<()> {
@@ -106,6 +115,18 @@ mod tests {
     fn only_missing_packages_are_named_and_by_debians_name() {
         assert_eq!(missing_packages(|_, _| true), Vec::<&str>::new());
         assert_eq!(missing_packages(|program, _| program != "node"), ["nodejs"]);
+    }
+
+    #[test]
+    fn a_server_of_any_version_will_do_and_a_client_alone_will_not() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!has_postgres(&folder.path().join("absent")));
+        let programs = folder.path().join("17/bin");
+        fs::create_dir_all(&programs).unwrap();
+        fs::write(programs.join("psql"), "").unwrap();
+        assert!(!has_postgres(folder.path()));
+        fs::write(programs.join("initdb"), "").unwrap();
+        assert!(has_postgres(folder.path()));
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Dialect {
     pub const SQLITE: Self =
         Self { blob: "BLOB", int: "INTEGER", text: "TEXT", table_options: "STRICT, WITHOUT ROWID" };
 
+    /// PostgreSQL: room in each page, so that a refresh finds place beside its row and touches no index.
+    pub const POSTGRES: Self =
+        Self { blob: "BYTEA", int: "BIGINT", text: "TEXT", table_options: "WITH (fillfactor = 80)" };
+
     fn spell(self, text: &str) -> String {
         text.replace("{BLOB}", self.blob)
             .replace("{INT}", self.int)

@@ -5,7 +5,7 @@ use hallpass_core::{
     time::Timestamp,
 };
 
-/// One value. It has no `Debug`: it may be a secret. The lack of a value has a type too, because a server wants to know
+/// One value. Its `Debug` does not show it: it may be a secret. The lack of a value has a type too, because a server wants to know
 /// the types of a statement before it has seen values.
 #[derive(Clone, Copy)]
 pub(crate) enum Arg<'a> {
@@ -15,6 +15,16 @@ pub(crate) enum Arg<'a> {
     Text(Option<&'a str>),
     /// Bytes.
     Bytes(Option<&'a [u8]>),
+}
+
+impl std::fmt::Debug for Arg<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Int(_) => "Int",
+            Self::Text(_) => "Text",
+            Self::Bytes(_) => "Bytes",
+        })
+    }
 }
 
 macro_rules! from {

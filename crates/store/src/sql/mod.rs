@@ -21,6 +21,7 @@ pub(crate) use arg::Arg;
 pub(crate) use row::Row;
 
 use crate::{Answer, StoreError};
+use hallpass_core::time::Timestamp;
 use std::{future::Future, sync::Mutex};
 
 /// What an operation needs of the place where it runs.
@@ -101,6 +102,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Stops taking work, drains, and makes everything durable.
     fn end(&self) -> Answer<'_, ()>;
+
+    /// The clock of the place where things are kept, where that is not this machine's.
+    fn clock(&self) -> Answer<'_, Option<Timestamp>>;
 }
 
 /// Names statements, and lists them for the test that reads them all.

@@ -5,11 +5,14 @@ use hallpass_core::{
     id::{AttemptId, GrantId, PersonId, SessionId},
     time::Timestamp,
 };
+use tokio_postgres::types::Type;
 
 /// A row of a backend.
 pub(crate) enum Row<'a> {
     /// Of SQLite.
     Sqlite(&'a rusqlite::Row<'a>),
+    /// Of PostgreSQL.
+    Postgres(&'a tokio_postgres::Row),
 }
 
 /// A column that is not what was written.
@@ -27,6 +30,12 @@ impl Row<'_> {
     pub fn maybe_int(&self, column: usize) -> Result<Option<i64>, StoreError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
+            // A literal of a statement is a shorter integer than a column.
+            Self::Postgres(row) => match row.columns().get(column).map(tokio_postgres::Column::type_) {
+                Some(&Type::INT4) => row.try_get::<_, Option<i32>>(column).map(|value| value.map(i64::from)),
+                _ => row.try_get(column),
+            }
+            .map_err(|_| damaged(column)),
         }
     }
 
@@ -49,6 +58,7 @@ impl Row<'_> {
     pub fn text(&self, column: usize) -> Result<String, StoreError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column)),
         }
     }
 
@@ -56,6 +66,7 @@ impl Row<'_> {
     pub fn bytes(&self, column: usize) -> Result<Vec<u8>, StoreError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column)),
         }
     }
 
@@ -63,6 +74,10 @@ impl Row<'_> {
     pub fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => {
+                let bytes: Result<&[u8], _> = row.try_get(column);
+                bytes.ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| damaged(column))
+            }
         }
     }
 

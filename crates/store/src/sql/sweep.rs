@@ -92,6 +92,10 @@ impl<B: Backend> Maintenance for B {
     fn close(&self) -> Answer<'_, ()> {
         self.end()
     }
+
+    fn clock_read(&self) -> Answer<'_, Option<Timestamp>> {
+        self.clock()
+    }
 }
 
 /// Looks at the next rows of one table.

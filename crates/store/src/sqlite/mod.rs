@@ -19,6 +19,7 @@ use crate::{
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
 use command::{Job, Shape};
+use hallpass_core::time::Timestamp;
 use queue::{Lane, Queue};
 use readers::Readers;
 use rusqlite::Connection;
@@ -180,6 +181,10 @@ impl Backend for SqliteStore {
 
     fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    fn clock(&self) -> Answer<'_, Option<Timestamp>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn end(&self) -> Answer<'_, ()> {

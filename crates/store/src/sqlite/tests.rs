@@ -263,7 +263,7 @@ async fn nobody_else_reads_the_files() {
 #[tokio::test]
 async fn the_setup_code_is_used_up_even_when_the_commit_is_unknown() {
     let (store, _folder) = open(SqliteSettings::default());
-    let begun = hallpass_core::time::Timestamp::from_seconds(1_800_000_000);
+    let begun = Timestamp::from_seconds(1_800_000_000);
     let person = crate::Person {
         id: hallpass_core::id::PersonId::from_bytes([1; 16]),
         name: "ada".into(),

@@ -33,6 +33,10 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Writes that wait in this process.
     fn waiting(&self) -> usize;
 
+    /// The clock of the database server, where there is one: several nodes share it, and a node whose own is far off
+    /// must not decide what has expired. `None` for a file.
+    fn clock_read(&self) -> Answer<'_, Option<Timestamp>>;
+
     /// Stops taking work, drains, commits, checkpoints.
     fn close(&self) -> Answer<'_, ()>;
 }

@@ -1,4 +1,4 @@
-//! What can be seen of the SQLite store from outside: the contract, restarts, kills, files that are not ours.
+//! What can be seen of the stores from outside: the contract of both, restarts, kills, files that are not ours.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 
 mod files;
 mod kill;
+mod postgres;
 mod reopen;
 
 use hallpass_store::{SqliteSettings, SqliteStore, Store};

@@ -1,0 +1,171 @@
+//! The contract on a real PostgreSQL, and what only a server can do: be away, be cut off, be shared.
+
+use hallpass_core::secret::SecretString;
+use hallpass_store::{
+    ErrorKind, GrantOpened, GrantRotated, Grants as _, Maintenance as _, People as _, PostgresSettings,
+    PostgresStore, Store, contract::Story,
+};
+use hallpass_testkit::postgres::{Cluster, Database};
+use std::{sync::Arc, time::Duration};
+
+mod contract {
+    hallpass_store::contract_tests!(super::fresh().await);
+}
+
+async fn fresh() -> (Arc<dyn Store>, (Database, Cluster)) {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    (Arc::new(database.store().await), (database, cluster))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p23_eight_nodes_that_start_at_once_make_one_schema() {
+    let cluster = Cluster::shared();
+    let database = Arc::new(cluster.database().await);
+    let starting: Vec<_> = (0..8)
+        .map(|_| {
+            let database = Arc::clone(&database);
+            tokio::spawn(async move { database.store().await })
+        })
+        .collect();
+    for node in starting {
+        assert!(!node.await.unwrap().person_exists().await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_218_t_97_connections_that_are_cut_cost_nobody_an_answer() {
+    let (cluster, stores) = two_nodes().await;
+    let (database, [one, other]) = stores;
+    let story = Story::begin(Arc::clone(&one)).await;
+    let grants: Vec<_> = (0..32).map(|_| story.new_grant()).collect();
+    for grant in &grants {
+        assert_eq!(one.grant_open(grant.clone(), story.now).await.unwrap(), GrantOpened::Opened);
+    }
+    let cutting = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            cluster.cut(&database).await;
+        }
+    };
+    let refreshing = async {
+        let all = grants.iter().enumerate().map(|(at, grant)| {
+            let store = Arc::clone(if at % 2 == 0 { &one } else { &other });
+            let (id, windows, now) = (grant.id, story.windows, story.now);
+            tokio::spawn(async move {
+                for generation in 0..20 {
+                    let rotated = store.grant_rotate(id, generation, windows, now).await.unwrap();
+                    // An answer that was lost with its connection is found again as our own.
+                    let next = generation + 1;
+                    assert!(
+                        rotated == GrantRotated::Rotated { generation: next }
+                            || rotated == GrantRotated::Repeated { generation: next },
+                        "{rotated:?}"
+                    );
+                }
+            })
+        });
+        for one in all.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+    };
+    tokio::join!(cutting, refreshing);
+    for grant in &grants {
+        assert_eq!(one.grant_read(grant.id).await.unwrap().unwrap().generation, 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_218_t_97_a_server_that_is_gone_is_unavailable_and_comes_back_by_itself() {
+    let cluster = Cluster::private();
+    let database = cluster.database().await;
+    let store: Arc<dyn Store> = Arc::new(database.store().await);
+    let story = Story::begin(Arc::clone(&store)).await;
+    let kept = story.open().await;
+    cluster.stop();
+    let error = store.grant_open(story.new_grant(), story.now).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown), "{error:?}");
+    cluster.start();
+    // A slow machine may take longer to recover than one operation waits: then its caller asks again.
+    let grant = story.new_grant();
+    for tries in 0.. {
+        match store.grant_open(grant.clone(), story.now).await {
+            Ok(answer) => {
+                assert_eq!(answer, GrantOpened::Opened);
+                break;
+            }
+            Err(error) => assert!(tries < 8, "{error:?}"),
+        }
+    }
+    assert_eq!(story.rotate(kept, 0).await, GrantRotated::Rotated { generation: 1 }, "answered is on disk");
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_said_in_a_sentence_without_the_password() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let open = |url: String| async move {
+        let error = PostgresStore::open(PostgresSettings::new(SecretString::new(url))).await.unwrap_err();
+        (error.kind(), std::error::Error::source(&error).unwrap().to_string())
+    };
+    let (kind, said) = open("postgres://hallpass:canary@127.0.0.1:9/hallpass".into()).await;
+    assert_eq!(kind, ErrorKind::Unavailable);
+    assert!(said.contains("cannot be reached") && !said.contains("canary"), "{said}");
+    let nowhere = database.url.replace("/test_", "/nothing_");
+    let (kind, said) = open(nowhere).await;
+    assert_eq!(kind, ErrorKind::Unavailable);
+    assert!(said.contains("does not exist"), "{said}");
+    drop(database.store().await);
+    let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("UPDATE hallpass_schema SET version = 9999").await.unwrap();
+    let (kind, said) = open(database.url.clone()).await;
+    assert_eq!(kind, ErrorKind::Corrupt);
+    assert!(said.contains("start the newer release"), "{said}");
+}
+
+#[tokio::test]
+async fn too_many_who_wait_are_told_at_once() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let settings = PostgresSettings {
+        connections: 1,
+        queue_limit: 4,
+        ..PostgresSettings::new(SecretString::new(&database.url))
+    };
+    let store = Arc::new(PostgresStore::open(settings).await.unwrap());
+    let shared: Arc<dyn Store> = store.clone();
+    let story = Story::begin(shared).await;
+    let asking: Vec<_> = (0..64)
+        .map(|_| {
+            let (store, grant, now) = (Arc::clone(&store), story.new_grant(), story.now);
+            tokio::spawn(async move { store.grant_open(grant, now).await })
+        })
+        .collect();
+    let (mut opened, mut busy) = (0, 0);
+    for one in asking {
+        match one.await.unwrap() {
+            Ok(GrantOpened::Opened) => opened += 1,
+            Err(error) if error.kind() == ErrorKind::Busy => busy += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(opened >= 4 && busy > 0, "{opened} {busy}");
+}
+
+#[tokio::test]
+async fn the_server_has_a_clock_of_its_own() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let clock = database.store().await.clock_read().await.unwrap().unwrap();
+    let ours = hallpass_core::time::Clock::now(&hallpass_core::time::SystemClock);
+    assert!(ours.since(clock) < Duration::from_secs(5) && clock.since(ours) < Duration::from_secs(5));
+}
+
+/// Two nodes on one database.
+async fn two_nodes() -> (Cluster, (Database, [Arc<dyn Store>; 2])) {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let nodes: [Arc<dyn Store>; 2] = [Arc::new(database.store().await), Arc::new(database.store().await)];
+    (cluster, (database, nodes))
+}
