@@ -55,7 +55,8 @@ pub async fn follow(app: Arc<App>, mut tell: impl FnMut(Change) + Send) {
     }
 }
 
-async fn step(app: &App, cursor: Option<i64>) -> Result<(i64, Change), StoreError> {
+/// Reads on from `cursor`, once: what [`follow`] does again and again. Answers the next cursor.
+pub async fn step(app: &App, cursor: Option<i64>) -> Result<(i64, Change), StoreError> {
     let (entries, counter) = all_after(app, cursor.unwrap_or(0)).await?;
     match cursor {
         Some(cursor) if counter < cursor => {

@@ -15,6 +15,7 @@ mod bad_input;
 mod clients;
 mod documents;
 mod metadata;
+mod model;
 mod operator;
 mod pages;
 mod refresh;

@@ -1,0 +1,567 @@
+//! Who may hold what: the rules of the project's decisions in their own words, on lists in memory. It shares no code
+//! with the server, knows no generations, epochs or keys of the server, and never looks into the store.
+
+use super::operation::Slip;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const PEOPLE: usize = 2;
+pub const SCOPES: [&str; 4] = ["read", "write", "read write", "read write openid"];
+/// Whether each client has a secret, and whether it registered for refresh tokens.
+pub const CLIENTS: [(bool, bool); 3] = [(false, true), (true, true), (false, false)];
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// A call is let in this long after the token has expired: clocks differ.
+const LEEWAY: i64 = 30;
+
+/// A consent page that was shown.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub person: usize,
+    pub client: usize,
+    pub resource: usize,
+    pub scope: BTreeSet<String>,
+    pub verifier: usize,
+    /// The sign-in that it was shown to.
+    pub session: usize,
+    pub at: i64,
+    pub csrf: String,
+    pub sealed: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Code {
+    pub page: usize,
+    /// How often the person had ended everything when it was made.
+    pub endings: u32,
+    pub at: i64,
+    pub text: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub page: usize,
+    pub endings: u32,
+    pub at: i64,
+    pub text: String,
+}
+
+/// Everything that was ever shown or handed out. No restart and no old copy takes it back.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub pages: Vec<Page>,
+    pub codes: Vec<Code>,
+    pub access: Vec<Access>,
+    /// The refresh tokens of each page, in the order in which they were first handed out.
+    pub refresh: BTreeMap<usize, Vec<String>>,
+    /// What the server calls the grant of a page.
+    pub names: BTreeMap<usize, String>,
+    /// Sign-ins: whose, and when.
+    pub sessions: Vec<(usize, i64)>,
+    /// The sign-in that is in each person's browser.
+    pub browsers: [Option<usize>; PEOPLE],
+}
+
+#[derive(Clone, Debug)]
+pub struct Grant {
+    code: usize,
+    endings: u32,
+    /// Positions in [`Seen::refresh`].
+    live: usize,
+    predecessor: Option<usize>,
+    turned: i64,
+    revoked: bool,
+}
+
+/// What has to be kept, and what an old copy takes back.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    endings: [u32; PEOPLE],
+    disabled: [bool; PEOPLE],
+    /// Sign-ins, and how often the person had ended everything by then.
+    sessions: BTreeMap<usize, u32>,
+    grants: BTreeMap<usize, Grant>,
+}
+
+/// What happens, with everything in it named.
+#[derive(Clone, Debug)]
+pub enum Step {
+    SignIn { person: usize },
+    Ask { person: usize, client: usize, resource: usize, scope: usize },
+    Answer { page: usize, allow: bool },
+    Redeem { code: usize, slip: Slip },
+    Refresh { page: usize, token: usize, slip: Slip },
+    Revoke { page: usize, text: String, access: Option<usize>, own: bool },
+    TakeBack { person: usize, page: usize },
+    Everywhere { person: usize },
+    Able { person: usize, disabled: bool },
+    Wait { seconds: i64 },
+    Call { access: usize, resource: usize },
+    Sweep,
+    Restart,
+    Copy,
+    Restore,
+}
+
+impl Step {
+    /// Whether it is one request, of which two can come at the same moment.
+    pub fn can_race(&self) -> bool {
+        matches!(self, Self::Redeem { .. } | Self::Refresh { .. } | Self::Revoke { .. } | Self::Able { .. })
+    }
+}
+
+/// Every rule, by what it decides. Each has to be met in a run.
+pub const RULES: [&str; 24] = [
+    "a code once",
+    "the same code twice",
+    "a second code of a page",
+    "a code too late",
+    "a code after everything was ended",
+    "the live token",
+    "the same successor",
+    "an answer lost",
+    "a retired token",
+    "a token newer than the store",
+    "a grant that the store lost",
+    "idle for thirty days",
+    "refreshed after it was taken back",
+    "refreshed after everything was ended",
+    "a scope wider than granted",
+    "a scope narrower than granted",
+    "another client",
+    "revoked by its client",
+    "revoked by another client",
+    "taken back on the page",
+    "let in",
+    "not let in, taken back",
+    "not let in, expired",
+    "two at once",
+];
+
+/// What could be seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Refused(String),
+    SignedIn(bool),
+    Page {
+        csrf: String,
+        sealed: String,
+    },
+    SignInForm,
+    Code(String),
+    Denied,
+    Tokens {
+        access: String,
+        refresh: Option<String>,
+        scope: String,
+        grant: String,
+        holder: String,
+    },
+    /// The grants on the account page, or the way to the sign-in.
+    Account(Option<BTreeSet<String>>),
+    Called(bool),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub seen: Seen,
+    kept: Kept,
+    copy: Option<Kept>,
+    pub now: i64,
+    /// How often each of [`RULES`] decided.
+    pub met: BTreeMap<&'static str, usize>,
+}
+
+type Verdict = Result<(), String>;
+
+impl Model {
+    /// Whether there is an old copy to go back to.
+    pub fn has_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    fn meet(&mut self, rule: &'static str) {
+        *self.met.entry(rule).or_default() += 1;
+    }
+
+    /// Checks what was seen against what may be, and takes it in.
+    pub fn step(&mut self, step: &Step, outcome: &Outcome) -> Verdict {
+        match step {
+            Step::SignIn { person } => self.sign_in(*person, outcome),
+            Step::Ask { person, client, resource, scope } => {
+                self.ask((*person, *client, *resource, *scope), outcome)
+            }
+            Step::Answer { page, allow } => self.answer(*page, *allow, outcome),
+            Step::Redeem { code, slip } => self.redeem(*code, *slip, outcome),
+            Step::Refresh { page, token, slip } => self.refresh(*page, *token, *slip, outcome),
+            Step::Revoke { page, access, own, .. } => self.revoke(*page, *access, *own, outcome),
+            Step::TakeBack { person, page } => {
+                let mine = self.seen.pages[*page].person == *person && self.signed_in(*person).is_some();
+                self.account(*person, outcome)?;
+                if mine {
+                    self.meet("taken back on the page");
+                    self.end(*page);
+                }
+                Ok(())
+            }
+            Step::Everywhere { person } => {
+                self.account(*person, outcome)?;
+                if self.signed_in(*person).is_some() {
+                    self.kept.endings[*person] += 1;
+                }
+                Ok(())
+            }
+            Step::Able { person, disabled } => {
+                // Disabling ends everything, and what ended does not come back with the account.
+                if *disabled && !self.kept.disabled[*person] {
+                    self.kept.endings[*person] += 1;
+                }
+                self.kept.disabled[*person] = *disabled;
+                same(outcome, &Outcome::Done)
+            }
+            Step::Call { access, resource } => {
+                let allowed = self.may_call(*access, *resource);
+                same(outcome, &Outcome::Called(allowed))
+            }
+            Step::Wait { seconds } => {
+                self.now += seconds;
+                same(outcome, &Outcome::Done)
+            }
+            Step::Sweep | Step::Restart => same(outcome, &Outcome::Done),
+            Step::Copy => {
+                self.copy = Some(self.kept.clone());
+                same(outcome, &Outcome::Done)
+            }
+            Step::Restore => {
+                if let Some(copy) = &self.copy {
+                    self.kept = copy.clone();
+                }
+                same(outcome, &Outcome::Done)
+            }
+        }
+    }
+
+    /// A person is signed in for twelve hours, unless everything was ended meanwhile.
+    fn signed_in(&self, person: usize) -> Option<usize> {
+        let session = self.seen.browsers[person]?;
+        let endings = self.kept.sessions.get(&session)?;
+        let good = *endings == self.kept.endings[person]
+            && !self.kept.disabled[person]
+            && self.now < self.seen.sessions[session].1 + 12 * HOUR;
+        good.then_some(session)
+    }
+
+    fn sign_in(&mut self, person: usize, outcome: &Outcome) -> Verdict {
+        let allowed = !self.kept.disabled[person];
+        same(outcome, &Outcome::SignedIn(allowed))?;
+        if allowed {
+            let session = self.seen.sessions.len();
+            self.seen.sessions.push((person, self.now));
+            self.seen.browsers[person] = Some(session);
+            self.kept.sessions.insert(session, self.kept.endings[person]);
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, asked: (usize, usize, usize, usize), outcome: &Outcome) -> Verdict {
+        let (person, client, resource, scope) = asked;
+        match (self.signed_in(person), outcome) {
+            (None, Outcome::SignInForm) => Ok(()),
+            (Some(session), Outcome::Page { csrf, sealed }) => {
+                self.seen.pages.push(Page {
+                    person,
+                    client,
+                    resource,
+                    // What nobody has here is left away.
+                    scope: words(SCOPES[scope]).filter(|name| *name != "openid").map(str::to_owned).collect(),
+                    verifier: self.seen.pages.len() % 2,
+                    session,
+                    at: self.now,
+                    csrf: csrf.clone(),
+                    sealed: sealed.clone(),
+                });
+                Ok(())
+            }
+            (session, _) => Err(format!("signed in: {}", session.is_some())),
+        }
+    }
+
+    /// A page can be answered for ten minutes, by the person and in the sign-in that it was shown to.
+    fn answer(&mut self, page: usize, allow: bool, outcome: &Outcome) -> Verdict {
+        let shown = &self.seen.pages[page];
+        let good = self.signed_in(shown.person) == Some(shown.session) && self.now - shown.at <= 10 * MINUTE;
+        match (good, allow, outcome) {
+            (false, _, Outcome::Refused(_)) | (true, false, Outcome::Denied) => Ok(()),
+            (true, true, Outcome::Code(text)) => {
+                if self.seen.codes.iter().any(|code| code.text == *text) {
+                    return Err("a code that was handed out before".into());
+                }
+                let endings = self.kept.endings[shown.person];
+                self.seen.codes.push(Code { page, endings, at: self.now, text: text.clone() });
+                Ok(())
+            }
+            _ => Err(format!("the page may be answered: {good}")),
+        }
+    }
+
+    /// A code is good once, within a minute, for the client, verifier, redirect and resource it was made for, unless
+    /// the person ended everything meanwhile. The very same code again ends what came of it.
+    fn redeem(&mut self, code: usize, slip: Slip, outcome: &Outcome) -> Verdict {
+        let presented = self.seen.codes[code].clone();
+        let page = self.seen.pages[presented.page].clone();
+        let mut why = wrong(slip);
+        if self.now - presented.at >= MINUTE {
+            self.meet("a code too late");
+            why.insert("invalid_grant");
+        }
+        if slip == Slip::Client {
+            self.meet("another client");
+        }
+        if !why.is_empty() {
+            return refused(outcome, &why);
+        }
+        let invalid = BTreeSet::from(["invalid_grant"]);
+        if let Some(grant) = self.kept.grants.get_mut(&presented.page) {
+            // Another code of the same page is only refused.
+            let same = grant.code == code;
+            grant.revoked |= same;
+            self.meet(if same { "the same code twice" } else { "a second code of a page" });
+            return refused(outcome, &invalid);
+        }
+        let withdrawn =
+            self.kept.disabled[page.person] || presented.endings != self.kept.endings[page.person];
+        if withdrawn {
+            self.meet("a code after everything was ended");
+            return refused(outcome, &invalid);
+        }
+        self.meet("a code once");
+        let (_, refreshes) = CLIENTS[page.client];
+        let grant = Grant {
+            code,
+            endings: presented.endings,
+            live: 0,
+            predecessor: None,
+            turned: self.now,
+            revoked: false,
+        };
+        self.kept.grants.insert(presented.page, grant);
+        self.received(presented.page, refreshes.then_some(0), &page.scope, outcome)
+    }
+
+    fn refresh(&mut self, page: usize, token: usize, slip: Slip, outcome: &Outcome) -> Verdict {
+        let shown = self.seen.pages[page].clone();
+        let mut why = wrong(slip);
+        if !CLIENTS[presenter(slip, shown.client)].1 {
+            why.insert("unauthorized_client");
+        }
+        let asked: BTreeSet<String> = match slip {
+            Slip::Read => BTreeSet::from(["read".to_owned()]),
+            Slip::Everything => words("read write offline_access").map(str::to_owned).collect(),
+            _ => shown.scope.clone(),
+        };
+        // Scope never widens.
+        if !asked.is_subset(&shown.scope) {
+            self.meet("a scope wider than granted");
+            why.insert("invalid_scope");
+        }
+        if slip == Slip::Client {
+            self.meet("another client");
+        }
+        let Some(grant) = self.kept.grants.get(&page).cloned() else {
+            self.meet("a grant that the store lost");
+            why.insert("invalid_grant");
+            return refused(outcome, &why);
+        };
+        for (broken, rule) in [
+            (grant.revoked, "refreshed after it was taken back"),
+            (self.withdrawn(page, &grant), "refreshed after everything was ended"),
+            (self.now - grant.turned > 30 * DAY, "idle for thirty days"),
+        ] {
+            if broken {
+                self.meet(rule);
+                why.insert("invalid_grant");
+            }
+        }
+        if !why.is_empty() {
+            // An innocent mistake burns nothing.
+            return refused(outcome, &why);
+        }
+        if asked != shown.scope {
+            self.meet("a scope narrower than granted");
+        }
+        let Some(turned) = self.turned(grant, token) else {
+            // Two are using it, and nobody can tell who is the thief.
+            self.end(page);
+            return refused(outcome, &BTreeSet::from(["invalid_grant"]));
+        };
+        let successor = turned.live;
+        self.kept.grants.insert(page, turned);
+        self.received(page, Some(successor), &asked, outcome)
+    }
+
+    /// What becomes of a grant when this token of it is presented; nothing, for a retired one.
+    fn turned(&mut self, grant: Grant, token: usize) -> Option<Grant> {
+        let now = self.now;
+        if token >= grant.live {
+            // A newer one than the live one: the store is an older copy. The person is not to blame.
+            let live = token == grant.live;
+            self.meet(if live { "the live token" } else { "a token newer than the store" });
+            return Some(Grant { predecessor: Some(token), live: token + 1, turned: now, ..grant });
+        }
+        if grant.predecessor != Some(token) {
+            self.meet("a retired token");
+            return None;
+        }
+        if now - grant.turned <= 30 {
+            self.meet("the same successor");
+            return Some(grant);
+        }
+        // Another one, and the one that nobody used is dead.
+        self.meet("an answer lost");
+        Some(Grant { live: grant.live + 1, turned: now, ..grant })
+    }
+
+    /// Tokens, and the refresh token has the place that it should have: new, or the very one that has this place.
+    fn received(
+        &mut self,
+        page: usize,
+        place: Option<usize>,
+        scope: &BTreeSet<String>,
+        outcome: &Outcome,
+    ) -> Verdict {
+        let Outcome::Tokens { access, refresh, scope: got, grant, holder } = outcome else {
+            return Err("tokens are due".into());
+        };
+        let got: BTreeSet<String> = words(got).map(str::to_owned).collect();
+        if got != *scope {
+            return Err(format!("{got:?} instead of {scope:?}"));
+        }
+        let shown = &self.seen.pages[page];
+        if *holder != format!("{} {} {}", shown.person, shown.client, shown.resource) {
+            return Err(format!("for {holder} instead of {shown:?}"));
+        }
+        if *self.seen.names.entry(page).or_insert_with(|| grant.clone()) != *grant {
+            return Err("the grant has another name".into());
+        }
+        match (place, refresh) {
+            (None, None) => {}
+            (Some(place), Some(text)) => {
+                let place = (page, place);
+                take_place(&mut self.seen.refresh, place, text)?;
+            }
+            _ => return Err("a refresh token where none is due, or none where one is".into()),
+        }
+        if self.seen.access.iter().any(|token| token.text == *access) {
+            return Err("an access token that was handed out before".into());
+        }
+        let endings = self.kept.grants[&page].endings;
+        self.seen.access.push(Access { page, endings, at: self.now, text: access.clone() });
+        Ok(())
+    }
+
+    /// A client ends its own; anything else has no effect and looks the same. An expired access token says nothing.
+    fn revoke(&mut self, page: usize, access: Option<usize>, own: bool, outcome: &Outcome) -> Verdict {
+        let speaks = access.is_none_or(|at| self.now < self.seen.access[at].at + 10 * MINUTE);
+        self.meet(if own { "revoked by its client" } else { "revoked by another client" });
+        if own && speaks {
+            self.end(page);
+        }
+        same(outcome, &Outcome::Done)
+    }
+
+    fn end(&mut self, page: usize) {
+        if let Some(grant) = self.kept.grants.get_mut(&page) {
+            grant.revoked = true;
+        }
+    }
+
+    /// The person ended everything since, or was disabled.
+    fn withdrawn(&self, page: usize, grant: &Grant) -> bool {
+        let person = self.seen.pages[page].person;
+        grant.endings != self.kept.endings[person] || self.kept.disabled[person]
+    }
+
+    /// The account page shows what is in force, of nobody else.
+    fn account(&self, person: usize, outcome: &Outcome) -> Verdict {
+        let listed = self.signed_in(person).map(|_| {
+            let in_force = self.kept.grants.iter().filter(|(page, grant)| {
+                self.seen.pages[**page].person == person && !grant.revoked && !self.withdrawn(**page, grant)
+            });
+            in_force.map(|(page, _)| self.seen.names[page].clone()).collect()
+        });
+        same(outcome, &Outcome::Account(listed))
+    }
+
+    /// A gateway that has read the feed lets in what is meant for it, not expired and not taken back.
+    fn may_call(&mut self, access: usize, resource: usize) -> bool {
+        let token = &self.seen.access[access];
+        let page = &self.seen.pages[token.page];
+        let revoked = self.kept.grants.get(&token.page).is_some_and(|grant| grant.revoked);
+        let taken_back = revoked || token.endings < self.kept.endings[page.person];
+        let expired = self.now >= token.at + 10 * MINUTE + LEEWAY;
+        let meant = page.resource == resource;
+        self.meet(match (taken_back, expired) {
+            (true, _) => "not let in, taken back",
+            (_, true) => "not let in, expired",
+            (false, false) => "let in",
+        });
+        meant && !taken_back && !expired
+    }
+}
+
+/// Who presents what was made for `client`.
+pub fn presenter(slip: Slip, client: usize) -> usize {
+    if slip == Slip::Client { (client + 1) % CLIENTS.len() } else { client }
+}
+
+/// What a slip is answered with. A client without a secret that sends one is as wrong as one that forgets it.
+fn wrong(slip: Slip) -> BTreeSet<&'static str> {
+    match slip {
+        Slip::Client | Slip::Verifier | Slip::Redirect => BTreeSet::from(["invalid_grant"]),
+        Slip::Secret => BTreeSet::from(["invalid_client"]),
+        Slip::Resource => BTreeSet::from(["invalid_target"]),
+        Slip::None | Slip::NoRedirect | Slip::RightResource | Slip::Read | Slip::Everything => {
+            BTreeSet::new()
+        }
+    }
+}
+
+fn take_place(
+    all: &mut BTreeMap<usize, Vec<String>>,
+    (page, place): (usize, usize),
+    text: &String,
+) -> Verdict {
+    let elsewhere = all.iter().any(|(of, texts)| {
+        texts.iter().enumerate().any(|(at, one)| one == text && (*of, at) != (page, place))
+    });
+    if elsewhere {
+        return Err("a refresh token that was handed out before".into());
+    }
+    let texts = all.entry(page).or_default();
+    match texts.get(place) {
+        Some(known) if known == text => Ok(()),
+        Some(_) => Err("another refresh token in the place of one that was handed out".into()),
+        None if texts.len() == place => {
+            texts.push(text.clone());
+            Ok(())
+        }
+        None => Err(format!("place {place} after {}", texts.len())),
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(|word| !word.is_empty())
+}
+
+fn same(outcome: &Outcome, due: &Outcome) -> Verdict {
+    if outcome == due { Ok(()) } else { Err(format!("{due:?} is due")) }
+}
+
+fn refused(outcome: &Outcome, why: &BTreeSet<&'static str>) -> Verdict {
+    match outcome {
+        Outcome::Refused(error) if why.contains(error.as_str()) => Ok(()),
+        _ => Err(format!("a refusal is due: {why:?}")),
+    }
+}
