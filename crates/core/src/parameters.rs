@@ -120,7 +120,8 @@ impl Parameters {
     }
 }
 
-fn decode(text: &str) -> Result<String, ParameterError> {
+/// One name or value: `+` is a space, then percent-decoded.
+pub(crate) fn decode(text: &str) -> Result<String, ParameterError> {
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         rest = tail;

@@ -18,7 +18,8 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// Packages for development: free in what they import, never part of the program.
-const DEVELOPMENT: [&str; 4] = ["hallpass-testkit", "hallpass-bench", "hallpass-conformance", "xtask"];
+const DEVELOPMENT: [&str; 5] =
+    ["hallpass-testkit", "hallpass-bench", "hallpass-conformance", "hallpass-fuzz", "xtask"];
 
 /// Imports that the floors would allow and the design does not: libraries for other people's programs need no database.
 const FORBIDDEN: [(&str, &str); 2] =

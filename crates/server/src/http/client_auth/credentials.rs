@@ -1,10 +1,10 @@
 //! What a request brings to prove who calls: one way of authentication, read and not yet believed.
 
 use super::ClientAuthRefusal;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hallpass_core::{
+    basic,
     jwt::client_assertion::{self, ASSERTION_TYPE},
-    parameters::{self, Parameters},
+    parameters::Parameters,
     secret::SecretString,
 };
 use http::HeaderMap;
@@ -51,7 +51,7 @@ pub fn read(headers: &HeaderMap, parameters: &Parameters) -> Result<Credentials,
         [header] if secret.is_none() => header,
         _ => return Err(ClientAuthRefusal::TwoMethods),
     };
-    let pair = header.to_str().ok().and_then(basic).ok_or(ClientAuthRefusal::MalformedHeader)?;
+    let pair = header.to_str().ok().and_then(basic::credentials).ok_or(ClientAuthRefusal::MalformedHeader)?;
     if id.is_some_and(|id| id != pair.0) {
         return Err(ClientAuthRefusal::TwoMethods);
     }
@@ -63,44 +63,5 @@ fn assertion(parameters: &Parameters) -> Result<Option<&str>, ClientAuthRefusal>
         (None, None) => Ok(None),
         (Some(ASSERTION_TYPE), Some(assertion)) => Ok(Some(assertion)),
         (_, _) => Err(ClientAuthRefusal::MethodNotOffered),
-    }
-}
-
-/// `Basic base64(urlencode(id) ":" urlencode(secret))`. Our ids and secrets are unreserved characters, so that clients
-/// which forget the inner encoding mean the same.
-fn basic(value: &str) -> Option<(String, String)> {
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 8192 {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    let plain = |text: &str| {
-        let parsed = Parameters::parse(format!("v={text}").as_bytes(), parameters::Limits::default()).ok()?;
-        parsed.get("v").map(str::to_owned)
-    };
-    Some((plain(id)?, plain(secret)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_125_b_20_basic_in_all_its_spellings() {
-        let encode = |text: &str| format!("bAsIc {}", STANDARD.encode(text));
-        assert_eq!(basic(&encode("id:secret")), Some(("id".into(), "secret".into())));
-        assert_eq!(basic(&encode("a%3Ab:%25%26+x")), Some(("a:b".into(), "%& x".into())));
-        for bad in [
-            "Basic",
-            "Basic ",
-            "Basic ???",
-            "Bearer abc",
-            &encode("no colon"),
-            &encode("a:%zz"),
-            &encode("a:%"),
-        ] {
-            assert_eq!(basic(bad), None, "{bad}");
-        }
     }
 }

@@ -1,0 +1,52 @@
+// A client library that knows nothing of MCP, unmodified: `openid-client`, a certified relying party.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as client from 'openid-client';
+import { everything, run } from './lib/hallpass.mjs';
+import { initialize, refusedAfter } from './lib/mcp.mjs';
+
+const LIMIT = { timeout: 60_000 };
+const REDIRECT = 'http://127.0.0.1:33988/callback';
+const METHODS = ['none', 'client_secret_basic', 'client_secret_post'];
+// The one thing that it has to be told: this issuer has no TLS, and its metadata is RFC 8414's.
+const OPTIONS = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' };
+
+test('openid-client', LIMIT, async (t) => {
+  const hallpass = await run(t, { upstream: await everything(t) });
+  for (const method of METHODS) {
+    await t.test(`with ${method} discovers, registers, signs in, refreshes and revokes`, LIMIT, () => story(hallpass, method));
+  }
+});
+
+async function story({ issuer, url, person }, method) {
+  const metadata = { redirect_uris: [REDIRECT], client_name: 'openid-client', token_endpoint_auth_method: method, grant_types: ['authorization_code', 'refresh_token'] };
+  const config = await client.dynamicClientRegistration(new URL(issuer), metadata, undefined, OPTIONS);
+  assert.equal(config.serverMetadata().issuer, issuer);
+  assert.equal(config.clientMetadata().token_endpoint_auth_method, method);
+
+  const verifier = client.randomPKCECodeVerifier();
+  const state = client.randomState();
+  const authorization = client.buildAuthorizationUrl(config, {
+    redirect_uri: REDIRECT,
+    scope: 'mcp',
+    resource: url,
+    state,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  const answered = await person.authorize(authorization.href);
+  // It checks `state` and, because the metadata promises it, `iss`.
+  const checks = { pkceCodeVerifier: verifier, expectedState: state };
+  const tokens = await client.authorizationCodeGrant(config, answered, checks, { resource: url });
+  assert.equal((await initialize(url, tokens.access_token)).status, 200);
+
+  const next = await client.refreshTokenGrant(config, tokens.refresh_token, { resource: url });
+  assert.notEqual(next.refresh_token, tokens.refresh_token);
+  assert.equal((await initialize(url, next.access_token)).status, 200);
+  await assert.rejects(client.refreshTokenGrant(config, next.refresh_token, { scope: 'mcp other' }), { error: 'invalid_scope' });
+
+  await client.tokenRevocation(config, next.refresh_token);
+  const took = await refusedAfter(url, next.access_token, 10);
+  assert.ok(took < 2000, `refused after ${took} ms`);
+  await assert.rejects(client.refreshTokenGrant(config, next.refresh_token), { error: 'invalid_grant' });
+}
