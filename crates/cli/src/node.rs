@@ -2,6 +2,7 @@
 
 mod listen;
 mod reload;
+pub mod store;
 
 pub use listen::asked_to_stop;
 
@@ -20,10 +21,7 @@ use hallpass_fetch::Fetch;
 use hallpass_gateway::{GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream};
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
 use hallpass_server::{App, Live, Parts, StartError, audit::Event, feed::Change};
-use hallpass_store::{
-    ErrorKind, Store, StoreError,
-    sqlite::{SqliteSettings, SqliteStore},
-};
+use hallpass_store::{ErrorKind, StoreError};
 use reload::{InForce, Running};
 use std::{error::Error as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Mutex};
@@ -48,9 +46,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let admin = listen::bind(config.admin.as_slice()).await?.pop();
     let state = StateFolder::open(&config.state)?;
     let masters = state.master_keys()?;
-    let store = SqliteStore::open(&state.database(), SqliteSettings::default())
-        .map_err(|error| store_words(&error, &state))?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = store::open(&config, &state, true).await?;
     let fetch = fetch(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let parts = Parts {
@@ -84,14 +80,8 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
 }
 
 fn fetch(config: &Config) -> anyhow::Result<Fetch> {
-    let mut extra_ca = Vec::new();
-    for path in &config.extra_ca {
-        let pem = std::fs::read(path)
-            .with_context(|| format!("[fetch] extra_ca: {} cannot be read", path.display()))?;
-        extra_ca.push(pem);
-    }
     Ok(Fetch::new(hallpass_fetch::Settings {
-        extra_ca,
+        extra_ca: store::certificates(config)?,
         private_hosts: config.private_hosts.clone(),
         ..hallpass_fetch::Settings::default()
     })?)
@@ -123,6 +113,7 @@ impl Node {
             tell(&revocations, change, &*clock);
         }));
         tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
+        tokio::spawn(store::compare_clocks(running.live.clone()));
         let mut serving = Vec::new();
         for listener in self.listeners {
             serving.push(tokio::spawn(listen::serve(listener, running.router.clone(), stop.clone())));

@@ -49,7 +49,7 @@ pub struct RestoredArgs {
 /// Runs it.
 pub async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
     let AdminCommand::Restored(args) = command;
-    let place = args.place.open()?;
+    let place = args.place.open().await?;
     if args.audit.is_empty() {
         return everybody(&place, &args).await;
     }

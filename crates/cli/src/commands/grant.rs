@@ -35,8 +35,8 @@ pub enum GrantCommand {
 /// Runs it.
 pub async fn run(command: GrantCommand) -> anyhow::Result<ExitCode> {
     match command {
-        GrantCommand::List { user, json, place } => list(&place.open()?, user.as_deref(), json).await?,
-        GrantCommand::Revoke { id, place } => revoke(&place.open()?, &id).await?,
+        GrantCommand::List { user, json, place } => list(&place.open().await?, user.as_deref(), json).await?,
+        GrantCommand::Revoke { id, place } => revoke(&place.open().await?, &id).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,10 +13,7 @@ use hallpass_server::{
     Settings,
     audit::{Audit, AuditSettings, AuditTo, Event},
 };
-use hallpass_store::{
-    Person, Store,
-    sqlite::{SqliteSettings, SqliteStore},
-};
+use hallpass_store::{Person, Store};
 use std::{path::PathBuf, sync::Arc};
 
 /// `--config` or `--state` and `--port`.
@@ -64,20 +61,18 @@ impl PlaceArgs {
 
     /// Opens the store. A running server sees what changes: sessions and grants are read from the store, and
     /// revocations come through its feed.
-    pub fn open(&self) -> anyhow::Result<Place> {
+    pub async fn open(&self) -> anyhow::Result<Place> {
         let config = self.config()?;
         let folder = config.state.clone();
-        if !folder.join("hallpass.sqlite").exists() {
+        if config.database == config::Database::File && !folder.join("hallpass.sqlite").exists() {
             bail!(
                 "there is no database in {}: name the folder with --state, or the configuration with --config",
                 folder.display()
             );
         }
         let state = StateFolder::open(&folder)?;
-        let settings = SqliteSettings { exclusive: false, ..SqliteSettings::default() };
-        let store = SqliteStore::open(&state.database(), settings)
-            .map_err(|error| node::store_words(&error, &state))?;
-        Ok(Place { settings: config.settings, store: Arc::new(store), state, now: SystemClock.now() })
+        let store = node::store::open(&config, &state, false).await?;
+        Ok(Place { settings: config.settings, store, state, now: SystemClock.now() })
     }
 }
 

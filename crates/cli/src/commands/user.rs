@@ -60,15 +60,15 @@ pub enum UserCommand {
 /// Runs it.
 pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     match command {
-        UserCommand::List { json, place } => list(&place.open()?, json).await?,
-        UserCommand::Add { name, place } => add(&place.open()?, &name).await?,
+        UserCommand::List { json, place } => list(&place.open().await?, json).await?,
+        UserCommand::Add { name, place } => add(&place.open().await?, &name).await?,
         UserCommand::Recover { name, place } => {
-            let place = place.open()?;
+            let place = place.open().await?;
             let person = place.person(&name).await?;
             link(&place, &person).await?;
         }
         UserCommand::SignOut { name, place } => {
-            let place = place.open()?;
+            let place = place.open().await?;
             let person = place.person(&name).await?;
             let until = place.tokens_until();
             if let Some(epoch) = place.store.person_epoch_raise(person.id, until, place.now).await? {
@@ -77,8 +77,8 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
             }
             note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
         }
-        UserCommand::Disable { name, place } => able(&place.open()?, &name, true).await?,
-        UserCommand::Enable { name, place } => able(&place.open()?, &name, false).await?,
+        UserCommand::Disable { name, place } => able(&place.open().await?, &name, true).await?,
+        UserCommand::Enable { name, place } => able(&place.open().await?, &name, false).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

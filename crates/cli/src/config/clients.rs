@@ -154,7 +154,8 @@ impl Check<'_> {
         set
     }
 
-    fn file(&mut self, at: &Spanned<String>, folder: &Path) -> Option<String> {
+    /// What a file that is named in the configuration holds.
+    pub(super) fn file(&mut self, at: &Spanned<String>, folder: &Path) -> Option<String> {
         match std::fs::read_to_string(folder.join(at.get_ref())) {
             Ok(text) => Some(text),
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::{
     clients::{ClientEntry, ClientsSection},
+    database::DatabaseEntry,
     watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
@@ -47,6 +48,9 @@ pub struct ConfigFile {
     /// `[admin]`.
     #[serde(default)]
     pub admin: AdminEntry,
+    /// `[database]`.
+    #[serde(default)]
+    pub database: DatabaseEntry,
     /// `[dangerous]`.
     #[serde(default)]
     pub dangerous: Dangerous,
@@ -128,6 +132,9 @@ pub struct Dangerous {
     /// Clients whose assertions may name the token endpoint as their audience.
     #[serde(default)]
     pub token_endpoint_audience: Vec<String>,
+    /// The database server may be on another machine and spoken to without TLS.
+    #[serde(default)]
+    pub database_without_tls: bool,
 }
 
 /// `[[server]]`.

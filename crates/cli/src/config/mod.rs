@@ -2,6 +2,7 @@
 
 mod clients;
 mod command;
+mod database;
 mod duration;
 mod file;
 mod local;
@@ -10,6 +11,7 @@ mod rules;
 mod watching;
 
 pub use command::{Behind, with_environment};
+pub use database::Database;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 pub use watching::OPERATOR;
@@ -57,6 +59,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The folder of the state.
     pub state: PathBuf,
+    /// Where everything is kept.
+    pub database: Database,
     /// PEM files of further certificate authorities.
     pub extra_ca: Vec<PathBuf>,
     /// `[dangerous] private_hosts`.
@@ -95,7 +99,11 @@ fn weakened(dangerous: &Dangerous) -> Vec<String> {
     let clients = dangerous.token_endpoint_audience.iter().map(|client| {
         format!("[dangerous] token_endpoint_audience: assertions of {client} may be made out to the token endpoint")
     });
-    hosts.chain(clients).collect()
+    let database = dangerous.database_without_tls.then(|| {
+        "[dangerous] database_without_tls: the database may be spoken to in the open across a network"
+            .to_owned()
+    });
+    hosts.chain(clients).chain(database).collect()
 }
 
 struct Check<'a> {
@@ -185,6 +193,7 @@ impl Check<'_> {
             servers,
             listen,
             admin,
+            database: self.database(&file.database, folder, file.dangerous.database_without_tls),
             state,
             extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
             private_hosts: file.dangerous.private_hosts.clone(),

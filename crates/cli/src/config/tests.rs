@@ -263,3 +263,33 @@ fn as_133_as_034_clients_of_the_file() {
         );
     }
 }
+
+#[test]
+fn t_101_the_database_is_a_file_unless_a_server_is_named_and_the_way_to_it_is_guarded() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("url"), "postgres://hallpass:canary@db.example/hallpass\n").unwrap();
+    let read = |section: &str| {
+        let text = format!(
+            "public_url = \"https://a.example\"\n{section}\n[[server]]\nname = \"a\"\npath = \"/mcp\"\nupstream = \"http://10.0.0.1/\"\n"
+        );
+        parse(&text, folder.path()).map(|config| config.database).map_err(|problems| format!("{problems:?}"))
+    };
+    assert_eq!(read("").unwrap(), Database::File);
+    let Database::Server { url, connections } = read("[database]\nurl_file = \"url\"").unwrap() else {
+        panic!("a file")
+    };
+    assert_eq!((url.expose(), connections), ("postgres://hallpass:canary@db.example/hallpass", 32));
+    let open = "postgres://u:canary@db.example/d?sslmode=disable";
+    for (section, said) in [
+        ("[database]\nconnections = 3".to_owned(), "only for a database server"),
+        ("[database]\nurl = \"postgres://localhost/d\"\nurl_file = \"url\"".to_owned(), "keep one of them"),
+        ("[database]\nurl_file = \"absent\"".to_owned(), "cannot be read"),
+        ("[database]\nurl = \"mysql://u:canary@h/d\"".to_owned(), "cannot be read"),
+        ("[database]\nurl = \"postgres://localhost/d\"\nconnections = 0".to_owned(), "no connection"),
+        (format!("[database]\nurl = \"{open}\""), "in the open"),
+    ] {
+        let problems = read(&section).unwrap_err();
+        assert!(problems.contains(said) && !problems.contains("canary"), "{section}: {problems}");
+    }
+    assert!(read(&format!("[dangerous]\ndatabase_without_tls = true\n[database]\nurl = \"{open}\"")).is_ok());
+}

@@ -101,6 +101,7 @@ impl Running {
         }
         next.settings.audit = now.settings.audit.clone();
         (next.listen, next.admin, next.state) = (now.listen.clone(), now.admin, now.state.clone());
+        next.database = now.database.clone();
         let other_fetch = next.extra_ca != now.extra_ca || next.private_hosts != now.private_hosts;
         let fetch = if other_fetch { Some(fetch(&next)?) } else { None };
         let app = app.with_settings(next.settings.clone(), fetch)?;
@@ -131,6 +132,7 @@ fn needs_restart(now: &Config, next: &Config) -> Vec<&'static str> {
         ("listen", now.listen != next.listen),
         ("[admin]", now.admin != next.admin),
         ("state", now.state != next.state),
+        ("[database]", now.database != next.database),
         ("[audit]", now.settings.audit != next.settings.audit),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -17,3 +17,4 @@ mod numbers;
 mod person;
 mod reload;
 mod start;
+mod two_nodes;

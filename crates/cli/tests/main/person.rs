@@ -41,6 +41,28 @@ impl Person {
         person
     }
 
+    /// From here on over another node: the cookies are the same, because the host is.
+    pub const fn over(&mut self, port: u16) -> &mut Self {
+        self.port = port;
+        self
+    }
+
+    /// In another browser: signs in with the password; the form comes from one node and goes to another.
+    pub fn signed_in(shown_by: u16, answered_by: u16) -> Self {
+        let mut person = Self { port: shown_by, cookies: BTreeMap::new() };
+        let page = person.send("GET", "/sign-in", &[]).unwrap();
+        let (csrf, waiting) = (page.hidden("csrf"), page.hidden("waiting"));
+        let typed = [
+            ("csrf", csrf.as_str()),
+            ("waiting", &waiting),
+            ("name", "ada"),
+            ("password", "an analytical engine"),
+        ];
+        let done = person.over(answered_by).send("POST", "/sign-in", &typed).unwrap();
+        assert_eq!(done.status, 303, "{done:?}");
+        person
+    }
+
     fn send(&mut self, method: &str, path: &str, pairs: &[(&str, &str)]) -> Option<Answer> {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -59,6 +81,12 @@ impl Person {
 
     /// Allows a client: the code, if the server lived to tell.
     pub fn allow(&mut self, client: &str) -> Option<String> {
+        let port = self.port;
+        self.allow_over(client, port)
+    }
+
+    /// The same, and the answer to the page goes to another node than the one that showed it.
+    pub fn allow_over(&mut self, client: &str, port: u16) -> Option<String> {
         let request = hallpass_core::parameters::encode([
             ("response_type", "code"),
             ("client_id", client),
@@ -70,6 +98,7 @@ impl Person {
         let page = self.send("GET", &format!("/authorize?{request}"), &[])?;
         assert_eq!(page.status, 200, "{page:?}");
         let (csrf, sealed) = (page.hidden("csrf"), page.hidden("page"));
+        self.port = port;
         let moving =
             self.send("POST", "/consent", &[("csrf", &csrf), ("page", &sealed), ("decision", "allow")])?;
         let code = moving.body.split("?code=").nth(1).unwrap_or_else(|| panic!("{moving:?}"));

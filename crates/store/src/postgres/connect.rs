@@ -127,18 +127,41 @@ impl Drop for Held {
     }
 }
 
+/// What a URL says of the way to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS with a verified certificate, or this very machine.
+    Guarded,
+    /// In the open to another machine, because the URL says so.
+    Open,
+}
+
+/// Looks at the URL of the settings before anything is connected.
+///
+/// # Errors
+/// A sentence without anything of the URL.
+pub fn check_url(settings: &PostgresSettings) -> Result<Transport, &'static str> {
+    let config = read(settings)?;
+    let open = config.get_ssl_mode() == SslMode::Disable && !config.get_hosts().iter().all(is_here);
+    Ok(if open { Transport::Open } else { Transport::Guarded })
+}
+
 fn config(settings: &PostgresSettings) -> Result<Config, StoreError> {
-    let wrong = |what: &str| StoreError::caused_by(ErrorKind::Unavailable, what.to_owned());
-    let mut config: Config = settings.url.expose().parse().map_err(|_| {
-        wrong("the database URL cannot be read: write postgres://user:password@host:5432/database")
-    })?;
+    read(settings).map_err(|what| StoreError::caused_by(ErrorKind::Unavailable, what))
+}
+
+fn read(settings: &PostgresSettings) -> Result<Config, &'static str> {
+    let mut config: Config =
+        settings.url.expose().parse().map_err(
+            |_| "the database URL cannot be read: write postgres://user:password@host:5432/database",
+        )?;
     if config.get_hosts().is_empty() {
-        return Err(wrong("the database URL names no host"));
+        return Err("the database URL names no host");
     }
     if config.get_dbname().is_none() {
-        return Err(wrong(
+        return Err(
             "the database URL names no database: write it behind the host, as in postgres://host/hallpass",
-        ));
+        );
     }
     if config.get_ssl_mode() == SslMode::Prefer && !config.get_hosts().iter().all(is_here) {
         config.ssl_mode(SslMode::Require);
@@ -189,9 +212,8 @@ mod tests {
     use super::*;
     use hallpass_core::secret::SecretString;
 
-    fn read(url: &str) -> Result<Config, String> {
-        config(&PostgresSettings::new(SecretString::new(url)))
-            .map_err(|error| std::error::Error::source(&error).unwrap().to_string())
+    fn read(url: &str) -> Result<Config, &'static str> {
+        super::read(&PostgresSettings::new(SecretString::new(url)))
     }
 
     #[test]
@@ -203,6 +225,10 @@ mod tests {
         assert_eq!(mode("postgres://127.0.0.1/hallpass"), SslMode::Prefer);
         assert_eq!(mode("host=/run/postgresql dbname=hallpass"), SslMode::Prefer);
         assert_eq!(mode("postgres://127.0.0.1,db.example/hallpass"), SslMode::Require);
+        let way = |url: &str| check_url(&PostgresSettings::new(SecretString::new(url))).unwrap();
+        assert_eq!(way("postgres://db.example/hallpass?sslmode=disable"), Transport::Open);
+        assert_eq!(way("postgres://127.0.0.1/hallpass?sslmode=disable"), Transport::Guarded);
+        assert_eq!(way("postgres://db.example/hallpass"), Transport::Guarded);
     }
 
     #[test]

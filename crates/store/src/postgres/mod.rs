@@ -17,6 +17,7 @@ use crate::{
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
 use connect::{Connections, Held};
+pub use connect::{Transport, check_url};
 use failure::{Trouble, trouble};
 use hallpass_core::{secret::SecretString, time::Timestamp};
 use statements::On;

@@ -69,7 +69,7 @@ fn event(name: &str) -> Result<String, String> {
 
 /// Runs it.
 pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
-    let place = args.place.open()?;
+    let place = args.place.open().await?;
     let keys = place.keys().await?;
     let mut lines: Vec<Value> = Vec::new();
     if args.csv {

@@ -38,7 +38,7 @@ pub enum AuditCommand {
 pub async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::Tail(args) => tail::run(&args).await,
-        AuditCommand::Verify { files, json, place } => check(&place.open()?, &files, json).await,
+        AuditCommand::Verify { files, json, place } => check(&place.open().await?, &files, json).await,
         AuditCommand::Export(args) => export::run(args).await,
     }
 }

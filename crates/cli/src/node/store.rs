@@ -1,0 +1,72 @@
+//! Opening what everything is kept in, for a node and for commands beside it.
+
+use super::store_words;
+use crate::{
+    config::{Config, Database},
+    state::StateFolder,
+};
+use anyhow::Context;
+use hallpass_server::Live;
+use hallpass_store::{
+    ErrorKind, PostgresSettings, PostgresStore, Store, StoreError,
+    sqlite::{SqliteSettings, SqliteStore},
+};
+use std::{error::Error as _, sync::Arc, time::Duration};
+
+/// How often the clock is compared with the database's.
+const COMPARE: Duration = Duration::from_mins(1);
+/// From here on a difference is worth a warning. Ten seconds are too many for the node to take part.
+const WORTH_A_WARNING: i64 = 2_000;
+
+/// The store of this configuration. `exclusive` for the server of a state folder, which keeps a second one off it.
+pub async fn open(config: &Config, state: &StateFolder, exclusive: bool) -> anyhow::Result<Arc<dyn Store>> {
+    match &config.database {
+        Database::File => {
+            let settings = SqliteSettings { exclusive, ..SqliteSettings::default() };
+            let store = SqliteStore::open(&state.database(), settings);
+            Ok(Arc::new(store.map_err(|error| store_words(&error, state))?))
+        }
+        Database::Server { url, connections } => {
+            let settings = PostgresSettings {
+                connections: if exclusive { *connections } else { 2 },
+                extra_ca: certificates(config)?,
+                ..PostgresSettings::new(url.clone())
+            };
+            Ok(Arc::new(PostgresStore::open(settings).await.map_err(|error| server_words(&error))?))
+        }
+    }
+}
+
+/// The PEM texts of `[fetch] extra_ca`.
+pub fn certificates(config: &Config) -> anyhow::Result<Vec<Vec<u8>>> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).with_context(|| format!("[fetch] extra_ca: {} cannot be read", path.display()))
+    };
+    config.extra_ca.iter().map(read).collect()
+}
+
+fn server_words(error: &StoreError) -> anyhow::Error {
+    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let fix = match error.kind() {
+        ErrorKind::Unavailable => ": is it running, and is the URL of [database] right?",
+        ErrorKind::Corrupt | ErrorKind::Busy | ErrorKind::Unknown | ErrorKind::Internal => "",
+    };
+    anyhow::anyhow!("the database cannot be used: {reason}{fix}")
+}
+
+/// Compares this clock with the database's, for ever. A node whose clock is far off would find tokens of other nodes
+/// expired, or its own alive.
+pub async fn compare_clocks(live: Live) {
+    loop {
+        let app = live.app();
+        if let Ok(Some(theirs)) = app.store.clock_read().await {
+            let offset = app.clock.now().millis().saturating_sub(theirs.millis());
+            app.metrics.clock_offset(offset);
+            if offset.abs() >= WORTH_A_WARNING {
+                tracing::warn!(offset_ms = offset, "this clock and the database's differ: set both by NTP");
+            }
+        }
+        drop(app);
+        tokio::time::sleep(COMPARE).await;
+    }
+}

@@ -1,0 +1,147 @@
+//! Two nodes on one PostgreSQL: any node serves any step.
+
+use super::{
+    http,
+    node::{Node, command, finished, free_port},
+    person::{self, Person},
+};
+use hallpass_testkit::postgres::{Cluster, Database};
+use serde_json::json;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Two nodes of one server, with folders of their own and the same master key.
+struct Pair {
+    ports: [u16; 2],
+    nodes: Vec<Node>,
+    link: String,
+    folder: tempfile::TempDir,
+    _database: (Database, Cluster),
+}
+
+fn configure(folder: &Path, name: &str, issuer_port: u16, port: u16) -> String {
+    let path = folder.join(format!("{name}.toml"));
+    let text = format!(
+        "public_url = \"http://localhost:{issuer_port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"{name}\"\n\
+         [database]\nurl_file = \"database.url\"\n[[server]]\nname = \"demo\"\npath = \"/mcp\"\n"
+    );
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+impl Pair {
+    fn start() -> Self {
+        let cluster = Cluster::shared();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let database = runtime.block_on(cluster.database());
+        let folder = tempfile::tempdir().unwrap();
+        let ports = [free_port(), free_port()];
+        fs::write(folder.path().join("database.url"), format!("{}\n", database.url)).unwrap();
+        let one = configure(folder.path(), "one", ports[0], ports[0]);
+        let two = configure(folder.path(), "two", ports[0], ports[1]);
+        let serve = |file: &str, port| {
+            Node::spawn_until(
+                command(&["serve", "--config", file]),
+                port,
+                std::process::Stdio::null(),
+                "Setup link",
+            )
+        };
+        let first = serve(&one, ports[0]);
+        fs::create_dir(folder.path().join("two")).unwrap();
+        fs::copy(folder.path().join("one/master.key"), folder.path().join("two/master.key")).unwrap();
+        let second = serve(&two, ports[1]);
+        // The newest link is the one that counts.
+        let link = second.setup_link.clone().unwrap();
+        Self { ports, nodes: vec![first, second], link, folder, _database: (database, cluster) }
+    }
+
+    fn call(port: u16, token: &str) -> http::Answer {
+        let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } });
+        let authorization = format!("Bearer {token}");
+        http::json(port, "/mcp", &initialize, &[("Authorization", &authorization)]).unwrap()
+    }
+}
+
+fn text(answer: &http::Answer, name: &str) -> String {
+    answer.json()[name].as_str().unwrap_or_else(|| panic!("{name} in {answer:?}")).to_owned()
+}
+
+#[test]
+fn p23_every_step_of_an_authorization_on_another_node() {
+    let pair = Pair::start();
+    let [one, two] = pair.ports;
+    Person::set_up(two, &pair.link);
+    let mut person = Person::signed_in(two, one);
+    let client = person::register(one);
+    let code = person.over(two).allow_over(&client, one).unwrap();
+    let redeemed = person::redeem(two, &client, &code).unwrap();
+    assert_eq!(redeemed.status, 200, "{redeemed:?}");
+    let mut refresh = text(&redeemed, "refresh_token");
+    for port in [one, two, one, two] {
+        let refreshed = person::refresh(port, &client, &refresh).unwrap();
+        assert_eq!(refreshed.status, 200, "{refreshed:?}");
+        refresh = text(&refreshed, "refresh_token");
+        for port in [one, two] {
+            assert_eq!(Pair::call(port, &text(&refreshed, "access_token")).status, 200);
+        }
+    }
+    // The same code again, on the node that has not seen it.
+    assert_eq!(person::redeem(one, &client, &code).unwrap().status, 400);
+    assert_eq!(
+        person::refresh(two, &client, &refresh).unwrap().status,
+        400,
+        "a replay ends the grant everywhere"
+    );
+}
+
+#[test]
+fn p23_as_207_a_revocation_on_one_node_is_honoured_by_the_gateway_of_the_other_within_a_second() {
+    let pair = Pair::start();
+    let [one, two] = pair.ports;
+    let mut person = Person::set_up(one, &pair.link);
+    let client = person::register(two);
+    for everywhere in [false, true] {
+        let code = person.allow(&client).unwrap();
+        let tokens = person::redeem(two, &client, &code).unwrap();
+        let access = text(&tokens, "access_token");
+        assert_eq!(Pair::call(two, &access).status, 200);
+        if everywhere {
+            person.sign_out_everywhere();
+        } else {
+            let token = text(&tokens, "refresh_token");
+            let revoked =
+                http::form(one, "/revoke", &[("client_id", &client), ("token", &token)], &[]).unwrap();
+            assert_eq!(revoked.status, 200);
+        }
+        let since = Instant::now();
+        while Pair::call(two, &access).status != 401 {
+            assert!(since.elapsed() < Duration::from_secs(5), "the other node never learnt of it");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn p23_commands_work_beside_the_nodes_and_another_master_key_is_refused() {
+    let mut pair = Pair::start();
+    let [one, _] = pair.ports;
+    let mut person = Person::set_up(one, &pair.link);
+    let client = person::register(one);
+    let code = person.allow(&client).unwrap();
+    person::redeem(one, &client, &code).unwrap();
+    let config = pair.folder.path().join("two.toml");
+    let (status, listed, err) = finished(&["grant", "list", "--json", "--config", config.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    assert!(listed.contains(&client), "{listed}");
+    pair.nodes.pop().unwrap().kill();
+    fs::remove_file(pair.folder.path().join("two/master.key")).unwrap();
+    let (status, _, err) = finished(&["serve", "--config", config.to_str().unwrap()]);
+    assert_eq!(status, 1);
+    assert!(err.contains("another master key"), "{err}");
+    assert!(!err.contains("postgres://"), "{err}");
+}
