@@ -24,14 +24,14 @@ test('the official Python client', LIMIT, async (t) => {
   for (const [kind, url] of [['dynamic registration', ''], ['a metadata document', document]]) {
     await t.test(`with ${kind} signs in, refreshes, and asks again once revoked`, LIMIT, async (t) => {
       const client = start(t, PYTHON, [path('python/client.py'), hallpass.url, url]);
-      const redirect = await hallpass.person.authorize((await client.says(/^OPEN (.*)$/m))[1]);
+      const redirect = await hallpass.person.authorize((await client.says(/^OPEN (\S+)\n/m))[1]);
       assert.equal(redirect.searchParams.get('iss'), hallpass.issuer);
       assert.equal((await exchange(redirect.href)).status, 200);
 
-      const first = JSON.parse((await client.says(/^TOKENS (.*)$/m))[1]);
+      const first = JSON.parse((await client.says(/^TOKENS (.+)\n/m))[1]);
       assert.equal(first.client === document, url !== '');
       assert.ok(first.refresh_token, 'a refresh token');
-      const next = JSON.parse((await client.says(/^TOKENS .*\n(?:.*\n)*?TOKENS (.*)$/m))[1]);
+      const next = JSON.parse((await client.says(/^TOKENS .+\nTOKENS (.+)\n/m))[1]);
       assert.notEqual(next.access_token, first.access_token);
       assert.notEqual(next.refresh_token, first.refresh_token);
       assert.doesNotMatch(client.output, /ASKED-AGAIN/);

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that can be tested, in one run. No test is left out, none is optional.
 
 mod needs;
+mod python;
 
 use crate::steps::Steps;
 use anyhow::{Context, Result, bail};

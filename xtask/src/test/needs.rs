@@ -1,5 +1,6 @@
 //! What the tests need from outside: looked for first, installed when missing, always saying so.
 
+use super::python;
 use crate::steps::{output, pass};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -20,6 +21,7 @@ pub fn install(e2e: &Path) -> Result<()> {
     if !has_postgres(Path::new("/usr/lib/postgresql")) {
         missing.push("postgresql");
     }
+    missing.extend(python::missing_package());
     if !missing.is_empty() {
         debian(&missing)?;
     }
@@ -28,6 +30,7 @@ pub fn install(e2e: &Path) -> Result<()> {
         let arguments = ["install", "--locked", "cargo-nextest", "--version", NEXTEST];
         pass("cargo install cargo-nextest", Command::new("cargo").args(arguments))?;
     }
+    python::install(e2e)?;
     npm(e2e)
 }
 
