@@ -114,6 +114,7 @@ impl Node {
         }));
         tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
         tokio::spawn(store::compare_clocks(running.live.clone()));
+        tokio::spawn(hallpass_server::audit::remember_forever(running.live.clone()));
         let mut serving = Vec::new();
         for listener in self.listeners {
             serving.push(tokio::spawn(listen::serve(listener, running.router.clone(), stop.clone())));
@@ -141,9 +142,8 @@ impl Node {
         if drained.is_err() {
             tracing::info!("open streams were cut");
         }
-        app.store.close().await?;
+        app.close().await?;
         admin_stop.stop();
-        tokio::task::spawn_blocking(move || app.audit.close(app.clock.now())).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

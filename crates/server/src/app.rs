@@ -1,7 +1,7 @@
 //! Everything that the handlers share.
 
 use crate::{
-    audit::{Audit, Event},
+    audit::{self, Audit, Event},
     clients::{assertions::SpentAssertions, document::DocumentSource, keys::ClientKeySource},
     http::rate_limit::RateLimiter,
     keys::TokenKeys,
@@ -110,6 +110,7 @@ impl App {
         let keys = Arc::new(keys);
         let audit = Audit::open(&parts.settings.audit, Arc::clone(&keys), Arc::clone(&parts.clock))
             .map_err(StartError::Audit)?;
+        audit::compare(&audit, &*parts.store, now).await?;
         audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
         let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
         let metadata = metadata::document(&parts.settings);

@@ -95,7 +95,7 @@ mod tests {
         let token = SecretString::new("canary");
         let ran = |mut command: Command, variable| with_token(&mut command, variable, &token).unwrap();
         let by_variable =
-            shell("test \"$MY_TOKEN\" = canary && ! tr '\\0' ' ' < /proc/$$/cmdline | grep -q canar[y]");
+            shell("test \"$MY_TOKEN\" = can''ary && ! tr '\\0' ' ' < /proc/$$/cmdline | grep -q canar[y]");
         assert!(ran(by_variable, Some("MY_TOKEN")).success());
         let by_input = shell("read line; test \"$line\" = canary && ! env | grep -q canary");
         assert!(ran(by_input, None).success());

@@ -110,6 +110,7 @@ impl Place {
             audit.record_at(self.now, *event);
         }
         audit.close(self.now);
+        hallpass_server::audit::remember(&audit, &*self.store).await?;
         Ok(())
     }
 

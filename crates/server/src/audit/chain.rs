@@ -54,6 +54,16 @@ pub enum Broken {
         /// Its number.
         found: u64,
     },
+    /// The database remembers later lines.
+    #[error(
+        "is the last one, and the database remembers line {remembered}: what comes after {last} was taken off"
+    )]
+    TakenOff {
+        /// The last line.
+        last: u64,
+        /// What the database remembers as the last one.
+        remembered: u64,
+    },
     /// Right number, another predecessor: two chains were mixed, or a log was set back and went on.
     #[error("does not follow the line before it: another log was put in its place, or this one was set back")]
     OtherPredecessor,

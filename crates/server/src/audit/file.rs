@@ -82,12 +82,9 @@ pub fn open(
             io::Error::new(io::ErrorKind::WouldBlock, "another hallpass writes the audit log of this node")
         })?;
     }
-    let last = files(folder, Some(node))?.pop();
-    let (head, before) = match &last {
-        None => (Head::default(), Before::Nothing),
-        Some(last) => ending(&last.path, keys)?,
-    };
-    let number = last.as_ref().map_or(1, |last| last.number);
+    let found = files(folder, Some(node))?;
+    let Ending { head, before, at: ended } = ending(&found, keys)?;
+    let number = found.last().map_or(1, |last| last.number);
     let day = now.seconds().div_euclid(DAY);
     let mut file = LogFile {
         file: append(&name(folder, node, number))?,
@@ -100,12 +97,9 @@ pub fn open(
         _lock: lock,
     };
     file.length = file.file.metadata()?.len();
-    let same_day = file.file.metadata()?.modified().ok().is_some_and(|at| {
-        let since = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-        i64::try_from(since).unwrap_or(0).div_euclid(DAY) == day
-    });
+    let same_day = ended.is_some_and(|at| at.seconds().div_euclid(DAY) == day);
     let whole = matches!(before, Before::Nothing | Before::Closed | Before::NotClosed);
-    if !whole || (last.is_some() && (!same_day || file.length >= limit)) {
+    if !whole || (before != Before::Nothing && (!same_day || file.length >= limit)) {
         file.next()?;
     }
     Ok(Resumed { file, head, before })
@@ -186,27 +180,45 @@ fn name(folder: &Path, node: &str, number: u64) -> PathBuf {
     folder.join(format!("{node}-{number:08}.jsonl"))
 }
 
-/// How a file ends.
-fn ending(path: &Path, keys: &KeyRing) -> io::Result<(Head, Before)> {
+struct Ending {
+    head: Head,
+    before: Before,
+    at: Option<Timestamp>,
+}
+
+/// How the files end: with the last line that is ours, and what stands behind it.
+fn ending(files: &[Found], keys: &KeyRing) -> io::Result<Ending> {
+    let (mut cut_off, mut broken) = (false, false);
+    for found in files.iter().rev() {
+        let text = tail(&found.path)?;
+        let (whole, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
+        cut_off |= !rest.is_empty();
+        for last in whole.rsplit('\n').filter(|line| !line.is_empty()) {
+            let Ok(line) = chain::check(keys, last) else {
+                broken = true;
+                continue;
+            };
+            let before = match line.kind() {
+                _ if broken => Before::Broken,
+                _ if cut_off => Before::CutOff,
+                Some(super::Kind::LogClosed) => Before::Closed,
+                Some(_) | None => Before::NotClosed,
+            };
+            let at = line.time();
+            return Ok(Ending { head: Head { sequence: line.sequence, mac: line.mac }, before, at });
+        }
+    }
+    let before = if broken || cut_off { Before::Broken } else { Before::Nothing };
+    Ok(Ending { head: Head::default(), before, at: None })
+}
+
+fn tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
-    let cut_off = !text.is_empty() && !text.ends_with('\n');
-    let last = whole.rsplit('\n').next().unwrap_or_default();
-    if last.is_empty() {
-        return Ok((Head::default(), if cut_off { Before::CutOff } else { Before::Broken }));
-    }
-    let Ok(line) = chain::check(keys, last) else { return Ok((Head::default(), Before::Broken)) };
-    let before = match line.kind() {
-        _ if cut_off => Before::CutOff,
-        Some(super::Kind::LogClosed) => Before::Closed,
-        Some(_) | None => Before::NotClosed,
-    };
-    Ok((Head { sequence: line.sequence, mac: line.mac }, before))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn append(path: &Path) -> io::Result<File> {

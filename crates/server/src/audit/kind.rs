@@ -86,6 +86,7 @@ kinds! {
     ConfigurationRefused    "configuration_refused"     Error "the configuration was not reloaded: the old one stays in force"
     RevocationsRepeated     "revocations_repeated"      Warn  "revocations repeated after a restore"
     LogOpened               "log_opened"                Debug "audit log opened"
+    LogSetBack              "log_set_back"              Error "lines were taken off the end of the audit log, or it was set back"
     LogClosed               "log_closed"                Debug "audit log closed"
     LinesLost               "lines_lost"                Error "audit lines were lost"
     LinesLeftOut            "lines_left_out"            Warn  "a flood: further lines of a kind were left out"

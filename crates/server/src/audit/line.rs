@@ -1,6 +1,6 @@
 //! A line: JSON in ASCII, so that neither a terminal nor a reader of lines can be misled by what a client calls itself.
 
-use super::{Kind, event::Facts};
+use super::{Kind, facts::Facts};
 use hallpass_core::{
     id::{GrantId, PersonId, RequestId},
     time::Timestamp,

@@ -3,7 +3,9 @@
 
 mod chain;
 mod counts;
+mod end;
 mod event;
+mod facts;
 mod file;
 mod kind;
 mod line;
@@ -12,7 +14,10 @@ mod sink;
 mod verify;
 
 pub use chain::Broken;
-pub use event::{By, Event, Which, Who};
+pub(crate) use end::compare;
+pub use end::{remember, remember_forever};
+pub use event::Event;
+pub use facts::{By, Which, Who};
 pub use file::{Found, files};
 pub use kind::{Kind, Loudness};
 pub use line::Line;
@@ -21,7 +26,7 @@ pub use verify::{Finding, Verified, verify};
 
 use crate::cx::Cx;
 use counts::Counts;
-use event::Facts;
+use facts::Facts;
 use hallpass_core::{
     seal::KeyRing,
     time::{Clock, Timestamp},
@@ -87,6 +92,8 @@ impl AuditSettings {
 /// Takes events.
 pub struct Audit {
     sink: Option<Sink>,
+    node: String,
+    resumed: Option<u64>,
     on_failure: OnFailure,
     counts: Counts,
 }
@@ -118,18 +125,22 @@ impl Audit {
         clock: Arc<dyn Clock>,
         wait: bool,
     ) -> io::Result<Self> {
+        let mut at = None;
         let target = match &settings.to {
             AuditTo::Nothing => None,
             AuditTo::Stdout => Some(Target::Stdout),
             AuditTo::Folder(folder) => {
                 let with = (&*keys, clock.now());
                 let resumed = file::open(folder, &settings.node, settings.file_bytes, with, wait)?;
+                at = Some(resumed.head.sequence);
                 Some(Target::File(Box::new(resumed)))
             }
         };
         let node = settings.node.clone().into_owned();
-        let sink = target.map(|target| Sink::open(target, WriterParts { node, keys, clock })).transpose()?;
-        Ok(Self { sink, on_failure: settings.on_failure, counts: Counts::new(settings.strangers_per_minute) })
+        let parts = WriterParts { node: node.clone(), keys, clock };
+        let sink = target.map(|target| Sink::open(target, parts)).transpose()?;
+        let counts = Counts::new(settings.strangers_per_minute);
+        Ok(Self { sink, node, resumed: at, on_failure: settings.on_failure, counts })
     }
 
     /// Records what was decided in a request.
@@ -176,6 +187,22 @@ impl Audit {
     /// Lines that wait to be written, lines that are lost, and whether writing fails.
     pub fn state(&self) -> (usize, u64, bool) {
         self.sink.as_ref().map_or((0, 0, false), |sink| (sink.waiting(), sink.lost(), sink.is_failing()))
+    }
+
+    /// The name of the node in the lines.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Behind which line the log went on when it was opened; `None` where there are no files.
+    pub const fn resumed(&self) -> Option<u64> {
+        self.resumed
+    }
+
+    /// The last line that is on the disk: its number and MAC. `None` before the first, and where there are no files.
+    pub fn on_disk(&self) -> Option<(u64, String)> {
+        let head = self.sink.as_ref()?.on_disk();
+        (head.sequence > 0).then_some((head.sequence, head.mac))
     }
 
     /// Waits until all lines are written, or cannot be. Blocks.

@@ -59,6 +59,8 @@ struct Shared {
     written: Condvar,
     lost: AtomicU64,
     failing: AtomicBool,
+    /// The last line that is on the disk for sure.
+    on_disk: Mutex<Head>,
 }
 
 /// What the writer needs.
@@ -115,6 +117,11 @@ impl Sink {
     /// Lines lost that no line of the chain has told of yet.
     pub(super) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// The last line that is on the disk.
+    pub(super) fn on_disk(&self) -> Head {
+        self.shared.on_disk.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lines that wait.
@@ -252,11 +259,17 @@ impl Writer {
 
     fn sync(&mut self) {
         if self.dirty && self.synced.elapsed() >= SYNC {
-            if let Some(Err(error)) = self.out.as_ref().map(LogFile::sync) {
-                tracing::error!(%error, "the audit log did not reach the disk");
+            match self.out.as_ref().map(LogFile::sync) {
+                Some(Err(error)) => tracing::error!(%error, "the audit log did not reach the disk"),
+                Some(Ok(())) => self.reached_the_disk(),
+                None => {}
             }
             (self.dirty, self.synced) = (false, Instant::now());
         }
+    }
+
+    fn reached_the_disk(&self) {
+        *self.shared.on_disk.lock().unwrap_or_else(PoisonError::into_inner) = self.head.clone();
     }
 
     /// The last line, and where the chain ends: whoever keeps that sentence sees what is cut off later.
@@ -270,13 +283,9 @@ impl Writer {
         batch.push(self.own(Event::log_closed()));
         match self.write(&batch) {
             Ok(()) => {
-                let synced = self.out.as_ref().map_or(Ok(()), LogFile::sync);
-                tracing::debug!(
-                    sequence = self.head.sequence,
-                    mac = self.head.mac,
-                    ok = synced.is_ok(),
-                    "audit log closed"
-                );
+                if let Some(Ok(())) = self.out.as_ref().map(LogFile::sync) {
+                    self.reached_the_disk();
+                }
             }
             Err(error) => {
                 tracing::error!(%error, lines = left, "the audit log could not be closed: lines are lost");

@@ -5,7 +5,7 @@ use hallpass_core::{
     seal::{KeyRing, MasterKey},
     secret::SecretBytes,
 };
-use hallpass_server::audit::{AuditSettings, AuditTo, Broken, Kind, Verified, files, verify};
+use hallpass_server::audit::{AuditSettings, AuditTo, Broken, Kind, Verified, files, remember, verify};
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -190,7 +190,7 @@ async fn as_222_the_chain_goes_on_over_restarts_crashes_and_files() {
     server.app.audit.close(server.now());
     let (verified, _) = checked(&server, folder.path());
     assert!(verified.findings.is_empty() && verified.notes.is_empty(), "{verified:?}");
-    assert!(files(folder.path(), None).unwrap().len() > 5);
+    assert!(files(folder.path(), None).unwrap().len() >= 5);
     assert_eq!(verified.lines, verified.heads["main"].0);
     // A crash in the middle of a line: the next start begins a new file and says so.
     let last = files(folder.path(), None).unwrap().pop().unwrap().path;
@@ -203,13 +203,49 @@ async fn as_222_the_chain_goes_on_over_restarts_crashes_and_files() {
     assert_eq!(verified.findings.len(), 1, "{verified:?}");
     assert_eq!(verified.findings[0].broken, Broken::CutOff);
     assert!(verified.notes.iter().any(|note| note.contains("after_cut_off_line")), "{verified:?}");
+    let number = files(folder.path(), None).unwrap().pop().unwrap().number;
     assert_ne!(files(folder.path(), None).unwrap().pop().unwrap().path, last);
+    // A crash between making a file and writing into it.
+    std::fs::write(folder.path().join(format!("main-{:08}.jsonl", number + 1)), "").unwrap();
+    let server = server.restarted().await;
+    server.app.audit.close(server.now());
+    let (verified, _) = checked(&server, folder.path());
+    assert_eq!(verified.findings.len(), 1, "no further one: {verified:?}");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&last), 0o600);
     }
+}
+
+#[tokio::test]
+async fn as_222_a_log_that_was_cut_back_to_an_earlier_end_does_not_go_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(audited(folder.path())).await;
+    server.register(REDIRECT).await;
+    server.app.audit.close(server.now());
+    remember(&server.app.audit, &*server.app.store).await.unwrap();
+    let path = only_file(folder.path());
+    let early = std::fs::read_to_string(&path).unwrap();
+    let server = server.restarted().await;
+    for _ in 0..3 {
+        server.register(REDIRECT).await;
+    }
+    server.app.audit.close(server.now());
+    remember(&server.app.audit, &*server.app.store).await.unwrap();
+    let server = server.restarted().await;
+    let set_back =
+        |server: &Server| server.app.audit.counted().iter().any(|(kind, _, _)| *kind == Kind::LogSetBack);
+    assert!(!set_back(&server));
+    server.app.audit.close(server.now());
+    remember(&server.app.audit, &*server.app.store).await.unwrap();
+    std::fs::write(&path, early).unwrap();
+    let server = server.restarted().await;
+    assert!(set_back(&server));
+    let line =
+        lines(&server, folder.path()).into_iter().find(|line| line["event"] == "log_set_back").unwrap();
+    assert_eq!(line["count"], 9, "five lines of the second run, four of the third");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Every write may be run twice: after a commit whose answer was lost it is.
 
 use super::story::{SETUP, START, Story, minutes};
-use crate::{FirstPerson, GrantOpened, GrantRotated, Store, StoredDocument, StoredKey};
+use crate::{AuditHead, FirstPerson, GrantOpened, GrantRotated, Store, StoredDocument, StoredKey};
 use hallpass_core::secret::SecretBytes;
 use std::sync::Arc;
 
@@ -68,4 +68,12 @@ pub async fn documents_and_keys_are_kept_as_given(store: Arc<dyn Store>) {
     assert_eq!(store.key_put_first(key).await.unwrap(), kept);
     assert_eq!(store.key_put_first(other).await.unwrap(), kept);
     assert_eq!(store.keys_read().await.unwrap(), kept);
+
+    let head =
+        |node: &str, sequence| AuditHead { node: node.into(), sequence, mac: format!("mac {sequence}") };
+    assert_eq!(store.audit_heads().await.unwrap(), []);
+    for head in [head("b", 9), head("a", 1), head("b", 9), head("b", 3)] {
+        store.audit_head_put(head).await.unwrap();
+    }
+    assert_eq!(store.audit_heads().await.unwrap(), [head("a", 1), head("b", 3)], "the last word counts");
 }

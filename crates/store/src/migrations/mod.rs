@@ -4,7 +4,11 @@
 //! only in spelling, so a text has four placeholders: `{BLOB}`, `{INT}`, `{TEXT}` and `{TABLE_OPTIONS}`.
 
 /// Schema texts in order; the schema version is the number of texts applied.
-const TEXTS: &[&str] = &[include_str!("0001_first.sql"), include_str!("0002_invitation.sql")];
+const TEXTS: &[&str] = &[
+    include_str!("0001_first.sql"),
+    include_str!("0002_invitation.sql"),
+    include_str!("0003_audit_head.sql"),
+];
 
 /// How a backend spells what the texts leave open.
 #[derive(Clone, Copy, Debug)]

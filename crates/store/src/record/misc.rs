@@ -28,6 +28,17 @@ pub struct StoredDocument {
     pub checked_at: Timestamp,
 }
 
+/// The last line of a node's audit log that is on its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Which node.
+    pub node: String,
+    /// Number of the line.
+    pub sequence: i64,
+    /// Its MAC.
+    pub mac: String,
+}
+
 /// What one slice of the sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {

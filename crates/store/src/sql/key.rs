@@ -1,7 +1,9 @@
-//! The root secret, signing keys, metadata documents.
+//! The root secret, signing keys, metadata documents, where audit logs end.
 
 use super::{Backend, Statements, args, operation, statements};
-use crate::{Answer, Documents, ErrorKind, Keys, StoreError, StoredDocument, StoredKey};
+use crate::{
+    Answer, AuditHead, AuditHeads, Documents, ErrorKind, Keys, StoreError, StoredDocument, StoredKey,
+};
 use hallpass_core::secret::SecretBytes;
 
 statements! {
@@ -17,6 +19,9 @@ statements! {
     DOCUMENT_PUT = "INSERT INTO document (url, body, checked_at) VALUES ($1, $2, $3)
         ON CONFLICT (url) DO UPDATE SET body = excluded.body, checked_at = excluded.checked_at
         WHERE excluded.checked_at >= document.checked_at";
+    AUDIT_HEADS = "SELECT node, sequence, mac FROM audit_head ORDER BY node";
+    AUDIT_HEAD_PUT = "INSERT INTO audit_head (node, sequence, mac) VALUES ($1, $2, $3)
+        ON CONFLICT (node) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac";
 }
 
 operation! {
@@ -53,6 +58,32 @@ operation! {
     DocumentPut { document: StoredDocument } -> (), Write, |on, this| {
         let StoredDocument { url, body, checked_at } = &this.document;
         on.change(DOCUMENT_PUT, args![url, body, *checked_at]).await.map(|_| ())
+    }
+}
+
+operation! {
+    AuditHeadsRead {} -> Vec<AuditHead>, List, |on, _this| {
+        on.all(AUDIT_HEADS, args![], |row| {
+            Ok(AuditHead { node: row.text(0)?, sequence: row.int(1)?, mac: row.text(2)? })
+        })
+        .await
+    }
+}
+
+operation! {
+    AuditHeadPut { head: AuditHead } -> (), Write, |on, this| {
+        let AuditHead { node, sequence, mac } = &this.head;
+        on.change(AUDIT_HEAD_PUT, args![node, *sequence, mac]).await.map(|_| ())
+    }
+}
+
+impl<B: Backend> AuditHeads for B {
+    fn audit_heads(&self) -> Answer<'_, Vec<AuditHead>> {
+        self.run(AuditHeadsRead {})
+    }
+
+    fn audit_head_put(&self, head: AuditHead) -> Answer<'_, ()> {
+        self.run(AuditHeadPut { head })
     }
 }
 

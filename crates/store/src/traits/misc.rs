@@ -1,6 +1,6 @@
 //! Signing keys, metadata documents, the root secret, the sweep.
 
-use crate::{Answer, StoredDocument, StoredKey, Swept};
+use crate::{Answer, AuditHead, StoredDocument, StoredKey, Swept};
 use hallpass_core::{secret::SecretBytes, time::Timestamp};
 
 /// Signing keys.
@@ -22,6 +22,15 @@ pub trait Documents: Send + Sync + 'static {
 
     /// Keeps a copy, replacing an older one.
     fn document_put(&self, document: StoredDocument) -> Answer<'_, ()>;
+}
+
+/// Where the audit logs of the nodes end.
+pub trait AuditHeads: Send + Sync + 'static {
+    /// All that are known, by node.
+    fn audit_heads(&self) -> Answer<'_, Vec<AuditHead>>;
+
+    /// Puts one in the place of the one before it. A node writes its own only.
+    fn audit_head_put(&self, head: AuditHead) -> Answer<'_, ()>;
 }
 
 /// What keeps the store small.

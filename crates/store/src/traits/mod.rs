@@ -7,7 +7,7 @@ mod person;
 
 pub use feed::Feed;
 pub use grant::Grants;
-pub use misc::{Documents, Keys, Maintenance};
+pub use misc::{AuditHeads, Documents, Keys, Maintenance};
 pub use person::{People, Sessions};
 
 use crate::StoreError;
@@ -17,6 +17,6 @@ use std::{future::Future, pin::Pin};
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// All of a backend.
-pub trait Store: Grants + People + Sessions + Feed + Keys + Documents + Maintenance {}
+pub trait Store: Grants + People + Sessions + Feed + Keys + Documents + AuditHeads + Maintenance {}
 
-impl<S: Grants + People + Sessions + Feed + Keys + Documents + Maintenance> Store for S {}
+impl<S: Grants + People + Sessions + Feed + Keys + Documents + AuditHeads + Maintenance> Store for S {}

@@ -71,7 +71,7 @@ fn a_database_of_a_newer_release_is_refused_with_both_numbers() {
     assert_eq!(kind, ErrorKind::Corrupt);
     assert_eq!(
         cause,
-        "the database is of schema 7000, this release knows up to 2: start the newer release, or restore a backup"
+        "the database is of schema 7000, this release knows up to 3: start the newer release, or restore a backup"
     );
 }
 

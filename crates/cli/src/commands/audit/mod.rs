@@ -8,7 +8,8 @@ use crate::{output::note, say};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hallpass_core::{seal::KeyRing, time::Timestamp};
-use hallpass_server::audit::{AuditTo, Found, Line, Verified, files, verify};
+use hallpass_server::audit::{AuditTo, Broken, Finding, Found, Line, Verified, files, verify};
+use hallpass_store::AuditHead;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -45,7 +46,10 @@ pub async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
 
 async fn check(place: &Place, named: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
     let keys = place.keys().await?;
-    let verified = read(&keys, &chosen(place, named)?, |_, _| {})?;
+    // Before the files: a running node goes on meanwhile.
+    let heads = if named.is_empty() { place.store.audit_heads().await? } else { Vec::new() };
+    let mut verified = read(&keys, &chosen(place, named)?, |_, _| {})?;
+    taken_off(place, &heads, &mut verified);
     if json {
         let findings: Vec<_> = verified
             .findings
@@ -72,6 +76,23 @@ async fn check(place: &Place, named: &[PathBuf], json: bool) -> anyhow::Result<E
         say!("{} line(s) read, {} not as written", verified.lines, verified.findings.len());
     }
     Ok(told(&verified))
+}
+
+/// Where a log ends before the line that the database remembers as its last.
+fn taken_off(place: &Place, heads: &[AuditHead], verified: &mut Verified) {
+    for head in heads {
+        let (sequence, mac) = verified.heads.get(&head.node).cloned().unwrap_or_default();
+        let remembered = u64::try_from(head.sequence).unwrap_or(0);
+        let broken = if sequence < remembered {
+            Broken::TakenOff { last: sequence, remembered }
+        } else if sequence == remembered && mac != head.mac {
+            Broken::OtherPredecessor
+        } else {
+            continue;
+        };
+        let path = place.audit_folder().join(format!("{}-*.jsonl", head.node));
+        verified.findings.push(Finding { path, line: sequence, broken });
+    }
 }
 
 /// Says what is wrong on standard error, and whether anything is by the exit code.

@@ -1,0 +1,121 @@
+//! What is said about an event: who, which client and grant, what, why. Nothing in it was taken from a peer without a
+//! check and a bound, and nothing in it can be presented to anybody.
+
+use hallpass_core::{
+    id::{GrantId, PersonId},
+    time::Timestamp,
+};
+use hallpass_store::{Grant, Person};
+
+/// A person.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// Whose account.
+    pub id: PersonId,
+    /// Its name; empty where it is not at hand.
+    pub name: &'a str,
+}
+
+/// A grant and whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Which<'a> {
+    /// The grant.
+    pub grant: GrantId,
+    /// Who gave it.
+    pub person: PersonId,
+    /// The client that has it.
+    pub client: &'a str,
+    /// For what.
+    pub resource: &'a str,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The client.
+    Client,
+    /// The person whose it is.
+    Person,
+    /// Somebody with the command line.
+    Operator,
+}
+
+/// The fields of a line, in the order in which they are written. A restore reads `person` and `epoch`, `grant`,
+/// `client`, `until`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The person's id.
+    pub person: Option<PersonId>,
+    /// The person's name, as folded.
+    pub name: Option<&'a str>,
+    /// `client_id` as written, or what is blocked.
+    pub client: Option<&'a str>,
+    /// What the client calls itself, made harmless.
+    pub client_name: Option<&'a str>,
+    /// The grant's id.
+    pub grant: Option<GrantId>,
+    /// The protected server.
+    pub resource: Option<&'a str>,
+    /// Host or scheme to which a code went.
+    pub receiver: Option<&'a str>,
+    /// Scopes.
+    pub scope: Option<&'a str>,
+    /// Why: a rule's name, never text of a peer.
+    pub reason: Option<&'static str>,
+    /// Who did it, where that is not the person of the line.
+    pub by: Option<&'static str>,
+    /// The person's epoch after it: whatever names an older one is void.
+    pub epoch: Option<u32>,
+    /// Generation of a refresh token that was presented.
+    pub presented: Option<u32>,
+    /// Generation that is live after it.
+    pub generation: Option<u32>,
+    /// Until when a revocation matters.
+    pub until: Option<Timestamp>,
+    /// `kid` of a key, or the version of the program.
+    pub key: Option<&'a str>,
+    /// How many.
+    pub count: Option<u64>,
+}
+
+impl By {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Person => "person",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl<'a> Which<'a> {
+    /// Of a grant as kept.
+    pub fn of(grant: &'a Grant) -> Self {
+        Self { grant: grant.id, person: grant.person, client: &grant.client_id, resource: &grant.resource }
+    }
+
+    pub(super) fn facts(self) -> Facts<'a> {
+        Facts {
+            person: Some(self.person),
+            client: Some(self.client),
+            grant: Some(self.grant),
+            resource: Some(self.resource),
+            ..Facts::default()
+        }
+    }
+}
+
+impl<'a> Who<'a> {
+    /// An account as kept.
+    pub fn of(person: &'a Person) -> Self {
+        Self { id: person.id, name: &person.name }
+    }
+
+    pub(super) fn facts(self) -> Facts<'a> {
+        Facts {
+            person: Some(self.id),
+            name: (!self.name.is_empty()).then_some(self.name),
+            ..Facts::default()
+        }
+    }
+}
