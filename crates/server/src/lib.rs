@@ -8,10 +8,12 @@ mod admin;
 pub mod app;
 pub mod audit;
 mod authorize;
+mod cidr;
 mod clients;
 mod cx;
 pub mod feed;
 mod http;
+mod introspect;
 mod keys;
 mod login;
 mod metadata;
@@ -26,11 +28,13 @@ mod token;
 
 pub use admin::admin_router;
 pub use app::{App, Live, Parts, StartError};
+pub use cidr::{Cidr, NotCidr};
 pub use clients::{
     initial_access,
     operator::{ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, digest_of_secret},
 };
 pub use feed::follow;
+pub use http::rate_limit::Limits;
 pub use login::{
     invitation::invitation_link,
     password::{fold as fold_name, name_complaint},

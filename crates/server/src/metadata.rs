@@ -39,6 +39,7 @@ pub fn document(settings: &Settings) -> Bytes {
     }
     scopes.push(OFFLINE_ACCESS.to_owned());
     let issuer = &settings.issuer;
+    let introspects = settings.resources.iter().any(|resource| !resource.introspectors.is_empty());
     let metadata = AuthorizationServerMetadata {
         issuer: issuer.as_str().to_owned(),
         authorization_endpoint: Some(issuer.endpoint("/authorize")),
@@ -46,6 +47,10 @@ pub fn document(settings: &Settings) -> Bytes {
         registration_endpoint: (settings.registration != RegistrationPolicy::Closed)
             .then(|| issuer.endpoint("/register")),
         revocation_endpoint: Some(issuer.endpoint("/revoke")),
+        introspection_endpoint: introspects.then(|| issuer.endpoint("/introspect")),
+        introspection_endpoint_auth_methods_supported: introspects
+            .then(|| auth.iter().filter(|method| *method != AuthMethod::None.name()).cloned().collect()),
+        introspection_endpoint_auth_signing_alg_values_supported: introspects.then(|| algorithms.clone()),
         jwks_uri: Some(issuer.endpoint("/jwks")),
         scopes_supported: Some(scopes),
         response_types_supported: Some(list(&["code"])),

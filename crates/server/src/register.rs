@@ -141,7 +141,8 @@ pub async fn register(app: &App, incoming: &Incoming) -> Reply {
 
 fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResponse, RegisterRefusal> {
     if !app.settings.is_local() {
-        let (cx, most) = (incoming.cx, app.settings.registrations_per_minute);
+        let cx = incoming.cx;
+        let most = app.settings.limits.for_address(cx.address, app.settings.limits.registrations);
         app.limits.take(Limited::Registration, cx.address, most, cx.now).map_err(RegisterRefusal::TooMany)?;
     }
     may_register(app, incoming)?;

@@ -9,7 +9,7 @@ use crate::{
         rate_limit::Limited,
         respond::{self, Refusal, Reply},
     },
-    login, metadata, pages, register, revoke, token,
+    introspect, login, metadata, pages, register, revoke, token,
 };
 use axum::{
     Router,
@@ -62,7 +62,7 @@ struct Route {
     methods: &'static [Method],
     class: Class,
     body: usize,
-    limited: Option<(Limited, u32)>,
+    limited: Option<Limited>,
     handler: Handler,
 }
 
@@ -85,21 +85,22 @@ macro_rules! route {
     };
 }
 
-/// THE TABLE: path below the issuer, methods, class, body limit in bytes, limit per minute and address, handler.
+/// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 12] = [
-    route!("/jwks",             GET,  Public,   0,      None,                              metadata::jwks),
-    route!("/register",         POST, Protocol, 16_384, None,                              register::register),
-    route!("/token",            POST, Protocol, 16_384, None,                              token::token),
-    route!("/revoke",           POST, Protocol, 16_384, None,                              revoke::revoke),
-    route!("/authorize",        GET,  Page,     0,      Some((Limited::Authorization, 300)), authorize::authorize),
-    route!("/consent",          POST, Page,     24_576, None,                              authorize::consent::decide),
-    route!("/sign-in",          BOTH, Page,     24_576, Some((Limited::SignIn, 60)),       login::sign_in),
-    route!("/sign-out",         POST, Page,     4_096,  None,                              login::sign_out),
-    route!("/setup",            BOTH, Page,     4_096,  Some((Limited::SignIn, 60)),       login::setup::setup),
-    route!("/invitation",       BOTH, Page,     4_096,  Some((Limited::SignIn, 60)),       login::invitation::invitation),
-    route!("/account",          BOTH, Page,     4_096,  None,                              account::account),
-    route!("/",                 GET,  Page,     0,      None,                              login::start),
+const ROUTES: [Route; 13] = [
+    route!("/jwks",             GET,  Public,   0,      None,                         metadata::jwks),
+    route!("/register",         POST, Protocol, 16_384, None,                         register::register),
+    route!("/token",            POST, Protocol, 16_384, Some(Limited::Failure),       token::token),
+    route!("/revoke",           POST, Protocol, 16_384, Some(Limited::Failure),       revoke::revoke),
+    route!("/introspect",       POST, Protocol, 16_384, Some(Limited::Failure),       introspect::introspect),
+    route!("/authorize",        GET,  Page,     0,      Some(Limited::Authorization), authorize::authorize),
+    route!("/consent",          POST, Page,     24_576, None,                         authorize::consent::decide),
+    route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        login::sign_in),
+    route!("/sign-out",         POST, Page,     4_096,  None,                         login::sign_out),
+    route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        login::setup::setup),
+    route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        login::invitation::invitation),
+    route!("/account",          BOTH, Page,     4_096,  None,                         account::account),
+    route!("/",                 GET,  Page,     0,      None,                         login::start),
 ];
 
 /// What the numbers call the routes.
@@ -194,6 +195,7 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
     let incoming =
         Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };
     let mut reply = (route.handler)(app, &incoming).await;
+    count_failure(app, route, incoming.cx, &reply);
     if let Ok(id) = HeaderValue::from_str(&incoming.cx.request.to_string()) {
         reply.headers_mut().insert("x-request-id", id);
     }
@@ -202,12 +204,41 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
 
 /// On a loopback issuer everybody is the same address, and a developer's tests are no flood.
 fn over_limit(app: &App, route: &Route, method: &Method, cx: Cx) -> Option<Duration> {
-    let (what, per_minute) = route.limited?;
-    let counts = what == Limited::Authorization || method == Method::POST;
-    if app.settings.is_local() || !counts {
+    let (what, limits) = (route.limited?, &app.settings.limits);
+    let per_minute = match what {
+        Limited::Authorization => limits.authorizations,
+        Limited::Failure => limits.failures,
+        Limited::SignIn | Limited::Password if *method != Method::POST => return None,
+        Limited::SignIn | Limited::Password => limits.sign_ins,
+        // These are counted where it is known whose they are.
+        Limited::Registration | Limited::Refresh | Limited::Introspection => return None,
+    };
+    if app.settings.is_local() {
         return None;
     }
-    app.limits.take(what, cx.address, per_minute, cx.now).err()
+    let per_minute = limits.for_address(cx.address, per_minute);
+    match what {
+        // Counted when it has failed.
+        Limited::Failure => app.limits.look(what, cx.address, per_minute, cx.now).err(),
+        Limited::Authorization
+        | Limited::SignIn
+        | Limited::Password
+        | Limited::Registration
+        | Limited::Refresh
+        | Limited::Introspection => app.limits.take(what, cx.address, per_minute, cx.now).err(),
+    }
+}
+
+/// A refused request may be a guess. Whoever guesses is slowed down before anything is computed for him; whoever brings
+/// what is right is never counted.
+fn count_failure(app: &App, route: &Route, cx: Cx, reply: &Reply) {
+    if route.limited != Some(Limited::Failure) || app.settings.is_local() {
+        return;
+    }
+    if matches!(reply.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+        let most = app.settings.limits.for_address(cx.address, app.settings.limits.failures);
+        let _ = app.limits.take(Limited::Failure, cx.address, most, cx.now);
+    }
 }
 
 fn open_to_browsers(headers: &mut HeaderMap) {

@@ -1,6 +1,6 @@
 //! What an operator decided, checked together before the server starts.
 
-use crate::{audit::AuditSettings, clients::operator::OperatorClient};
+use crate::{audit::AuditSettings, clients::operator::OperatorClient, http::rate_limit::Limits};
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
     scope::{self, Scope},
@@ -26,14 +26,16 @@ pub struct Settings {
     pub refresh_tokens: RefreshPolicy,
     /// How long a refresh token may lie unused.
     pub refresh_idle_lifetime: Duration,
+    /// How old a grant may become, however often it is refreshed.
+    pub grant_lifetime: Duration,
     /// What the predecessor of a refresh token is still good for.
     pub rotation: RotationWindows,
     /// How long a browser stays signed in.
     pub session_lifetime: Duration,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Registrations per minute and address; none on a loopback issuer.
-    pub registrations_per_minute: u32,
+    /// How much of what, for whom.
+    pub limits: Limits,
     /// Clients that the operator made.
     pub clients: Vec<OperatorClient>,
     /// Whose metadata documents are accepted.
@@ -109,6 +111,8 @@ pub struct Resource {
     pub title: String,
     /// Its scopes in words.
     pub scopes: Vec<ScopeEntry>,
+    /// Clients that may introspect its tokens: the server itself, or what stands in front of it.
+    pub introspectors: Vec<String>,
     list_digest: [u8; 16],
 }
 
@@ -169,7 +173,7 @@ impl Resource {
         }
         let names: Vec<&str> = scopes.iter().map(|entry| &*entry.name).collect();
         let list_digest = digest16(&names.join(" "));
-        Ok(Self { uri, title, scopes, list_digest })
+        Ok(Self { uri, title, scopes, introspectors: Vec::new(), list_digest })
     }
 
     /// What an authorization code refers its positions to.
@@ -213,20 +217,21 @@ impl Resource {
 
 impl Settings {
     /// What an operator gets who decides nothing but who he is and what he protects.
-    pub const fn new(issuer: Issuer, resources: Vec<Resource>) -> Self {
+    pub fn new(issuer: Issuer, resources: Vec<Resource>) -> Self {
         Self {
             issuer,
             resources,
             access_token_lifetime: Duration::from_mins(10),
             refresh_tokens: RefreshPolicy::Always,
             refresh_idle_lifetime: Duration::from_hours(720),
+            grant_lifetime: Duration::from_hours(8760),
             rotation: RotationWindows {
                 same_successor: Duration::from_secs(30),
                 new_successor: Duration::from_hours(8760),
             },
             session_lifetime: Duration::from_hours(12),
             trusted_proxies: Vec::new(),
-            registrations_per_minute: 60,
+            limits: Limits::usual(),
             clients: Vec::new(),
             documents: DocumentPolicy::any(),
             registration: RegistrationPolicy::Open,

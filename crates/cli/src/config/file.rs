@@ -67,6 +67,8 @@ pub struct TokenSection {
     pub access_token_lifetime: Option<Spanned<String>>,
     /// "30d".
     pub refresh_idle_lifetime: Option<Spanned<String>>,
+    /// "365d": how old a grant may become.
+    pub grant_lifetime: Option<Spanned<String>>,
     /// "always", "offline_access" or "never".
     pub refresh_tokens: Option<IssueRefresh>,
     /// "30s": within it a repeated refresh gets the same successor.
@@ -111,6 +113,20 @@ pub struct SignIn {
 pub struct Limits {
     /// Dynamic registrations a minute and address.
     pub registrations_per_minute: Option<u32>,
+    /// Authorization requests a minute and address.
+    pub authorizations_per_minute: Option<u32>,
+    /// Sign-in forms a minute and address.
+    pub sign_ins_per_minute: Option<u32>,
+    /// Refused requests a minute and address at the token, revocation and introspection endpoints.
+    pub failures_per_minute: Option<u32>,
+    /// Refreshes a minute of one grant.
+    pub refreshes_per_minute: Option<u32>,
+    /// Introspections a minute of one caller.
+    pub introspections_per_minute: Option<u32>,
+    /// Networks behind which many people share addresses, in place of the known ones.
+    pub shared_networks: Option<Spanned<Vec<String>>>,
+    /// How many times as much such an address gets.
+    pub shared_factor: Option<u32>,
 }
 
 /// `[fetch]`.
@@ -171,6 +187,8 @@ pub struct ServerEntry {
     pub rules: Vec<Spanned<RuleEntry>>,
     /// For what no rule names. Default: "deny" where there are rules.
     pub unlisted: Option<Unlisted>,
+    /// Clients that may introspect its tokens.
+    pub introspection_clients: Option<Spanned<Vec<String>>>,
     /// Which of them every call needs. Default: the only one, where there is one.
     pub required_scopes: Option<Spanned<Vec<String>>>,
 }

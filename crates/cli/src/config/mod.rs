@@ -5,6 +5,7 @@ mod command;
 mod database;
 mod duration;
 mod file;
+mod limits;
 mod local;
 mod problem;
 mod rules;
@@ -171,15 +172,16 @@ impl Check<'_> {
         if let Some(policy) = file.tokens.refresh_tokens {
             settings.refresh_tokens = policy.into();
         }
-        if let Some(limit) = file.limits.registrations_per_minute {
-            settings.registrations_per_minute = limit.max(1);
-        }
+        settings.grant_lifetime =
+            self.duration(file.tokens.grant_lifetime.as_ref(), settings.grant_lifetime, 60, 3_650 * 86_400);
+        self.limits(&file.limits, &mut settings.limits);
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
         settings.registration = Self::registration(&file.clients);
         settings.documents = self.documents(&file.clients);
         settings.clients = self.clients(&file.client, folder);
         settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
+        self.introspection(&file.server, &mut settings);
         let admin = self.admin(&file.admin, &listen);
         if let Err(error) = settings.check()
             && !file.server.is_empty()

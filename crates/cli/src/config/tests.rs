@@ -293,3 +293,43 @@ fn t_101_the_database_is_a_file_unless_a_server_is_named_and_the_way_to_it_is_gu
     }
     assert!(read(&format!("[dangerous]\ndatabase_without_tls = true\n[database]\nurl = \"{open}\"")).is_ok());
 }
+
+#[test]
+fn as_208_t_101_who_may_introspect_exists_and_proves_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "a-secret-of-the-calendar-server\n").unwrap();
+    let read = |clients: &str, named: &str| {
+        let text = format!(
+            "public_url = \"https://a.example\"\n{clients}\n[[server]]\nname = \"a\"\npath = \"/mcp\"\nupstream = \"http://10.0.0.1/\"\nintrospection_clients = [\"{named}\"]\n"
+        );
+        parse(&text, folder.path()).map_err(|problems| format!("{problems:?}"))
+    };
+    let asks = "[[client]]\nid = \"asks\"\nname = \"A\"\nauth = \"client_secret_basic\"\nsecret_file = \"secret\"\ngrant_types = []\n";
+    let config = read(asks, "asks").unwrap();
+    assert_eq!(config.settings.resources[0].introspectors, ["asks"]);
+    assert!(read(asks, "aks").unwrap_err().contains("no [[client]] has this id"));
+    let public = "[[client]]\nid = \"open\"\nname = \"A\"\nredirect_uris = [\"https://r.example/\"]\n";
+    assert!(read(public, "open").unwrap_err().contains("proves nothing"));
+}
+
+#[test]
+fn as_223_p27_limits_are_numbers_and_networks() {
+    let read = |section: &str| {
+        let text = format!(
+            "public_url = \"https://a.example\"\n[limits]\n{section}\n[[server]]\nname = \"a\"\npath = \"/mcp\"\nupstream = \"http://10.0.0.1/\"\n"
+        );
+        parse(&text, Path::new(""))
+            .map(|config| config.settings.limits)
+            .map_err(|problems| format!("{problems:?}"))
+    };
+    let limits =
+        read("failures_per_minute = 7\nshared_networks = [\"10.0.0.0/8\"]\nshared_factor = 3").unwrap();
+    assert_eq!((limits.failures, limits.registrations), (7, 60));
+    assert_eq!(limits.for_address("10.1.2.3".parse().unwrap(), 7), 21);
+    assert_eq!(
+        limits.for_address("160.79.104.1".parse().unwrap(), 7),
+        7,
+        "named ones replace the known ones"
+    );
+    assert!(read("shared_networks = [\"10.0.0.0/40\"]").unwrap_err().contains("write networks"));
+}

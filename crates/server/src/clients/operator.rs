@@ -94,7 +94,9 @@ pub enum OperatorClientError {
     #[error("jwks_uri is not an https URL")]
     KeyPlace,
     /// Not the two that there are.
-    #[error("grant_types must list authorization_code, and may list refresh_token")]
+    #[error(
+        "grant_types must list authorization_code, and may list refresh_token; or be empty for a client with a secret or keys and without redirect URIs, which only introspects"
+    )]
     GrantTypes,
     /// Not a scope.
     #[error("the scope {0:?} is not a scope token")]
@@ -124,13 +126,15 @@ impl OperatorClient {
         let auth = auth.ok_or_else(|| OperatorClientError::Method(record.auth.clone()))?;
         let lists = |name: &str| record.grant_types.iter().any(|one| one == name);
         let known = |name: &String| matches!(name.as_str(), "authorization_code" | "refresh_token");
-        if !lists("authorization_code") || !record.grant_types.iter().all(known) {
+        // One that gets no tokens, and only proves who it is: a protected server that introspects.
+        let only_asks = record.grant_types.is_empty() && auth != AuthMethod::None;
+        if !only_asks && (!lists("authorization_code") || !record.grant_types.iter().all(known)) {
             return Err(OperatorClientError::GrantTypes);
         }
         Ok(Self {
             id: id.to_owned(),
             name: DisplayName::new(&record.name),
-            redirects: redirects(record)?,
+            redirects: if only_asks { nowhere(record)? } else { redirects(record)? },
             auth,
             secrets: secrets(auth, record)?,
             keys: keys(auth, record)?,
@@ -207,6 +211,14 @@ fn is_usable_id(id: &str) -> bool {
         return ClientMetadataUrl::parse(id).is_ok();
     }
     plain && !id.starts_with(registered::PREFIX) && PersonId::parse(id).is_none()
+}
+
+/// Without a grant type there is nothing to answer.
+fn nowhere(record: &ClientRecord) -> Result<Redirects, OperatorClientError> {
+    if record.redirect_uris.is_empty() && record.redirect_rules.is_empty() {
+        return Ok(Redirects::default());
+    }
+    Err(OperatorClientError::GrantTypes)
 }
 
 fn redirects(record: &ClientRecord) -> Result<Redirects, OperatorClientError> {
@@ -311,6 +323,7 @@ mod tests {
             ("jwks_uri", json!("https://reports.example/jwks"), Keys),
             ("secrets", json!([secret(ONE)]), SecretWithoutUse),
             ("grant_types", json!(["refresh_token"]), GrantTypes),
+            ("grant_types", json!([]), GrantTypes),
             ("grant_types", json!(["authorization_code", "implicit"]), GrantTypes),
             ("scopes", json!(["a b"]), Scope("a b".into())),
         ] {
@@ -329,6 +342,23 @@ mod tests {
         for weak in ["short", "has a space in it, is long", "percent%20encoded-and-long-enough"] {
             assert_eq!(digest_of_secret(&SecretString::new(weak)), None, "{weak}");
         }
+    }
+
+    #[test]
+    fn as_208_a_server_that_only_asks_has_a_secret_and_nowhere_to_answer() {
+        let asks = |redirects: Value, auth: &str| {
+            record(|r| {
+                r["grant_types"] = json!([]);
+                r["redirect_uris"] = redirects;
+                r["auth"] = json!(auth);
+                r["secrets"] = json!([secret(ONE)]);
+            })
+        };
+        assert!(asks(json!([]), "client_secret_basic").is_ok());
+        assert_eq!(
+            asks(json!(["https://r.example/cb"]), "client_secret_basic").unwrap_err(),
+            OperatorClientError::GrantTypes
+        );
     }
 
     #[test]

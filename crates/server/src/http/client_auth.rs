@@ -35,6 +35,7 @@ pub struct AuthenticatedClient {
     refresh: bool,
     scopes: Option<Scope>,
     assertion: Option<Unspent>,
+    confidential: bool,
 }
 
 impl AuthenticatedClient {
@@ -56,6 +57,11 @@ impl AuthenticatedClient {
     /// All that it can ever get, where an operator said so.
     pub const fn scopes(&self) -> Option<&Scope> {
         self.scopes.as_ref()
+    }
+
+    /// Whether it proved who it is, by a secret or a key; else everybody may say the same id.
+    pub const fn is_confidential(&self) -> bool {
+        self.confidential
     }
 
     /// Whether it proved a key of its own, which says more than any token that it holds.
@@ -189,7 +195,8 @@ async fn check(
         };
         let refresh = client.refresh;
         let (name, scopes) = (String::new(), None);
-        return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion });
+        let confidential = assertion.is_some();
+        return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion, confidential });
     }
     let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
     match (client.auth, &credentials.presented) {
@@ -209,7 +216,8 @@ async fn check(
         }
     }
     let (name, refresh) = (client.name, client.refresh);
-    Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes: None, assertion: None })
+    let confidential = client.auth != AuthMethod::None;
+    Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes: None, assertion: None, confidential })
 }
 
 /// One that an operator made, held to the method that the operator gave it.
@@ -236,6 +244,7 @@ async fn by_operator(
         refresh: client.may_refresh(),
         scopes: client.scopes().cloned(),
         assertion,
+        confidential: !matches!(presented, Presented::Nothing),
     })
 }
 

@@ -49,6 +49,7 @@ pub async fn redeem(
         resource: &grant.resource,
         scope: &checked.scope,
         generation: 0,
+        ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: checked.code.refresh && client.may_refresh(),
     };
     let which =

@@ -29,6 +29,8 @@ pub struct Issued<'a> {
     pub scope: &'a Scope,
     /// Generation of the refresh token that goes with it.
     pub generation: u32,
+    /// When the grant ends whatever happens: no token outlives it.
+    pub ends_at: Timestamp,
     /// Whether to hand out the refresh token.
     pub refresh: bool,
 }
@@ -47,7 +49,7 @@ pub struct TokenResponse {
 
 /// Mints the access token and, where due, the refresh token.
 pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResponse, TokenRefusal> {
-    let lifetime = app.settings.access_token_lifetime;
+    let lifetime = app.settings.access_token_lifetime.min(issued.ends_at.since(now));
     let scope = issued.scope.to_string();
     let token = AccessToken {
         issuer: app.settings.issuer.as_str().to_owned(),

@@ -23,6 +23,7 @@ use hallpass_core::{
 };
 use hallpass_store::{Grant, StoreError};
 use http::StatusCode;
+use std::time::Duration;
 
 /// Every rule that a token request can break. The text is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,12 @@ pub enum TokenRefusal {
     /// Unused for longer than the idle lifetime.
     #[error("idle")]
     Idle,
+    /// Older than a grant may become.
+    #[error("outlived")]
+    Outlived,
+    /// More refreshes of one grant than any client has a use for, with how long to wait.
+    #[error("too_often")]
+    TooOften(Duration),
     /// More than was granted, or not a scope at all.
     #[error("scope")]
     Scope,
@@ -135,6 +142,8 @@ impl Reason for TokenRefusal {
             Self::RefreshOfAnotherClient => "refresh_token_of_another_client",
             Self::Revoked => "revoked",
             Self::Idle => "idle",
+            Self::Outlived => "outlived",
+            Self::TooOften(_) => "too_often",
             Self::Scope => "scope",
             Self::RefreshReused => "refresh_reused",
             Self::Signing => "signing",
@@ -159,6 +168,10 @@ impl TokenRefusal {
         };
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
+            Self::TooOften(wait) => {
+                let refusal = Refusal::new(TemporarilyUnavailable, "too many refreshes of one grant");
+                return Refusal { retry_after: Some(*wait), ..refusal };
+            }
             Self::MediaType => (InvalidRequest, "send application/x-www-form-urlencoded"),
             Self::Parameters(ParameterError::TooLarge) => (InvalidRequest, "the request is too large"),
             Self::Parameters(ParameterError::Malformed) => {
@@ -195,6 +208,7 @@ impl TokenRefusal {
             | Self::RefreshOfAnotherClient
             | Self::Revoked
             | Self::Idle
+            | Self::Outlived
             | Self::RefreshReused => (InvalidGrant, "the grant has ended: sign in again"),
             Self::Signing | Self::Store(_) | Self::AuditFailing => {
                 (TemporarilyUnavailable, "try again in a moment: nothing was lost")

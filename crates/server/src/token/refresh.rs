@@ -9,7 +9,7 @@ use crate::{
     app::App,
     audit::{Event, Which},
     cx::Cx,
-    http::client_auth::AuthenticatedClient,
+    http::{client_auth::AuthenticatedClient, rate_limit::Limited},
 };
 use hallpass_core::{parameters::Parameters, token::RefreshToken};
 use hallpass_store::{GrantRotated, RevocationReason};
@@ -28,6 +28,11 @@ pub async fn refresh(
         return Err(TokenRefusal::GrantTypeNotRegistered);
     }
     let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
+    // After the checks: a stranger does not use up what belongs to the client.
+    if !app.settings.is_local() {
+        let most = app.settings.limits.refreshes;
+        app.limits.take(Limited::Refresh, &grant.id, most, cx.now).map_err(TokenRefusal::TooOften)?;
+    }
     let which = Which::of(&grant);
     let generation =
         match app.store.grant_rotate(grant.id, token.generation, app.settings.rotation, cx.now).await? {
@@ -76,6 +81,7 @@ pub async fn refresh(
         resource: &grant.resource,
         scope: &scope,
         generation,
+        ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: true,
     };
     issue::issue(app, &issued, cx.now)

@@ -78,6 +78,9 @@ pub fn check_refresh(
     if now.since(grant.rotated_at) > settings.refresh_idle_lifetime {
         return Err(TokenRefusal::Idle);
     }
+    if now >= grant.consented_at.plus(settings.grant_lifetime) {
+        return Err(TokenRefusal::Outlived);
+    }
     check_target(parameters, &grant.resource, settings)?;
     let granted = Scope::parse(&grant.scope).map_err(|_| TokenRefusal::Scope)?;
     // An operator may have lowered the ceiling since.

@@ -14,6 +14,8 @@ mod authorize;
 mod bad_input;
 mod clients;
 mod documents;
+mod introspection;
+mod limits;
 mod metadata;
 mod model;
 mod operator;

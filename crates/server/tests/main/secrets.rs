@@ -152,7 +152,8 @@ async fn b_14_as_131_unknown_and_wrong_look_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t_95_as_070_a_million_registrations_leave_the_database_as_it_was() {
-    let settings = hallpass_server::Settings { registrations_per_minute: u32::MAX, ..settings() };
+    let mut settings = settings();
+    settings.limits.registrations = u32::MAX;
     let server = Arc::new(Server::with(settings).await);
     let size = |server: &Server| {
         std::fs::read_dir(server.folder.path())

@@ -56,6 +56,8 @@ macro_rules! contract_tests {
             a_page_of_the_feed_is_bounded_and_says_where_the_counter_is
             the_account_page_shows_live_grants_newest_first_and_goes_on
             the_sweep_removes_what_is_over_and_nothing_else
+            as_220_the_sweep_removes_grants_that_ended_by_themselves
+            as_207_a_grant_is_live_until_it_is_revoked_or_withdrawn
             set_up_is_closed_for_ever_by_the_first_account
             a_setup_code_that_is_wrong_late_or_replaced_makes_nobody
             sessions_of_an_old_epoch_are_void

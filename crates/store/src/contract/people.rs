@@ -1,7 +1,7 @@
 //! People, their browsers, and what keeps guessing slow.
 
 use super::story::{SETUP, START, Story, count, minutes, seconds, somebody, together};
-use crate::{Attempt, FirstPerson, GrantRotated, Revoked, Session, Store, Swept};
+use crate::{Attempt, EndedBefore, FirstPerson, GrantRotated, Revoked, Session, Store, Swept};
 use hallpass_core::{
     entropy::SystemEntropy,
     id::{PersonId, SessionId},
@@ -197,8 +197,9 @@ pub async fn the_sweep_removes_what_is_over_and_nothing_else(store: Arc<dyn Stor
     story.wait(minutes(1));
     let kept = session(&story);
     assert!(store.session_open(kept.clone()).await.unwrap());
-    let grants_before = story.now.minus(minutes(60));
-    assert_eq!(sweep_all(&story, grants_before).await, 5 + 1 + 1, "sessions, the old entry, the old grant");
+    let never = story.now.minus(minutes(600));
+    let ended = EndedBefore { revoked: story.now.minus(minutes(60)), used: never, given: never };
+    assert_eq!(sweep_all(&story, ended).await, 5 + 1 + 1, "sessions, the old entry, the old grant");
     assert_eq!(store.grant_read(old).await.unwrap(), None);
     assert!(
         store.grant_read(young).await.unwrap().is_some(),
@@ -208,10 +209,44 @@ pub async fn the_sweep_removes_what_is_over_and_nothing_else(store: Arc<dyn Stor
     assert!(store.session_read(kept.id, story.now).await.unwrap().is_some());
     let page = store.feed_after(0, 10).await.unwrap();
     assert_eq!((page.counter, page.entries.len()), (2, 1), "the counter stays");
-    assert_eq!(sweep_all(&story, grants_before).await, 0);
+    assert_eq!(sweep_all(&story, ended).await, 0);
 }
 
-async fn sweep_all(story: &Story, grants_before: hallpass_core::time::Timestamp) -> u64 {
+/// Grants that nobody uses, and those that were given too long ago, go too; a refresh keeps the one and not the other.
+pub async fn as_220_the_sweep_removes_grants_that_ended_by_themselves(store: Arc<dyn Store>) {
+    let mut story = Story::begin(store.clone()).await;
+    let (idle, old) = (story.open().await, story.open().await);
+    story.wait(minutes(100));
+    story.rotate(old, 0).await;
+    let young = story.open().await;
+    story.wait(minutes(10));
+    let never = story.now.minus(minutes(600));
+    let unused = EndedBefore { revoked: never, used: story.now.minus(minutes(60)), given: never };
+    assert_eq!(sweep_all(&story, unused).await, 1);
+    assert_eq!(store.grant_read(idle).await.unwrap(), None);
+    let outlived = EndedBefore { revoked: never, used: never, given: story.now.minus(minutes(60)) };
+    assert_eq!(sweep_all(&story, outlived).await, 1);
+    assert_eq!(store.grant_read(old).await.unwrap(), None);
+    assert!(store.grant_read(young).await.unwrap().is_some());
+}
+
+/// What introspection asks: one statement knows the grant, its revocation and the person.
+pub async fn as_207_a_grant_is_live_until_it_is_revoked_or_withdrawn(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let (revoked, withdrawn) = (story.open().await, story.open().await);
+    let live = |id, epoch| store.grant_live(id, epoch);
+    assert!(live(revoked, 0).await.unwrap() && live(withdrawn, 0).await.unwrap());
+    assert!(!live(revoked, 1).await.unwrap(), "another epoch than the grant's");
+    assert!(!live(story.new_grant().id, 0).await.unwrap(), "nobody's");
+    assert!(story.revoke(revoked).await);
+    assert!(!live(revoked, 0).await.unwrap() && live(withdrawn, 0).await.unwrap());
+    store.person_epoch_raise(story.person, story.now, story.now).await.unwrap();
+    assert!(!live(withdrawn, 0).await.unwrap());
+    store.person_disable(story.person, true, story.now, story.now).await.unwrap();
+    assert!(!live(withdrawn, 1).await.unwrap());
+}
+
+async fn sweep_all(story: &Story, grants_before: EndedBefore) -> u64 {
     let mut rows = 0;
     for _ in 0..1000 {
         let Swept { rows: removed, more } = story.store.sweep(grants_before, story.now, 2).await.unwrap();

@@ -39,6 +39,18 @@ pub struct AuditHead {
     pub mac: String,
 }
 
+/// Which grants can never matter again. Each time has to lie so far back that a replayed code or token of such a grant is
+/// still recognised by its row until nothing of it is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedBefore {
+    /// Those revoked before this.
+    pub revoked: Timestamp,
+    /// Those whose refresh token was last exchanged before this: it has lain unused for too long.
+    pub used: Timestamp,
+    /// Those given before this: older than any grant may become.
+    pub given: Timestamp,
+}
+
 /// What one slice of the sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {

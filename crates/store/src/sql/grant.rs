@@ -40,6 +40,8 @@ statements! {
         LEFT JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1";
     REVOKE = "UPDATE grants SET revoked_at = $1, reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
+    LIVE = "SELECT g.id FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
+        WHERE g.id = $1 AND g.epoch = $2 AND g.revoked_at IS NULL";
     READ = "SELECT id, person, epoch, client_id, client_name, redirect_host, resource, scope, consented_at,
             generation, predecessor, rotated_at, revoked_at
         FROM grants WHERE id = $1";
@@ -83,6 +85,10 @@ operation! {
 }
 
 operation! {
+    Live { id: GrantId, epoch: u32 } -> bool, Read, |on, this| on.any(LIVE, args![&this.id, this.epoch]).await
+}
+
+operation! {
     List { before: [u8; 16], limit: u32 } -> Vec<Grant>, List,
     |on, this| on.all(LIST, args![&this.before, this.limit], grant).await
 }
@@ -119,6 +125,10 @@ impl<B: Backend> Grants for B {
 
     fn grant_read(&self, id: GrantId) -> Answer<'_, Option<Grant>> {
         self.run(Read { id })
+    }
+
+    fn grant_live(&self, id: GrantId, epoch: u32) -> Answer<'_, bool> {
+        self.run(Live { id, epoch })
     }
 
     fn grants_list(&self, before: Option<GrantId>, limit: u32) -> Answer<'_, Vec<Grant>> {

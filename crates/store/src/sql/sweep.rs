@@ -1,7 +1,7 @@
 //! The sweep: looks at rows where reading is cheap, then removes what was due, in small slices behind everything else.
 
 use super::{Backend, Row, Statements, args, operation, statements};
-use crate::{Answer, Maintenance, StoreError, Swept};
+use crate::{Answer, EndedBefore, Maintenance, StoreError, Swept};
 use hallpass_core::time::Timestamp;
 use std::sync::PoisonError;
 
@@ -10,8 +10,9 @@ statements! {
     SESSION_SWEEP = "DELETE FROM session WHERE id = $1 AND expires_at <= $2";
     ENTRIES_WALK = "SELECT ticket, until FROM revocation WHERE ticket > $1 ORDER BY ticket LIMIT $2";
     ENTRY_SWEEP = "DELETE FROM revocation WHERE ticket = $1 AND until < $2";
-    GRANTS_WALK = "SELECT id, revoked_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
-    GRANT_SWEEP = "DELETE FROM grants WHERE id = $1 AND revoked_at < $2";
+    GRANTS_WALK = "SELECT id, revoked_at, rotated_at, consented_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
+    GRANT_SWEEP = "DELETE FROM grants WHERE id = $1
+        AND (revoked_at < $2 OR rotated_at < $3 OR consented_at < $4)";
 }
 
 /// Rows that one slice looks at. Reading is cheap and takes no lock; a slice that finds nothing writes nothing.
@@ -66,20 +67,20 @@ impl Due {
 }
 
 operation! {
-    Look { from: Walk, grants_before: Timestamp, now: Timestamp, limit: u32 } -> Slice, List,
+    Look { from: Walk, grants: EndedBefore, now: Timestamp, limit: u32 } -> Slice, List,
     |on, this| look(on, this).await
 }
 
 operation! {
-    Remove { due: Due, grants_before: Timestamp, now: Timestamp } -> u64, Slow, |on, this| remove(on, this).await
+    Remove { due: Due, grants: EndedBefore, now: Timestamp } -> u64, Slow, |on, this| remove(on, this).await
 }
 
 impl<B: Backend> Maintenance for B {
-    fn sweep(&self, grants_before: Timestamp, now: Timestamp, limit: u32) -> Answer<'_, Swept> {
+    fn sweep(&self, grants: EndedBefore, now: Timestamp, limit: u32) -> Answer<'_, Swept> {
         Box::pin(async move {
             let from = self.walk().lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Slice { due, next, more } = self.run(Look { from, grants_before, now, limit }).await?;
-            let rows = if due.is_empty() { 0 } else { self.run(Remove { due, grants_before, now }).await? };
+            let Slice { due, next, more } = self.run(Look { from, grants, now, limit }).await?;
+            let rows = if due.is_empty() { 0 } else { self.run(Remove { due, grants, now }).await? };
             *self.walk().lock().unwrap_or_else(PoisonError::into_inner) = next;
             Ok(Swept { rows, more })
         })
@@ -100,11 +101,12 @@ impl<B: Backend> Maintenance for B {
 
 /// Looks at the next rows of one table.
 async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError> {
-    let (grants_before, now, limit) = (this.grants_before, this.now, this.limit);
+    let (grants, now, limit) = (this.grants, this.now, this.limit);
     Ok(match &this.from {
         Walk::Sessions { after } => {
-            let rows = on.all(SESSIONS_WALK, args![after, LOOK_AT], by_id).await?;
-            let seen = walk(rows, limit, |at| at <= now);
+            let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.time(1)? <= now));
+            let rows = on.all(SESSIONS_WALK, args![after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Sessions { after },
                 None => Walk::Entries { after: 0 },
@@ -112,9 +114,9 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             Slice { due: Due::Sessions(seen.due), next, more: true }
         }
         Walk::Entries { after } => {
-            let by_ticket = |row: &Row<'_>| Ok((row.int(0)?, row.maybe_time(1)?));
-            let rows = on.all(ENTRIES_WALK, args![*after, LOOK_AT], by_ticket).await?;
-            let seen = walk(rows, limit, |until| until < now);
+            let is_due = |row: &Row<'_>| Ok((row.int(0)?, row.time(1)? < now));
+            let rows = on.all(ENTRIES_WALK, args![*after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Entries { after },
                 None => Walk::Grants { after: [0; 16] },
@@ -122,8 +124,14 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             Slice { due: Due::Entries(seen.due), next, more: true }
         }
         Walk::Grants { after } => {
-            let rows = on.all(GRANTS_WALK, args![after, LOOK_AT], by_id).await?;
-            let seen = walk(rows, limit, |at| at < grants_before);
+            let is_due = |row: &Row<'_>| {
+                let ended = row.maybe_time(1)?.is_some_and(|at| at < grants.revoked)
+                    || row.time(2)? < grants.used
+                    || row.time(3)? < grants.given;
+                Ok((row.array(0)?, ended))
+            };
+            let rows = on.all(GRANTS_WALK, args![after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
             let (next, more) = match seen.last {
                 Some(after) => (Walk::Grants { after }, true),
                 None => (Walk::default(), false),
@@ -133,27 +141,19 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
     })
 }
 
-fn by_id(row: &Row<'_>) -> Result<([u8; 16], Option<Timestamp>), StoreError> {
-    Ok((row.array(0)?, row.maybe_time(1)?))
-}
-
 /// What a walk found, and the key to go on from; `None` at the end of the table.
 struct Seen<K> {
     due: Vec<K>,
     last: Option<K>,
 }
 
-fn walk<K: Copy>(
-    rows: Vec<(K, Option<Timestamp>)>,
-    limit: u32,
-    is_due: impl Fn(Timestamp) -> bool,
-) -> Seen<K> {
+fn walk<K: Copy>(rows: Vec<(K, bool)>, limit: u32) -> Seen<K> {
     let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
     let is_whole = u32::try_from(rows.len()).is_ok_and(|count| count == LOOK_AT);
     let mut seen = Seen { due: Vec::new(), last: None };
     let mut end = None;
-    for (key, at) in rows {
-        if at.is_some_and(&is_due) {
+    for (key, is_due) in rows {
+        if is_due {
             seen.due.push(key);
         }
         if seen.due.len() == limit {
@@ -182,7 +182,9 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         }
         Due::Grants(ids) => {
             for id in ids {
-                rows += on.change(GRANT_SWEEP, args![id, this.grants_before]).await?;
+                rows += on
+                    .change(GRANT_SWEEP, args![id, this.grants.revoked, this.grants.used, this.grants.given])
+                    .await?;
             }
         }
     }

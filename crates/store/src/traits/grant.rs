@@ -33,6 +33,9 @@ pub trait Grants: Send + Sync + 'static {
     /// The grant with this id.
     fn grant_read(&self, id: GrantId) -> Answer<'_, Option<Grant>>;
 
+    /// Whether what was given at this epoch is still good: not revoked, not withdrawn by the person, not swept.
+    fn grant_live(&self, id: GrantId, epoch: u32) -> Answer<'_, bool>;
+
     /// Live grants of everybody, newest first, at most `limit`, only those with an id below `before` if given.
     fn grants_list(&self, before: Option<GrantId>, limit: u32) -> Answer<'_, Vec<Grant>>;
 

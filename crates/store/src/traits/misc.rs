@@ -1,6 +1,6 @@
 //! Signing keys, metadata documents, the root secret, the sweep.
 
-use crate::{Answer, AuditHead, StoredDocument, StoredKey, Swept};
+use crate::{Answer, AuditHead, EndedBefore, StoredDocument, StoredKey, Swept};
 use hallpass_core::{secret::SecretBytes, time::Timestamp};
 
 /// Signing keys.
@@ -36,8 +36,8 @@ pub trait AuditHeads: Send + Sync + 'static {
 /// What keeps the store small.
 pub trait Maintenance: Send + Sync + 'static {
     /// Removes one slice (at most `limit` rows) of what can never matter again: sessions expired, feed entries past
-    /// their `until`, grants revoked before `grants_before`, in the slow lane of the writer.
-    fn sweep(&self, grants_before: Timestamp, now: Timestamp, limit: u32) -> Answer<'_, Swept>;
+    /// their `until`, grants that ended long ago, in the slow lane of the writer.
+    fn sweep(&self, grants: EndedBefore, now: Timestamp, limit: u32) -> Answer<'_, Swept>;
 
     /// Writes that wait in this process.
     fn waiting(&self) -> usize;

@@ -246,7 +246,9 @@ impl World {
     async fn sweep(&self, node: usize) {
         let app = &self.nodes[node].app;
         let now = self.clock.now();
-        let before = now.minus(Duration::from_hours(48)).minus(app.settings.refresh_idle_lifetime);
+        let idle = now.minus(Duration::from_hours(48)).minus(app.settings.refresh_idle_lifetime);
+        let given = now.minus(Duration::from_hours(48)).minus(app.settings.grant_lifetime);
+        let before = hallpass_store::EndedBefore { revoked: idle, used: idle, given };
         while app.store.sweep(before, now, 50).await.unwrap().more {}
     }
 

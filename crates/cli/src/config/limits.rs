@@ -1,0 +1,68 @@
+//! `[limits]`, and who may introspect.
+
+use super::{
+    Check,
+    file::{Limits as Typed, ServerEntry},
+};
+use hallpass_server::{Limits, Settings};
+
+impl Check<'_> {
+    pub(super) fn limits(&mut self, typed: &Typed, limits: &mut Limits) {
+        let rates = [
+            (&mut limits.registrations, typed.registrations_per_minute),
+            (&mut limits.authorizations, typed.authorizations_per_minute),
+            (&mut limits.sign_ins, typed.sign_ins_per_minute),
+            (&mut limits.failures, typed.failures_per_minute),
+            (&mut limits.refreshes, typed.refreshes_per_minute),
+            (&mut limits.introspections, typed.introspections_per_minute),
+            (&mut limits.shared_factor, typed.shared_factor),
+        ];
+        for (limit, typed) in rates {
+            *limit = typed.map_or(*limit, |typed| typed.max(1));
+        }
+        let Some(networks) = &typed.shared_networks else { return };
+        limits.shared.clear();
+        for text in networks.get_ref() {
+            match text.parse() {
+                Ok(network) => limits.shared.push(network),
+                Err(error) => self.wrong(
+                    networks,
+                    format!("{text:?} is {error}"),
+                    "write networks such as \"160.79.104.0/21\"; an empty list for none",
+                ),
+            }
+        }
+    }
+
+    /// The clients that servers name have to exist: a misspelt one would be refused only when it asks.
+    pub(super) fn introspection(&mut self, servers: &[ServerEntry], settings: &mut Settings) {
+        for entry in servers {
+            let Some(named) = &entry.introspection_clients else { continue };
+            for id in named.get_ref() {
+                match settings.clients.iter().find(|client| client.id() == id) {
+                    None => self.wrong(
+                        named,
+                        format!("introspection_clients names {id:?}, and no [[client]] has this id"),
+                        "add a [[client]] with this id, auth = \"client_secret_basic\", secret_file and grant_types = []",
+                    ),
+                    Some(client) if client.proofs().none => self.wrong(
+                        named,
+                        format!("the client {id:?} proves nothing, so anybody could introspect in its name"),
+                        "give it auth = \"client_secret_basic\" and a secret_file",
+                    ),
+                    Some(_) => {}
+                }
+            }
+            let Some(issuer) = settings.issuer.origin().strip_suffix('/').or(Some(settings.issuer.origin()))
+            else {
+                continue;
+            };
+            let uri = format!("{issuer}{}", entry.path.get_ref());
+            if let Some(resource) =
+                settings.resources.iter_mut().find(|resource| resource.uri.as_str() == uri)
+            {
+                resource.introspectors.clone_from(named.get_ref());
+            }
+        }
+    }
+}
