@@ -39,6 +39,9 @@ pub enum Command {
     /// Accounts of a server: list, add, recover, sign out, disable.
     #[command(subcommand)]
     User(commands::user::UserCommand),
+    /// Clients: make, list, remove, block; who may register.
+    #[command(subcommand)]
+    Client(commands::client::ClientCommand),
     /// What people allowed: list, revoke.
     #[command(subcommand)]
     Grant(commands::grant::GrantCommand),

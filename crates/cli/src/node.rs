@@ -205,22 +205,25 @@ fn gateway(
 
 /// From the store's feed to the gateway's memory.
 fn tell(revocations: &Revocations, change: Change, clock: &dyn Clock) {
-    let translate = |entry: hallpass_store::Revocation| Revocation {
-        what: match entry.what {
+    let translate = |entry: hallpass_store::Revocation| {
+        let what = match entry.what {
             hallpass_store::Revoked::Grant(id) => Revoked::Grant(id),
             hallpass_store::Revoked::Person { person, epoch } => {
                 Revoked::Person { subject: person.to_string().into(), epoch }
             }
             hallpass_store::Revoked::Client(id) => Revoked::Client(id.into()),
-        },
-        until: entry.until,
+            hallpass_store::Revoked::ClientAgain(id) => Revoked::ClientAgain(id.into()),
+            // Grants whose codes went there were revoked one by one.
+            hallpass_store::Revoked::Receiver(_) => return None,
+        };
+        Some(Revocation { what, until: entry.until })
     };
     match change {
         Change::Loaded(entries, counter) => {
-            revocations.replace_all(entries.into_iter().map(translate), counter);
+            revocations.replace_all(entries.into_iter().filter_map(translate), counter);
         }
         Change::Added(entries, counter) => {
-            revocations.apply(entries.into_iter().map(translate), counter, clock.now());
+            revocations.apply(entries.into_iter().filter_map(translate), counter, clock.now());
         }
         Change::Failing => {}
     }

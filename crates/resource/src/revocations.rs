@@ -24,8 +24,10 @@ pub enum Revoked {
         /// The first epoch that is still good.
         epoch: u32,
     },
-    /// Everything of a client.
+    /// Everything of a client, until [`Revoked::ClientAgain`].
     Client(Box<str>),
+    /// A client that is good again.
+    ClientAgain(Box<str>),
 }
 
 /// One entry of a feed.
@@ -141,6 +143,7 @@ impl Entries {
                     let kept = self.clients.entry(client).or_insert(until);
                     *kept = until.max(*kept);
                 }
+                Revoked::ClientAgain(client) => drop(self.clients.remove(&client)),
             }
         }
     }
@@ -198,6 +201,21 @@ mod tests {
         ] {
             assert_eq!(revocations.revoked(subject, client, grant.as_ref()), revoked, "{subject} {client}");
         }
+    }
+
+    #[test]
+    fn as_136_a_client_that_is_good_again() {
+        let revocations = Revocations::without_feed();
+        revocations.apply([entry(Revoked::Client("c".into()))], 1, NOW);
+        assert!(revocations.revoked("s", "c", None));
+        revocations.apply([entry(Revoked::ClientAgain("c".into()))], 2, NOW);
+        assert!(!revocations.revoked("s", "c", None));
+        revocations.replace_all(
+            [Revoked::Client("c".into()), Revoked::ClientAgain("c".into()), Revoked::Client("d".into())]
+                .map(entry),
+            3,
+        );
+        assert!(!revocations.revoked("s", "c", None) && revocations.revoked("s", "d", None));
     }
 
     #[test]

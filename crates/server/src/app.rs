@@ -2,7 +2,9 @@
 
 use crate::{
     audit::{self, Audit, Event},
-    clients::{assertions::SpentAssertions, document::DocumentSource, keys::ClientKeySource},
+    clients::{
+        assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
+    },
     http::rate_limit::RateLimiter,
     keys::TokenKeys,
     login::password::PasswordHasher,
@@ -41,6 +43,8 @@ pub struct App {
     pub documents: Arc<DocumentSource>,
     /// Keys of clients that sign assertions.
     pub client_keys: Arc<ClientKeySource>,
+    /// What the operator does not want.
+    pub blocks: Arc<BlockList>,
     /// Assertions that were used at endpoints which write nothing for them.
     pub spent: Arc<SpentAssertions>,
     /// Password hashing off the runtime's threads.
@@ -114,12 +118,14 @@ impl App {
         audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
         let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
         let metadata = metadata::document(&parts.settings);
+        let blocks = BlockList::load(&*parts.store).await?;
         Ok(Arc::new(Self {
             keys,
             audit: Arc::new(audit),
             metrics: Arc::new(Metrics::new(router::routes(), now)),
             tokens: Arc::new(tokens),
             client_keys: ClientKeySource::new(parts.fetch.clone()),
+            blocks: Arc::new(blocks),
             spent: Arc::new(SpentAssertions::new()),
             documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
             passwords: Arc::new(PasswordHasher::new()),
@@ -153,6 +159,7 @@ impl App {
         Ok(Arc::new(Self {
             client_keys,
             documents,
+            blocks: Arc::clone(&self.blocks),
             spent: Arc::clone(&self.spent),
             metadata: metadata::document(&settings),
             settings,

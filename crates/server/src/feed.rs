@@ -1,7 +1,7 @@
 //! Following the feed of revocations, for the gateways in this process.
 
 use crate::{app::App, metrics::FEED_LATE};
-use hallpass_store::{Revocation, StoreError};
+use hallpass_store::{Revocation, Revoked, StoreError};
 use std::{sync::Arc, time::Duration};
 
 /// How often the feed is read: a revocation is honoured well within a second.
@@ -66,10 +66,26 @@ pub async fn step(app: &App, cursor: Option<i64>) -> Result<(i64, Change), Store
                 "the store went back: revocations are loaded anew, some may be lost"
             );
             let (entries, counter) = all_after(app, 0).await?;
+            app.blocks.reload(&*app.store).await?;
             Ok((counter, Change::Loaded(entries, counter)))
         }
-        Some(_) => Ok((counter, Change::Added(entries, counter))),
-        None => Ok((counter, Change::Loaded(entries, counter))),
+        Some(_) => {
+            if entries.iter().any(|entry| is_about_blocks(&entry.what)) {
+                app.blocks.reload(&*app.store).await?;
+            }
+            Ok((counter, Change::Added(entries, counter)))
+        }
+        None => {
+            app.blocks.reload(&*app.store).await?;
+            Ok((counter, Change::Loaded(entries, counter)))
+        }
+    }
+}
+
+const fn is_about_blocks(what: &Revoked) -> bool {
+    match what {
+        Revoked::Client(_) | Revoked::ClientAgain(_) | Revoked::Receiver(_) => true,
+        Revoked::Grant(_) | Revoked::Person { .. } => false,
     }
 }
 

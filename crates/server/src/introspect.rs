@@ -6,8 +6,9 @@
 use crate::{
     app::App,
     audit::{Event, Reason},
+    clients,
     http::{
-        client_auth::{self, AuthenticatedClient, ClientAuthRefusal},
+        client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
         rate_limit::{Limited, Source},
         respond::{self, Refusal, Reply},
     },
@@ -128,7 +129,7 @@ async fn look(app: &App, incoming: &Incoming) -> Result<Looked, IntrospectionRef
         FormRefusal::MediaType => IntrospectionRefusal::MediaType,
         FormRefusal::Parameters(_) => IntrospectionRefusal::Parameters,
     })?;
-    let caller = client_auth::authenticate(app, incoming, &parameters)
+    let caller = client_auth::authenticate(app, incoming, &parameters, Spend::Now)
         .await
         .map_err(|(refusal, by_header)| IntrospectionRefusal::Client(refusal, by_header))?;
     let by_header = incoming.headers.contains_key("authorization");
@@ -169,6 +170,10 @@ async fn alive(
     };
     let token = verified.get();
     let Some(grant) = &token.grant else { return Ok(None) };
+    let wanted = clients::is_wanted(app, &token.client_id).await.map_err(IntrospectionRefusal::Store)?;
+    if !wanted {
+        return Ok(None);
+    }
     let live = app.store.grant_live(grant.grant, grant.epoch).await.map_err(IntrospectionRefusal::Store)?;
     Ok(live.then(|| token.clone()))
 }

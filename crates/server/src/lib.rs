@@ -30,7 +30,8 @@ pub use admin::admin_router;
 pub use app::{App, Live, Parts, StartError};
 pub use cidr::{Cidr, NotCidr};
 pub use clients::{
-    initial_access,
+    blocked, initial_access,
+    life::DocumentLife,
     operator::{ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, digest_of_secret},
 };
 pub use feed::follow;

@@ -4,7 +4,7 @@ use crate::{
     app::App,
     audit::{By, Event, Which},
     http::{
-        client_auth,
+        client_auth::{self, Spend},
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
@@ -31,7 +31,7 @@ pub async fn revoke(app: &App, incoming: &Incoming) -> Reply {
             return bad_request("a parameter is malformed, too long or occurs more than once");
         }
     };
-    let client = match client_auth::authenticate(app, incoming, &parameters).await {
+    let client = match client_auth::authenticate(app, incoming, &parameters, Spend::Now).await {
         Ok(client) => client,
         Err((refusal, by_header)) => return respond::refused(&refusal.refusal(by_header)),
     };

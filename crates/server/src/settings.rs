@@ -1,6 +1,10 @@
 //! What an operator decided, checked together before the server starts.
 
-use crate::{audit::AuditSettings, clients::operator::OperatorClient, http::rate_limit::Limits};
+use crate::{
+    audit::AuditSettings,
+    clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
+    http::rate_limit::Limits,
+};
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
     scope::{self, Scope},
@@ -40,6 +44,8 @@ pub struct Settings {
     pub clients: Vec<OperatorClient>,
     /// Whose metadata documents are accepted.
     pub documents: DocumentPolicy,
+    /// How long a document may be gone.
+    pub document_life: DocumentLife,
     /// Who may register.
     pub registration: RegistrationPolicy,
     /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
@@ -81,13 +87,7 @@ impl DocumentPolicy {
 
     /// Whether documents of this host are. `*.example.com` is every name below it, and not itself.
     pub fn allow(&self, host: &str) -> bool {
-        let listed = |hosts: &[String]| {
-            hosts.iter().any(|one| match one.strip_prefix('*') {
-                Some(below) => host.ends_with(below) && host.len() > below.len(),
-                None => one == host,
-            })
-        };
-        self.only.as_deref().is_none_or(listed) && !listed(&self.never)
+        self.only.as_deref().is_none_or(|hosts| is_listed(hosts, host)) && !is_listed(&self.never, host)
     }
 }
 
@@ -234,6 +234,7 @@ impl Settings {
             limits: Limits::usual(),
             clients: Vec::new(),
             documents: DocumentPolicy::any(),
+            document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
             old_assertion_audience: Vec::new(),
             audit: AuditSettings::nothing(),

@@ -21,6 +21,8 @@ use tokio::{
 };
 
 const NAME: &str = "dev.internal";
+/// A status that means: no answer.
+const STALLED: u16 = 0;
 
 #[derive(Clone, Debug)]
 struct Canned {
@@ -75,6 +77,11 @@ impl DocumentHost {
     pub fn answer(&self, path: &str, status: u16, headers: &str, body: &str) {
         let canned = Canned { status, headers: headers.to_owned(), body: body.to_owned() };
         lock(&self.shared.answers).insert(path.to_owned(), canned);
+    }
+
+    /// Takes requests for a path and never answers them.
+    pub fn stall(&self, path: &str) {
+        self.answer(path, STALLED, "", "");
     }
 
     /// Requests for a path so far.
@@ -142,6 +149,9 @@ async fn serve(acceptor: tokio_rustls::TlsAcceptor, stream: TcpStream, shared: A
     let missing = Canned { status: 404, headers: String::new(), body: String::new() };
     let canned = lock(&shared.answers).get(&path).cloned().unwrap_or(missing);
     let Canned { status, headers, body } = canned;
+    if status == STALLED {
+        return std::future::pending().await;
+    }
     let answer = format!(
         "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
         body.len()

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod call;
+pub mod client;
 pub mod config_check;
 pub mod connect;
 pub mod exec;
@@ -26,6 +27,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args).await,
         Command::Config(ConfigCommand::Check { file }) => Ok(config_check::run(&file)),
         Command::User(command) => user::run(command).await,
+        Command::Client(command) => client::run(command).await,
         Command::Grant(command) => grant::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,

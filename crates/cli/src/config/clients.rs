@@ -3,7 +3,8 @@
 use super::Check;
 use hallpass_core::secret::SecretString;
 use hallpass_server::{
-    ClientRecord, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy, digest_of_secret,
+    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy,
+    digest_of_secret,
 };
 use serde::Deserialize;
 use std::path::Path;
@@ -19,6 +20,10 @@ pub struct ClientsSection {
     pub documents_only: Option<Spanned<Vec<String>>>,
     /// Hosts whose metadata documents are not.
     pub documents_never: Option<Spanned<Vec<String>>>,
+    /// "1h": a document seen gone again after it suspends its client.
+    pub document_suspended_after: Option<Spanned<String>>,
+    /// "24h": a client suspended for so long is refused.
+    pub document_refused_after: Option<Spanned<String>>,
 }
 
 /// Who may register.
@@ -74,6 +79,16 @@ impl Check<'_> {
         DocumentPolicy {
             only: section.documents_only.as_ref().map(|hosts| self.hosts(hosts)),
             never: section.documents_never.as_ref().map(|hosts| self.hosts(hosts)).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn document_life(&mut self, section: &ClientsSection) -> DocumentLife {
+        let usual = DocumentLife::usual();
+        let mut length =
+            |at: &Option<Spanned<String>>, usual| self.duration(at.as_ref(), usual, 60, 90 * 86_400);
+        DocumentLife {
+            suspended_after: length(&section.document_suspended_after, usual.suspended_after),
+            refused_after: length(&section.document_refused_after, usual.refused_after),
         }
     }
 

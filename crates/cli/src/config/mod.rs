@@ -13,6 +13,7 @@ mod watching;
 
 pub use command::{Behind, with_environment};
 pub use database::Database;
+pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 pub use watching::OPERATOR;
@@ -179,6 +180,7 @@ impl Check<'_> {
         settings.audit = self.audit(&file.audit, folder, &state);
         settings.registration = Self::registration(&file.clients);
         settings.documents = self.documents(&file.clients);
+        settings.document_life = self.document_life(&file.clients);
         settings.clients = self.clients(&file.client, folder);
         settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
         self.introspection(&file.server, &mut settings);

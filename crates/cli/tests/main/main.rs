@@ -10,6 +10,7 @@
 
 mod accounts;
 mod audit;
+mod clients;
 mod crash;
 mod http;
 mod node;

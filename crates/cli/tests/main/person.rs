@@ -146,6 +146,19 @@ pub fn redeem(port: u16, client: &str, code: &str) -> Option<Answer> {
     http::form(port, "/token", &pairs, &[])
 }
 
+/// Redeems a code as a client with a secret.
+pub fn redeem_with(port: u16, client: &str, code: &str, secret: &str) -> Option<Answer> {
+    let pairs = [
+        ("grant_type", "authorization_code"),
+        ("client_id", client),
+        ("client_secret", secret),
+        ("code", code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+    ];
+    http::form(port, "/token", &pairs, &[])
+}
+
 /// Refreshes.
 pub fn refresh(port: u16, client: &str, token: &str) -> Option<Answer> {
     http::form(

@@ -18,7 +18,10 @@ use crate::{
     pages::{self, Problem},
     router::Incoming,
 };
-use hallpass_core::redirect::{CheckedRedirect, RedirectError};
+use hallpass_core::{
+    redirect::{CheckedRedirect, RedirectError},
+    uri::RedirectUri,
+};
 use hallpass_store::StoreError;
 use http::StatusCode;
 use interaction::Next;
@@ -111,9 +114,17 @@ impl<'a> Asked<'a> {
 }
 
 async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, CheckedRedirect), Stop> {
+    // Before anything is fetched: a document must not be asked for an answer that goes nowhere.
+    let asked = request.redirect_uri.as_deref().and_then(|text| RedirectUri::parse(text).ok());
+    if asked.is_some_and(|asked| app.blocks.redirect(&asked)) {
+        return Err(Stop::Client(ClientRefusal::Blocked));
+    }
     let client = clients::find(app, request.client_id.as_deref()).await.map_err(Stop::Client)?;
     let redirect =
         client.redirects.check(&app.keys, request.redirect_uri.as_deref()).map_err(Stop::Redirect)?;
+    if app.blocks.redirect(redirect.uri()) {
+        return Err(Stop::Client(ClientRefusal::Blocked));
+    }
     Ok((client, redirect))
 }
 
@@ -140,10 +151,12 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
         Stop::Client(ClientRefusal::DocumentUnreachable(_)) => {
             (StatusCode::BAD_GATEWAY, Problem::DocumentUnreachable)
         }
-        Stop::Client(ClientRefusal::DocumentHostNotAllowed) => {
+        Stop::Client(ClientRefusal::DocumentHostNotAllowed | ClientRefusal::Blocked) => {
             (StatusCode::FORBIDDEN, Problem::ClientNotAllowed)
         }
-        Stop::Client(ClientRefusal::DocumentGone) => (StatusCode::BAD_REQUEST, Problem::DocumentGone),
+        Stop::Client(ClientRefusal::DocumentGone | ClientRefusal::DocumentSuspended) => {
+            (StatusCode::BAD_REQUEST, Problem::DocumentGone)
+        }
         Stop::Client(ClientRefusal::DocumentAuthMethod) => {
             (StatusCode::BAD_REQUEST, Problem::DocumentAuthMethod)
         }

@@ -1,7 +1,8 @@
 //! Assertions that were used at endpoints which write nothing for them: revocation, introspection. Bounded memory of
 //! this node; what a second use could do there was done by the first.
 
-use hallpass_core::{jwt::client_assertion::ClientAssertion, time::Timestamp};
+use hallpass_core::{id::AttemptId, jwt::client_assertion::ClientAssertion, time::Timestamp};
+use hallpass_store::SpentAssertion;
 use quick_cache::sync::Cache;
 
 /// Assertions remembered, in 40 bytes each.
@@ -22,6 +23,11 @@ impl Unspent {
         let text = format!("{client_id}\n{}", assertion.token_id);
         Self { digest: hallpass_core::grant::digest32(&text), until: assertion.remember_until }
     }
+
+    /// For the write that it pays for.
+    pub const fn with_attempt(&self, attempt: AttemptId) -> SpentAssertion {
+        SpentAssertion { digest: self.digest, attempt, until: self.until }
+    }
 }
 
 /// What was spent.
@@ -31,6 +37,11 @@ impl SpentAssertions {
     /// Nothing.
     pub fn new() -> Self {
         Self(Cache::new(MOST))
+    }
+
+    /// Whether it was spent here.
+    pub fn is_spent(&self, unspent: &Unspent) -> bool {
+        self.0.get(&unspent.digest).is_some()
     }
 
     /// Spends it; `false` when that was done before.

@@ -1,13 +1,11 @@
-//! Clients described by a document at their `client_id`
-//! (draft-ietf-oauth-client-id-metadata-document-01).
+//! What a document at a `client_id` says (draft-ietf-oauth-client-id-metadata-document-01). Pure; who fetches it is
+//! [`super::source`].
 
 use super::{
     AuthMethod, Client, ClientRefusal, Origin, Proofs, Redirects,
     display::DisplayName,
     keys::{ClientKeys, KeyPlace},
-    known,
 };
-use crate::metrics::{DocumentCounts, DocumentOutcome};
 use bytes::Bytes;
 use hallpass_core::{
     jose::{Algorithm, KeySet},
@@ -15,124 +13,6 @@ use hallpass_core::{
     time::Timestamp,
     uri::{ClientMetadataUrl, RedirectUri},
 };
-use hallpass_fetch::{Fetch, FetchError, Policy};
-use hallpass_store::{Store, StoredDocument};
-use quick_cache::sync::Cache;
-use std::{sync::Arc, time::Duration};
-
-/// Documents whose copies are remembered; the one used longest ago is forgotten first.
-const MAX_KNOWN: usize = 1_024;
-/// How long a copy is believed without a look at the store: another node may have put a newer one there.
-const KNOWN_FOR: Duration = Duration::from_secs(30);
-
-/// Fetches documents, and falls back on the copy kept since the first yes.
-pub struct DocumentSource {
-    fetch: Fetch,
-    store: Arc<dyn Store>,
-    known: Cache<String, Known>,
-    /// Where documents came from.
-    pub counts: DocumentCounts,
-}
-
-/// A copy as read, and when.
-#[derive(Clone)]
-struct Known {
-    client: Arc<Client>,
-    read_at: Timestamp,
-}
-
-impl DocumentSource {
-    /// With the one door out and the store of the copies.
-    pub fn new(fetch: Fetch, store: Arc<dyn Store>) -> Self {
-        Self { fetch, store, known: Cache::new(MAX_KNOWN), counts: DocumentCounts::default() }
-    }
-
-    /// The client of this document: fresh, else the last good copy, else our own copy of a well-known one. Only a
-    /// failure on the way (no answer, 5xx, a bot wall's 403 or page) falls back; 404, 410 and a broken document are
-    /// the owner's word.
-    pub async fn client(&self, url: ClientMetadataUrl, now: Timestamp) -> Result<Client, ClientRefusal> {
-        let (from, client) = self.look(url, now).await;
-        self.counts.add(if client.is_ok() { from } else { DocumentOutcome::Refused });
-        client
-    }
-
-    async fn look(
-        &self,
-        url: ClientMetadataUrl,
-        now: Timestamp,
-    ) -> (DocumentOutcome, Result<Client, ClientRefusal>) {
-        match self.fetch.get_document(url.parsed(), &Policy::strict()).await {
-            Ok(document) if document.is_json() => {
-                let client = read(&url, &document.body);
-                if client.is_err() {
-                    self.fetch.forget(url.parsed(), &Policy::strict());
-                }
-                (DocumentOutcome::Fetched, client)
-            }
-            Ok(_) => {
-                self.fetch.forget(url.parsed(), &Policy::strict());
-                (DocumentOutcome::Copy, self.copy(&url, FetchError::Status(200)).await)
-            }
-            Err(FetchError::Status(404 | 410)) => {
-                (DocumentOutcome::Refused, Err(ClientRefusal::DocumentGone))
-            }
-            Err(error) if is_on_the_way(error) => {
-                tracing::warn!(%url, ?error, at = now.seconds(), "client metadata document not fetched, looking for a copy");
-                (DocumentOutcome::Copy, self.copy(&url, error).await)
-            }
-            Err(error) => (DocumentOutcome::Refused, Err(ClientRefusal::DocumentUnreachable(error))),
-        }
-    }
-
-    async fn copy(&self, url: &ClientMetadataUrl, error: FetchError) -> Result<Client, ClientRefusal> {
-        let kept = self
-            .store
-            .document_read(url.as_str().to_owned())
-            .await
-            .map_err(|_| ClientRefusal::Unavailable)?;
-        let body = match kept {
-            Some(kept) => Bytes::from(kept.body),
-            None => known::pinned(url.as_str()).ok_or(ClientRefusal::DocumentUnreachable(error))?,
-        };
-        read(url, &body)
-    }
-
-    /// The client of this document by the copy that is kept, for an exchange: it waits for no fetch, and a document
-    /// that no person has said yes to is nobody's.
-    pub async fn kept(&self, url: &str, now: Timestamp) -> Result<Arc<Client>, ClientRefusal> {
-        if let Some(known) = self.known.get(url).filter(|known| now < known.read_at.plus(KNOWN_FOR)) {
-            return Ok(known.client);
-        }
-        let kept = self.store.document_read(url.to_owned()).await.map_err(|_| ClientRefusal::Unavailable)?;
-        let kept = kept.ok_or(ClientRefusal::Unknown)?;
-        let parsed = ClientMetadataUrl::parse(url).map_err(ClientRefusal::DocumentUrl)?;
-        let client = Arc::new(read(&parsed, &Bytes::from(kept.body))?);
-        self.known.insert(url.to_owned(), Known { client: Arc::clone(&client), read_at: now });
-        Ok(client)
-    }
-
-    /// Keeps the copy that a person has just said yes to.
-    pub async fn keep(&self, client: &Client, now: Timestamp) -> Result<(), hallpass_store::StoreError> {
-        match &client.origin {
-            Origin::Registered | Origin::Operator => Ok(()),
-            Origin::Document { url, body } => {
-                let document =
-                    StoredDocument { url: url.as_str().to_owned(), body: body.to_vec(), checked_at: now };
-                self.store.document_put(document).await?;
-                let known = Known { client: Arc::new(client.clone()), read_at: now };
-                self.known.insert(url.as_str().to_owned(), known);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Whether the way to the host failed, or something in front of the host answered for it (P28). A redirect is neither:
-/// it is never followed, and whoever owns the host can send one.
-const fn is_on_the_way(error: FetchError) -> bool {
-    error.is_transport()
-        || matches!(error, FetchError::Challenged(_) | FetchError::Status(403 | 408 | 425 | 429 | 500..=599))
-}
 
 /// Whether this `client_id` is the URL of a metadata document.
 pub fn is_document(id: &str) -> bool {
@@ -155,7 +35,11 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
     Ok(Client {
         id: url.as_str().to_owned(),
         name: DisplayName::new(metadata.client_name.as_deref().unwrap_or_default()),
-        origin: Origin::Document { url: url.clone(), body: body.clone() },
+        origin: Origin::Document {
+            url: url.clone(),
+            body: body.clone(),
+            fresh_until: Timestamp::from_millis(0),
+        },
         refresh: metadata.grant_types.is_some_and(|types| types.iter().any(|name| name == "refresh_token")),
         redirects: Redirects { texts, ..Redirects::default() },
         proofs,

@@ -1,13 +1,16 @@
 //! Who asks: a registered client, whose registration is its `client_id`, or one described by a metadata document.
 
 pub mod assertions;
+pub mod blocked;
 pub mod display;
 pub mod document;
 pub mod initial_access;
 pub mod keys;
 pub mod known;
+pub mod life;
 pub mod operator;
 pub mod registered;
+pub mod source;
 
 use crate::{app::App, audit::Reason};
 use display::DisplayName;
@@ -16,8 +19,10 @@ use hallpass_core::{
     redirect::{self, CheckedRedirect, RedirectError},
     scope::Scope,
     seal::KeyRing,
+    time::Timestamp,
     uri::{ClientMetadataUrl, RedirectUri},
 };
+use hallpass_store::StoreError;
 use keys::ClientKeys;
 use operator::OperatorClient;
 
@@ -67,6 +72,8 @@ pub enum Origin {
         url: ClientMetadataUrl,
         /// The body that was found valid, to be kept with the first yes.
         body: bytes::Bytes,
+        /// Until when HTTP lets it be kept.
+        fresh_until: Timestamp,
     },
 }
 
@@ -155,6 +162,8 @@ pub enum ClientRefusal {
     Missing,
     /// Neither a registration of ours nor a metadata document URL.
     Unknown,
+    /// The operator blocked it, or where it wants its answer.
+    Blocked,
     /// An https URL that cannot be a metadata document's.
     DocumentUrl(hallpass_core::uri::UriError),
     /// The operator does not want clients of this host.
@@ -163,6 +172,8 @@ pub enum ClientRefusal {
     DocumentUnreachable(hallpass_fetch::FetchError),
     /// The document says that there is no such client any more (404, 410).
     DocumentGone,
+    /// The document has been gone for so long that exchanges wait for its return.
+    DocumentSuspended,
     /// The document breaks a rule.
     DocumentInvalid,
     /// The document wants a method of authentication that is not offered.
@@ -177,6 +188,8 @@ impl Reason for ClientRefusal {
             Self::Missing => "client_missing",
             Self::Unknown => "client_unknown",
             Self::DocumentUrl(error) => error.reason(),
+            Self::Blocked => "client_blocked",
+            Self::DocumentSuspended => "document_suspended",
             Self::DocumentHostNotAllowed => "document_host_not_allowed",
             Self::DocumentUnreachable(_) => "document_unreachable",
             Self::DocumentGone => "document_gone",
@@ -187,15 +200,43 @@ impl Reason for ClientRefusal {
     }
 }
 
-/// The client of this id that an operator made, if there is one: it wins over a registration and a document.
-pub fn by_operator<'a>(app: &'a App, id: &str) -> Option<&'a OperatorClient> {
-    app.settings.clients.iter().find(|client| client.id() == id)
+/// The client of this id that an operator made, if there is one: it wins over a registration and a document. The
+/// configuration is asked first, then the store, for ids that nobody else can have.
+pub async fn by_operator(app: &App, id: &str) -> Result<Option<OperatorClient>, StoreError> {
+    if let Some(client) = app.settings.clients.iter().find(|client| client.id() == id) {
+        return Ok(Some(client.clone()));
+    }
+    if id.starts_with(registered::PREFIX) || document::is_document(id) || id.len() > operator::LONGEST_ID {
+        return Ok(None);
+    }
+    let Some(stored) = app.store.client_read(id.to_owned()).await? else { return Ok(None) };
+    let client = OperatorClient::from_stored(&stored);
+    if client.is_none() {
+        tracing::error!(
+            client = id,
+            "what is kept of this client cannot be read: remove it and add it again"
+        );
+    }
+    Ok(client)
+}
+
+/// Whether tokens of this client are still good: it is not blocked, and an operator who made it has not removed it
+/// (AS-136).
+pub async fn is_wanted(app: &App, id: &str) -> Result<bool, StoreError> {
+    if app.blocks.client(id) {
+        return Ok(false);
+    }
+    let of_a_stranger = id.starts_with(registered::PREFIX) || document::is_document(id);
+    Ok(of_a_stranger || by_operator(app, id).await?.is_some())
 }
 
 /// Finds the client: one that an operator made, else a registration of ours, else a document.
 pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> {
     let id = id.ok_or(ClientRefusal::Missing)?;
-    if let Some(client) = by_operator(app, id) {
+    if app.blocks.client(id) {
+        return Err(ClientRefusal::Blocked);
+    }
+    if let Some(client) = by_operator(app, id).await.map_err(|_| ClientRefusal::Unavailable)? {
         return Ok(client.client());
     }
     if document::is_document(id) {
@@ -204,7 +245,7 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         if !app.settings.documents.allow(url.host()) {
             return Err(ClientRefusal::DocumentHostNotAllowed);
         }
-        return app.documents.client(url, app.clock.now()).await;
+        return app.documents.client(url, app.settings.document_life, app.clock.now()).await;
     }
     let registered = registered::read(&app.keys, id).ok_or(ClientRefusal::Unknown)?;
     Ok(Client {

@@ -17,11 +17,14 @@ use hallpass_core::{
     secret::{self, SecretString},
     uri::{ClientMetadataUrl, EndpointUrl, RedirectUri},
 };
+use hallpass_store::StoredClient;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Secrets of a client that are good at the same time, so that it can change over without a pause.
 pub const MAX_SECRETS: usize = 2;
+/// Most characters of an id.
+pub const LONGEST_ID: usize = 160;
 /// Fewest characters of a secret: 128 bits of base64url.
 const SHORTEST_SECRET: usize = 22;
 
@@ -143,6 +146,12 @@ impl OperatorClient {
         })
     }
 
+    /// What was kept of one, if it can be read.
+    pub fn from_stored(stored: &StoredClient) -> Option<Self> {
+        let record: ClientRecord = serde_json::from_str(&stored.body).ok()?;
+        Self::new(&stored.id, &record).ok()
+    }
+
     /// Its `client_id`.
     pub fn id(&self) -> &str {
         &self.id
@@ -206,7 +215,7 @@ const fn is_unreserved(byte: u8) -> bool {
 
 /// Never one that a registration could have, nor a person's: `sub` and `client_id` stand beside each other in tokens.
 fn is_usable_id(id: &str) -> bool {
-    let plain = (1..=160).contains(&id.len()) && id.bytes().all(is_unreserved);
+    let plain = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_unreserved);
     if document::is_document(id) {
         return ClientMetadataUrl::parse(id).is_ok();
     }

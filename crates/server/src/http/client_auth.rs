@@ -26,6 +26,19 @@ use hallpass_core::{
     secret,
     time::Timestamp,
 };
+use std::time::Duration;
+
+/// When a suspended client may ask again: how often its document is looked at.
+const SUSPENDED: Duration = Duration::from_mins(5);
+
+/// When an assertion is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// Now, in the memory of this node: nothing is written for it.
+    Now,
+    /// With the write that it pays for, and only if that happens.
+    WithTheWrite,
+}
 
 /// Proof of who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +77,11 @@ impl AuthenticatedClient {
         self.confidential
     }
 
+    /// The assertion that the write of an exchange spends.
+    pub const fn assertion(&self) -> Option<&Unspent> {
+        self.assertion.as_ref()
+    }
+
     /// Whether it proved a key of its own, which says more than any token that it holds.
     pub const fn proved_key(&self) -> bool {
         self.assertion.is_some()
@@ -81,6 +99,10 @@ pub enum ClientAuthRefusal {
     MalformedHeader,
     /// Not a client of ours. A wrong secret looks the same.
     Unknown,
+    /// The operator does not want it.
+    Blocked,
+    /// Its document has been gone for long: it may come back.
+    Suspended,
     /// A secret is due and none was sent.
     SecretMissing,
     /// Not the secret.
@@ -112,6 +134,8 @@ impl Reason for ClientAuthRefusal {
             Self::TwoMethods => "client_two_methods",
             Self::MalformedHeader => "client_malformed_header",
             Self::Unknown => "client_unknown",
+            Self::Blocked => "client_blocked",
+            Self::Suspended => "client_suspended",
             Self::SecretMissing => "client_secret_missing",
             Self::SecretWrong => "client_secret_wrong",
             Self::SecretOfPublicClient => "client_secret_of_public_client",
@@ -138,6 +162,14 @@ impl ClientAuthRefusal {
             Self::MethodNotOffered => {
                 Refusal::new(ErrorCode::InvalidClient, "this method of client authentication is not offered")
             }
+            Self::Blocked => Refusal::new(ErrorCode::InvalidClient, "this client is not allowed here"),
+            Self::Suspended => Refusal {
+                back_in: Some(SUSPENDED),
+                ..Refusal::new(
+                    ErrorCode::TemporarilyUnavailable,
+                    "the metadata document of the client is gone: try again later, nothing was lost",
+                )
+            },
             Self::MethodNotRegistered | Self::AssertionMissing => Refusal::new(
                 ErrorCode::InvalidClient,
                 "use the authentication method that the client registered",
@@ -166,11 +198,18 @@ pub async fn authenticate(
     app: &App,
     incoming: &Incoming,
     parameters: &Parameters,
+    spend: Spend,
 ) -> Result<AuthenticatedClient, (ClientAuthRefusal, bool)> {
     let by_header = incoming.headers.contains_key("authorization");
     let authenticated = async {
         let credentials = credentials::read(&incoming.headers, parameters)?;
-        check(app, &credentials, incoming.cx.now).await
+        let client = check(app, &credentials, incoming.cx.now).await?;
+        let fresh = match (&client.assertion, spend) {
+            (None, _) => true,
+            (Some(assertion), Spend::Now) => app.spent.spend(assertion),
+            (Some(assertion), Spend::WithTheWrite) => !app.spent.is_spent(assertion),
+        };
+        if fresh { Ok(client) } else { Err(ClientAuthRefusal::AssertionSpent) }
     };
     authenticated.await.map_err(|refusal| (refusal, by_header))
 }
@@ -181,12 +220,20 @@ async fn check(
     now: Timestamp,
 ) -> Result<AuthenticatedClient, ClientAuthRefusal> {
     let id = &credentials.id;
-    if let Some(client) = clients::by_operator(app, id) {
-        return by_operator(app, client, &credentials.presented, now).await;
+    if app.blocks.client(id) {
+        return Err(ClientAuthRefusal::Blocked);
+    }
+    let made = clients::by_operator(app, id).await.map_err(|_| ClientAuthRefusal::Unavailable)?;
+    if let Some(client) = made {
+        return by_operator(app, &client, &credentials.presented, now).await;
     }
     if document::is_document(id) {
+        let host = url::Url::parse(id).ok().and_then(|url| url.host_str().map(str::to_owned));
+        if !host.is_some_and(|host| app.settings.documents.allow(&host)) {
+            return Err(ClientAuthRefusal::Blocked);
+        }
         // By the copy that is kept: no exchange waits for a fetch of the document.
-        let client = app.documents.kept(id, now).await.map_err(of_document)?;
+        let client = app.documents.kept(id, app.settings.document_life, now).await.map_err(of_document)?;
         let assertion = match &credentials.presented {
             Presented::Assertion(text) => Some(proven(app, id, &client.proofs, text, now).await?),
             Presented::Nothing if client.proofs.none => None,
@@ -248,7 +295,7 @@ async fn by_operator(
     })
 }
 
-/// Verifies the assertion with the client's own keys, and spends it.
+/// Verifies the assertion with the client's own keys.
 async fn proven(
     app: &App,
     id: &str,
@@ -272,13 +319,14 @@ async fn proven(
                 ClientAuthRefusal::KeysUnreachable
             }
         })?;
-    let unspent = Unspent::new(id, &assertion);
-    if app.spent.spend(&unspent) { Ok(unspent) } else { Err(ClientAuthRefusal::AssertionSpent) }
+    Ok(Unspent::new(id, &assertion))
 }
 
 const fn of_document(refusal: ClientRefusal) -> ClientAuthRefusal {
     match refusal {
         ClientRefusal::Unavailable => ClientAuthRefusal::Unavailable,
+        ClientRefusal::DocumentSuspended => ClientAuthRefusal::Suspended,
+        ClientRefusal::Blocked => ClientAuthRefusal::Blocked,
         ClientRefusal::Missing
         | ClientRefusal::Unknown
         | ClientRefusal::DocumentUrl(_)

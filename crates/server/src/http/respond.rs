@@ -35,8 +35,10 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// Fixed text without anything of the request in it.
     pub description: &'static str,
-    /// When to try again.
+    /// When to try again, because of a limit.
     pub retry_after: Option<Duration>,
+    /// When to try again, because something is not there.
+    pub back_in: Option<Duration>,
     /// Whether the client used the `Authorization` header, and so has to be told the scheme (RFC 6749 §5.2).
     pub basic: bool,
     /// Whether a bearer token would have opened it (RFC 6750 §3).
@@ -46,7 +48,7 @@ pub struct Refusal {
 impl Refusal {
     /// With this code and description.
     pub const fn new(code: ErrorCode, description: &'static str) -> Self {
-        Self { code, description, retry_after: None, basic: false, bearer: false }
+        Self { code, description, retry_after: None, back_in: None, basic: false, bearer: false }
     }
 }
 
@@ -87,7 +89,7 @@ pub fn refused(refusal: &Refusal) -> Reply {
     let status = status(refusal.code, refusal.retry_after.is_some());
     let mut reply = protocol(status, &body);
     let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
-    if let Some(wait) = refusal.retry_after.or(unavailable) {
+    if let Some(wait) = refusal.retry_after.or(refusal.back_in).or(unavailable) {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
     if refusal.basic && status == StatusCode::UNAUTHORIZED {

@@ -9,14 +9,15 @@ use crate::{
     app::App,
     audit::{Event, Which},
     cx::Cx,
-    http::client_auth::AuthenticatedClient,
+    http::client_auth::{AuthenticatedClient, ClientAuthRefusal},
 };
 use hallpass_core::{
     grant::{AuthorizationCode, digest32},
     id::AttemptId,
     parameters::Parameters,
+    time::Timestamp,
 };
-use hallpass_store::{GrantOpened, NewGrant, RevocationReason};
+use hallpass_store::{GrantOpened, NewGrant, RevocationReason, StoreError};
 
 /// Redeems the code of the request.
 pub async fn redeem(
@@ -54,13 +55,17 @@ pub async fn redeem(
     };
     let which =
         Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };
-    match app.store.grant_open(grant.clone(), cx.now).await? {
+    if app.blocks.receiver(&grant.redirect_host) {
+        return Err(TokenRefusal::ReceiverBlocked);
+    }
+    match open(app, client, grant.clone(), cx.now).await? {
         GrantOpened::Opened => {
             app.audit.record(cx, Event::grant_opened(which, &grant.redirect_host, &grant.scope));
             issue::issue(app, &issued, cx.now)
         }
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),
         GrantOpened::SecondCode => Err(TokenRefusal::SecondCode),
+        GrantOpened::AssertionSpent => Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false)),
         GrantOpened::Replayed => {
             let until = app.settings.tokens_until(cx.now);
             app.store.grant_revoke(issued.grant, RevocationReason::CodeReplay, until, cx.now).await?;
@@ -68,4 +73,20 @@ pub async fn redeem(
             Err(TokenRefusal::CodeReplayed)
         }
     }
+}
+
+/// One write; where the client signed, its assertion is spent in it.
+async fn open(
+    app: &App,
+    client: &AuthenticatedClient,
+    grant: NewGrant,
+    now: Timestamp,
+) -> Result<GrantOpened, StoreError> {
+    let Some(assertion) = client.assertion() else { return app.store.grant_open(grant, now).await };
+    let spends = assertion.with_attempt(grant.attempt);
+    let opened = app.store.grant_open_spending(grant, spends, now).await?;
+    if opened == GrantOpened::Opened {
+        app.spent.spend(assertion);
+    }
+    Ok(opened)
 }

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     audit::{Event, Reason},
     http::{
-        client_auth::{self, AuthenticatedClient, ClientAuthRefusal},
+        client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
@@ -91,6 +91,12 @@ pub enum TokenRefusal {
     /// The grant was revoked.
     #[error("revoked")]
     Revoked,
+    /// The code or the token went to a host that the operator does not want.
+    #[error("receiver_blocked")]
+    ReceiverBlocked,
+    /// The client proved a key when the grant was opened, and now does not.
+    #[error("key_not_proven")]
+    KeyNotProven,
     /// Unused for longer than the idle lifetime.
     #[error("idle")]
     Idle,
@@ -141,6 +147,8 @@ impl Reason for TokenRefusal {
             Self::GrantMissing => "grant_missing",
             Self::RefreshOfAnotherClient => "refresh_token_of_another_client",
             Self::Revoked => "revoked",
+            Self::ReceiverBlocked => "receiver_blocked",
+            Self::KeyNotProven => "key_not_proven",
             Self::Idle => "idle",
             Self::Outlived => "outlived",
             Self::TooOften(_) => "too_often",
@@ -163,7 +171,7 @@ impl TokenRefusal {
     /// What the client learns: a rule more does not compile until somebody decides it here.
     fn refusal(&self) -> Refusal {
         use ErrorCode::{
-            InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, TemporarilyUnavailable,
+            InvalidClient, InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, TemporarilyUnavailable,
             UnauthorizedClient, UnsupportedGrantType,
         };
         let (code, description) = match self {
@@ -179,6 +187,10 @@ impl TokenRefusal {
             }
             Self::Parameters(ParameterError::Duplicate(_)) => {
                 (InvalidRequest, "a parameter occurs more than once")
+            }
+            Self::ReceiverBlocked => (InvalidClient, "this client is not allowed here"),
+            Self::KeyNotProven => {
+                (InvalidClient, "this grant was opened with the client's key: sign a client assertion")
             }
             Self::GrantTypeMissing => (InvalidRequest, "grant_type is required"),
             Self::GrantTypeUnknown => {
@@ -254,7 +266,7 @@ async fn who(app: &App, incoming: &Incoming) -> Result<(Parameters, Authenticate
         FormRefusal::MediaType => TokenRefusal::MediaType,
         FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
     })?;
-    let client = client_auth::authenticate(app, incoming, &parameters)
+    let client = client_auth::authenticate(app, incoming, &parameters, Spend::WithTheWrite)
         .await
         .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))?;
     Ok((parameters, client))

@@ -9,10 +9,13 @@ use crate::{
     app::App,
     audit::{Event, Which},
     cx::Cx,
-    http::{client_auth::AuthenticatedClient, rate_limit::Limited},
+    http::{
+        client_auth::{AuthenticatedClient, ClientAuthRefusal},
+        rate_limit::Limited,
+    },
 };
-use hallpass_core::{parameters::Parameters, token::RefreshToken};
-use hallpass_store::{GrantRotated, RevocationReason};
+use hallpass_core::{id::AttemptId, parameters::Parameters, time::Timestamp, token::RefreshToken};
+use hallpass_store::{GrantRotated, RevocationReason, Rotation, StoreError};
 
 /// Exchanges the refresh token of the request.
 pub async fn refresh(
@@ -28,51 +31,59 @@ pub async fn refresh(
         return Err(TokenRefusal::GrantTypeNotRegistered);
     }
     let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
+    if app.blocks.receiver(&grant.redirect_host) {
+        return Err(TokenRefusal::ReceiverBlocked);
+    }
     // After the checks: a stranger does not use up what belongs to the client.
     if !app.settings.is_local() {
         let most = app.settings.limits.refreshes;
         app.limits.take(Limited::Refresh, &grant.id, most, cx.now).map_err(TokenRefusal::TooOften)?;
     }
     let which = Which::of(&grant);
-    let generation =
-        match app.store.grant_rotate(grant.id, token.generation, app.settings.rotation, cx.now).await? {
-            GrantRotated::Rotated { generation } => {
-                app.audit.record(cx, Event::refresh_rotated(which, generation));
-                generation
+    let generation = match rotate(app, client, token, cx.now).await? {
+        GrantRotated::Rotated { generation } => {
+            app.audit.record(cx, Event::refresh_rotated(which, generation));
+            generation
+        }
+        GrantRotated::Repeated { generation } => {
+            app.audit.record(cx, Event::refresh_repeated(which, generation));
+            generation
+        }
+        GrantRotated::Replaced { generation } => {
+            app.audit.record(cx, Event::refresh_replaced(which, generation));
+            generation
+        }
+        GrantRotated::StoreWentBack { generation } => {
+            app.audit.record(cx, Event::store_went_back(which, token.generation, generation));
+            generation
+        }
+        // Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a
+        // thief. It gets the live one.
+        GrantRotated::Reused if client.assertion().is_some_and(|assertion| app.spent.spend(assertion)) => {
+            let live = app.store.grant_read(grant.id).await?.ok_or(TokenRefusal::GrantMissing)?;
+            if live.revoked_at.is_some() {
+                return Err(TokenRefusal::Revoked);
             }
-            GrantRotated::Repeated { generation } => {
-                app.audit.record(cx, Event::refresh_repeated(which, generation));
-                generation
-            }
-            GrantRotated::Replaced { generation } => {
-                app.audit.record(cx, Event::refresh_replaced(which, generation));
-                generation
-            }
-            GrantRotated::StoreWentBack { generation } => {
-                app.audit.record(cx, Event::store_went_back(which, token.generation, generation));
-                generation
-            }
-            // Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a
-            // thief. It gets the live one.
-            GrantRotated::Reused if client.proved_key() => {
-                let live = app.store.grant_read(grant.id).await?.ok_or(TokenRefusal::GrantMissing)?;
-                if live.revoked_at.is_some() {
-                    return Err(TokenRefusal::Revoked);
-                }
-                app.audit.record(cx, Event::refresh_repeated(which, live.generation));
-                live.generation
-            }
-            GrantRotated::Reused => {
-                let until = app.settings.tokens_until(cx.now);
-                app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
-                let reused = Event::refresh_reused(which, token.generation, grant.generation, until);
-                app.audit.record(cx, reused);
-                return Err(TokenRefusal::RefreshReused);
-            }
-            GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
-            GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
-            GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
-        };
+            app.audit.record(cx, Event::refresh_repeated(which, live.generation));
+            live.generation
+        }
+        GrantRotated::AssertionSpent => {
+            return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
+        }
+        GrantRotated::Reused if client.proved_key() => {
+            return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
+        }
+        GrantRotated::Reused => {
+            let until = app.settings.tokens_until(cx.now);
+            app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
+            let reused = Event::refresh_reused(which, token.generation, grant.generation, until);
+            app.audit.record(cx, reused);
+            return Err(TokenRefusal::RefreshReused);
+        }
+        GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
+        GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
+        GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
+    };
     let issued = Issued {
         grant: grant.id,
         person: grant.person,
@@ -85,4 +96,30 @@ pub async fn refresh(
         refresh: true,
     };
     issue::issue(app, &issued, cx.now)
+}
+
+/// One write; where the client signed, its assertion is spent in it.
+async fn rotate(
+    app: &App,
+    client: &AuthenticatedClient,
+    token: RefreshToken,
+    now: Timestamp,
+) -> Result<GrantRotated, StoreError> {
+    let (id, presented, windows) = (token.grant, token.generation, app.settings.rotation);
+    let Some(assertion) = client.assertion() else {
+        return app.store.grant_rotate(id, presented, windows, now).await;
+    };
+    let spends = assertion.with_attempt(AttemptId::new(now, &*app.entropy));
+    let rotation = Rotation { id, presented, windows };
+    let rotated = app.store.grant_rotate_spending(rotation, spends, now).await?;
+    if matches!(
+        rotated,
+        GrantRotated::Rotated { .. }
+            | GrantRotated::Repeated { .. }
+            | GrantRotated::Replaced { .. }
+            | GrantRotated::StoreWentBack { .. }
+    ) {
+        app.spent.spend(assertion);
+    }
+    Ok(rotated)
 }

@@ -75,6 +75,9 @@ pub fn check_refresh(
     if grant.revoked_at.is_some() {
         return Err(TokenRefusal::Revoked);
     }
+    if grant.key_proven && !client.proved_key() {
+        return Err(TokenRefusal::KeyNotProven);
+    }
     if now.since(grant.rotated_at) > settings.refresh_idle_lifetime {
         return Err(TokenRefusal::Idle);
     }

@@ -286,3 +286,59 @@ async fn as_027_as_026_the_metadata_lists_the_signing_algorithms_and_no_shared_s
         assert_eq!(algorithms, &json!(["ES256", "EdDSA", "RS256"]));
     }
 }
+
+#[tokio::test]
+async fn t_27_as_128_an_assertion_is_good_once_in_parallel_on_two_nodes_and_after_a_restart() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let client = SigningClient::publish(&host, Algorithm::Es256, &[]);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client.url)).await;
+    let assertion = client.assertion(&server);
+    let first = redeem(&server, &client, &code, &assertion).await.json();
+    let token = text(&first, "refresh_token").to_owned();
+    let other = server.beside().await;
+    for node in [&server, &other] {
+        assert_eq!(refresh(node, &assertion, &token).await.error(), "invalid_client", "spent by the code");
+    }
+    let assertion = client.assertion(&server);
+    let nodes = [&server, &other];
+    let flood = (0..64).map(|n| refresh(nodes[n % 2], &assertion, &token));
+    let answers = futures_util::future::join_all(flood).await;
+    let done: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
+    assert_eq!(done.len(), 1, "{answers:?}");
+    let next = text(&done[0].json(), "refresh_token").to_owned();
+    drop(other);
+    let server = server.restarted().await;
+    assert_eq!(refresh(&server, &assertion, &next).await.error(), "invalid_client", "after a restart");
+    assert_eq!(refresh(&server, &client.assertion(&server), &next).await.status, StatusCode::OK);
+    server.push(120);
+    assert_eq!(refresh(&server, &assertion, &next).await.error(), "invalid_client", "over");
+}
+
+#[tokio::test]
+async fn as_119_t_27_an_innocent_mistake_burns_no_assertion() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let client = SigningClient::publish(&host, Algorithm::Es256, &[]);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client.url)).await;
+    let assertion = client.assertion(&server);
+    let wrong = "a-wrong-verifier-a-wrong-verifier-a-wrong-ver";
+    let mistaken = signed(&assertion, &[("code_verifier", wrong)]);
+    assert_eq!(server.redeem_with(&client.url, &code, &mistaken).await.error(), "invalid_grant");
+    let mistaken = signed(&assertion, &[("grant_type", "password")]);
+    assert_eq!(server.redeem_with(&client.url, &code, &mistaken).await.error(), "unsupported_grant_type");
+    assert_eq!(redeem(&server, &client, &code, &assertion).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn t_25_as_127_a_grant_opened_with_a_key_takes_the_key_ever_after() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let client = SigningClient::publish(&host, Algorithm::Es256, &["none", "private_key_jwt"]);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client.url)).await;
+    let tokens = redeem(&server, &client, &code, &client.assertion(&server)).await.json();
+    let token = text(&tokens, "refresh_token");
+    let thief = server.refresh(&client.url, token).await;
+    assert_eq!((thief.status, thief.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    assert_eq!(refresh(&server, &client.assertion(&server), token).await.status, StatusCode::OK);
+}

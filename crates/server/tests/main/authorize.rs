@@ -150,11 +150,7 @@ async fn as_049_as_037_a_metadata_documents_redirect_uris_are_exact() {
         "redirect_uris": ["https://client.example/cb", "http://127.0.0.1/cb"],
     });
     // The host does not answer: the copy kept with an earlier yes does (P28).
-    let kept = hallpass_store::StoredDocument {
-        url: id.into(),
-        body: document.to_string().into_bytes(),
-        checked_at: server.now(),
-    };
+    let kept = stored(id, document.to_string().into_bytes(), server.now());
     server.app.store.document_put(kept).await.unwrap();
     let mut request = Server::request(id);
     for (redirect, good) in [
@@ -191,7 +187,7 @@ async fn as_149_as_092_a_refresh_token_is_given_exactly_when_the_page_said_so() 
             document["grant_types"] = serde_json::json!(types);
         }
         let body = document.to_string().into_bytes();
-        let kept = hallpass_store::StoredDocument { url: id.clone(), body, checked_at: server.now() };
+        let kept = stored(&id, body, server.now());
         server.app.store.document_put(kept).await.unwrap();
         let page = browser.ask(&Server::request(&id)).await;
         let code = browser.answer(&page, "allow").await.answered("code").unwrap();

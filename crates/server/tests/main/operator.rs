@@ -6,6 +6,7 @@ use hallpass_core::{encoding::base64url, grant::digest32, time::Timestamp};
 use hallpass_server::{
     ClientRecord, DocumentPolicy, OperatorClient, RegistrationPolicy, Settings, initial_access,
 };
+use hallpass_store::{Block, BlockKind, StoredClient};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -172,4 +173,104 @@ async fn as_072_registration_with_a_token_and_not_at_all() {
     );
     let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
     assert!(metadata.get("registration_endpoint").is_none());
+}
+
+fn block(kind: BlockKind, key: &str) -> Block {
+    Block { kind, key: key.to_owned(), created_at: Timestamp::from_seconds(0), note: String::new() }
+}
+
+#[tokio::test]
+async fn as_059_as_136_a_blocked_client_is_refused_on_every_node_within_a_second() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let other = server.beside().await;
+    tokio::spawn(hallpass_server::follow(std::sync::Arc::clone(&other.app), |_| {}));
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let tokens = server.redeem(&client, &code).await.json();
+    let token = text(&tokens, "refresh_token").to_owned();
+    assert_eq!(other.refresh(&client, &token).await.status, StatusCode::OK);
+    let late = browser.allow(&Server::request(&client)).await;
+    let until = server.app.settings.tokens_until(server.now());
+    server.app.store.block_put(block(BlockKind::Client, &client), until).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let refused = other.refresh(&client, &token).await;
+    assert_eq!((refused.status, refused.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    assert_eq!(other.redeem(&client, &late).await.error(), "invalid_client");
+    assert_eq!(
+        other.form("/revoke", &[("client_id", &client), ("token", &token)]).await.error(),
+        "invalid_client"
+    );
+    assert_eq!(other.get(&query(&Server::request(&client))).await.status, StatusCode::FORBIDDEN);
+    server.app.store.block_remove(BlockKind::Client, client.clone(), until).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let next = text(&other.refresh(&client, &token).await.json(), "refresh_token").to_owned();
+    assert!(!next.is_empty(), "an unblocked client goes on");
+    // Hosts, of documents and of receivers, and beginnings of redirect URIs: nothing is asked first.
+    server.app.store.block_put(block(BlockKind::Host, "dev.internal"), until).await.unwrap();
+    server.app.store.block_put(block(BlockKind::Host, "evil.example"), until).await.unwrap();
+    server
+        .app
+        .store
+        .block_put(block(BlockKind::Redirect, "https://shared.example/bad/"), until)
+        .await
+        .unwrap();
+    server.app.blocks.reload(&*server.app.store).await.unwrap();
+    let claude = "https://claude.ai/oauth/claude-code-client-metadata".to_owned();
+    for (id, redirect) in [
+        (host.url("/client.json"), REDIRECT),
+        (claude.clone(), "https://evil.example/cb"),
+        (claude, "https://shared.example/bad/cb"),
+        (server.register("https://evil.example/cb").await, "https://evil.example/cb"),
+    ] {
+        let mut request = Server::request(&id);
+        request.insert("redirect_uri".into(), redirect.into());
+        let page = browser.get(&query(&request)).await;
+        assert_eq!((page.status, page.target()), (StatusCode::FORBIDDEN, None), "{id}: {}", page.text);
+    }
+    assert_eq!(host.lookups(), 0);
+    server.app.store.block_put(block(BlockKind::Host, "127.0.0.1"), until).await.unwrap();
+    server.app.blocks.reload(&*server.app.store).await.unwrap();
+    assert_eq!(server.refresh(&client, &next).await.error(), "invalid_client", "it went to that host");
+    server.app.store.block_remove(BlockKind::Host, "127.0.0.1".into(), until).await.unwrap();
+    let server = server.restarted().await;
+    assert_eq!(server.get(&query(&Server::request(&host.url("/x")))).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn as_136_as_133_a_client_of_the_store_lives_changes_over_and_dies() {
+    let server = Server::start().await;
+    let mut record = json!({
+        "name": "Stored", "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"],
+    });
+    with_secret(&mut record);
+    let until = server.app.settings.tokens_until(server.now());
+    let stored = |version, record: &Value| StoredClient {
+        id: "stored".into(),
+        version,
+        created_at: Timestamp::from_seconds(0),
+        body: record.to_string(),
+    };
+    assert!(server.app.store.client_create(stored(1, &record), until).await.unwrap());
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request("stored")).await;
+    let tokens = server.redeem_with("stored", &code, &[("client_secret", OLD)]).await;
+    assert_eq!(tokens.status, StatusCode::OK, "{tokens:?}");
+    let token = text(&tokens.json(), "refresh_token").to_owned();
+    record["secrets"] = json!([base64url(&digest32(NEW))]);
+    assert!(server.app.store.client_change(stored(1, &record)).await.unwrap());
+    let refresh = async |secret: &str| {
+        let pairs = [
+            ("grant_type", "refresh_token"),
+            ("client_id", "stored"),
+            ("client_secret", secret),
+            ("refresh_token", token.as_str()),
+        ];
+        server.form("/token", &pairs).await
+    };
+    assert_eq!(refresh(OLD).await.error(), "invalid_client");
+    assert_eq!(refresh(NEW).await.status, StatusCode::OK);
+    assert!(server.app.store.client_remove("stored".into(), until).await.unwrap());
+    assert_eq!(refresh(NEW).await.error(), "invalid_client");
+    assert_eq!(browser.get(&query(&Server::request("stored"))).await.status, StatusCode::BAD_REQUEST);
 }

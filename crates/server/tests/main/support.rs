@@ -146,6 +146,21 @@ impl Server {
         Self::open(settings, folder, clock, fetch).await
     }
 
+    /// Another node on the same store, at the same time.
+    pub async fn beside(&self) -> Self {
+        let parts = Parts {
+            settings: self.app.settings.clone(),
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+            store: Arc::clone(&self.app.store),
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(SystemEntropy),
+            fetch: self.fetch.clone(),
+        };
+        let app = App::start(parts).await.unwrap();
+        let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
+        Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router }
+    }
+
     async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
         let store =
             SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
@@ -403,5 +418,17 @@ impl<'a> Browser<'a> {
         let page = self.ask(request).await;
         let moving = self.answer(&page, "allow").await;
         moving.answered("code").unwrap_or_else(|| panic!("{}", moving.text))
+    }
+}
+
+/// A copy of a metadata document as the store keeps it, found good just now.
+pub fn stored(url: &str, body: Vec<u8>, now: Timestamp) -> hallpass_store::StoredDocument {
+    hallpass_store::StoredDocument {
+        url: url.to_owned(),
+        body,
+        checked_at: now,
+        fresh_until: now.plus(Duration::from_mins(5)),
+        gone_since: None,
+        suspended_at: None,
     }
 }

@@ -13,6 +13,7 @@
 )]
 #![allow(clippy::similar_names, clippy::must_use_candidate, reason = "a story is told about a store")]
 
+mod clients;
 mod feed;
 mod people;
 mod rotation;
@@ -20,6 +21,7 @@ mod single_use;
 mod story;
 mod twice;
 
+pub use clients::*;
 pub use feed::*;
 pub use people::*;
 pub use rotation::*;
@@ -68,6 +70,10 @@ macro_rules! contract_tests {
             sixty_four_guesses_at_once_are_counted_one_by_one
             every_write_run_twice_converges
             documents_and_keys_are_kept_as_given
+            t_27_sixty_four_uses_of_an_assertion_pay_for_one_write
+            as_119_a_refusal_burns_no_assertion_and_a_second_run_is_no_second_use
+            as_136_blocks_and_clients_of_operators_are_in_the_feed
+            m12_a_document_that_is_gone_suspends_an_hour_later_and_returns
             a_closed_store_takes_no_more
         }
     };

@@ -1,7 +1,7 @@
 //! Every write may be run twice: after a commit whose answer was lost it is.
 
 use super::story::{SETUP, START, Story, minutes};
-use crate::{AuditHead, FirstPerson, GrantOpened, GrantRotated, Store, StoredDocument, StoredKey};
+use crate::{AuditHead, FirstPerson, GrantOpened, GrantRotated, Store, StoredKey};
 use hallpass_core::secret::SecretBytes;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub async fn every_write_run_twice_converges(store: Arc<dyn Store>) {
 /// What goes in comes out.
 pub async fn documents_and_keys_are_kept_as_given(store: Arc<dyn Store>) {
     let url = "https://client.example/ünï".to_owned();
-    let copy = |body: &[u8], at| StoredDocument { url: url.clone(), body: body.to_vec(), checked_at: at };
+    let copy = |body: &[u8], at| super::clients::document(&url, body, at);
     assert_eq!(store.document_read(url.clone()).await.unwrap(), None);
     let (early, late) = (copy(b"{}", START), copy(b"{\"a\":1}", START.plus(minutes(1))));
     for document in [&early, &early, &late] {

@@ -8,6 +8,7 @@ const TEXTS: &[&str] = &[
     include_str!("0001_first.sql"),
     include_str!("0002_invitation.sql"),
     include_str!("0003_audit_head.sql"),
+    include_str!("0004_clients.sql"),
 ];
 
 /// How a backend spells what the texts leave open.

@@ -17,8 +17,12 @@ pub enum Revoked {
         /// The first epoch that is still good.
         epoch: u32,
     },
-    /// Everything of a client.
+    /// Everything of a client, until [`Revoked::ClientAgain`]: it was blocked or removed.
     Client(String),
+    /// A client that is no longer blocked, or made anew.
+    ClientAgain(String),
+    /// The blocks of hosts and redirect URIs changed, this one of them.
+    Receiver(String),
 }
 
 /// One entry of the feed.

@@ -62,6 +62,8 @@ pub struct Grant {
     pub rotated_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// Whether the client proved a key when it was opened: it has to prove one ever after.
+    pub key_proven: bool,
 }
 
 /// Answer of `grant_open`.
@@ -75,6 +77,8 @@ pub enum GrantOpened {
     Replayed,
     /// Another code of the same page was redeemed before: refused, nothing is revoked.
     SecondCode,
+    /// The assertion that should pay for it was used before; nothing happened.
+    AssertionSpent,
 }
 
 /// Answer of `grant_rotate`.
@@ -108,6 +112,19 @@ pub enum GrantRotated {
     Withdrawn,
     /// No such grant.
     Missing,
+    /// The assertion that should pay for it was used before; nothing happened.
+    AssertionSpent,
+}
+
+/// A refresh token that is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Of which grant.
+    pub id: GrantId,
+    /// Which generation.
+    pub presented: u32,
+    /// What predecessors are good for.
+    pub windows: RotationWindows,
 }
 
 /// How long the predecessor of a refresh token is honoured.

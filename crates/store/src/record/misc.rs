@@ -24,8 +24,14 @@ pub struct StoredDocument {
     pub url: String,
     /// As received and found valid.
     pub body: Vec<u8>,
-    /// When it was last found to be so.
+    /// When its host last said anything about it.
     pub checked_at: Timestamp,
+    /// Until when HTTP lets it be kept without asking.
+    pub fresh_until: Timestamp,
+    /// Since when the owner says that it is gone or publishes a broken one.
+    pub gone_since: Option<Timestamp>,
+    /// Since when its client is suspended for that.
+    pub suspended_at: Option<Timestamp>,
 }
 
 /// The last line of a node's audit log that is on its disk.

@@ -1,10 +1,12 @@
 //! What is kept, and the answers of the writes.
 
+mod client;
 mod feed;
 mod grant;
 mod misc;
 mod person;
 
+pub use client::*;
 pub use feed::*;
 pub use grant::*;
 pub use misc::*;

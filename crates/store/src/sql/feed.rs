@@ -16,6 +16,8 @@ statements! {
 const GRANT: i64 = 1;
 const PERSON: i64 = 2;
 const CLIENT: i64 = 3;
+const CLIENT_AGAIN: i64 = 4;
+const RECEIVER: i64 = 5;
 
 operation! {
     After { cursor: i64, limit: u32 } -> FeedPage, Read, |on, this| {
@@ -50,6 +52,8 @@ pub(super) async fn append(
         Revoked::Grant(id) => (GRANT, id.as_bytes().as_slice(), None),
         Revoked::Person { person, epoch } => (PERSON, person.as_bytes().as_slice(), Some(*epoch)),
         Revoked::Client(id) => (CLIENT, id.as_bytes(), None),
+        Revoked::ClientAgain(id) => (CLIENT_AGAIN, id.as_bytes(), None),
+        Revoked::Receiver(key) => (RECEIVER, key.as_bytes(), None),
     };
     on.change(APPEND, args![ticket, kind, key, epoch, until]).await?;
     Ok(())
@@ -58,10 +62,13 @@ pub(super) async fn append(
 fn entry(row: &Row<'_>) -> Result<Option<Revocation>, StoreError> {
     let Some(ticket) = row.maybe_int(1)? else { return Ok(None) };
     let unreadable = || StoreError::caused_by(ErrorKind::Corrupt, "an entry of the feed is damaged");
+    let text = || row.bytes(3).and_then(|bytes| String::from_utf8(bytes).map_err(|_| unreadable()));
     let what = match row.int(2)? {
         GRANT => Revoked::Grant(row.grant_id(3)?),
         PERSON => Revoked::Person { person: row.person_id(3)?, epoch: row.unsigned(4)? },
-        CLIENT => Revoked::Client(String::from_utf8(row.bytes(3)?).map_err(|_| unreadable())?),
+        CLIENT => Revoked::Client(text()?),
+        CLIENT_AGAIN => Revoked::ClientAgain(text()?),
+        RECEIVER => Revoked::Receiver(text()?),
         _ => return Err(unreadable()),
     };
     Ok(Some(Revocation { ticket, what, until: row.time(5)? }))

@@ -3,7 +3,7 @@
 use super::{Backend, Row, Statements, args, feed, operation, statements};
 use crate::{
     Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, NewGrant, RevocationReason, Revoked,
-    RotationWindows, StoreError,
+    Rotation, RotationWindows, SpentAssertion, StoreError,
 };
 use hallpass_core::{
     id::{GrantId, PersonId},
@@ -39,19 +39,24 @@ statements! {
             CASE WHEN p.id IS NULL THEN 0 ELSE 1 END FROM grants g
         LEFT JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1";
+    KEY_PROVEN = "UPDATE grants SET key_proven = 1 WHERE id = $1";
+    SPEND = "INSERT INTO assertion (digest, attempt, until) VALUES ($1, $2, $3)
+        ON CONFLICT (digest) DO NOTHING RETURNING digest";
+    SPENT_BY = "SELECT attempt FROM assertion WHERE digest = $1";
+    UNSPEND = "DELETE FROM assertion WHERE digest = $1 AND attempt = $2";
     REVOKE = "UPDATE grants SET revoked_at = $1, reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
     LIVE = "SELECT g.id FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1 AND g.epoch = $2 AND g.revoked_at IS NULL";
     READ = "SELECT id, person, epoch, client_id, client_name, redirect_host, resource, scope, consented_at,
-            generation, predecessor, rotated_at, revoked_at
+            generation, predecessor, rotated_at, revoked_at, key_proven
         FROM grants WHERE id = $1";
     OF_PERSON = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at
+            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven
         FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.person = $1 AND g.id < $2 AND g.revoked_at IS NULL
         ORDER BY g.id DESC LIMIT $3";
     LIST = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at
+            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven
         FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.id < $1 AND g.revoked_at IS NULL
         ORDER BY g.id DESC LIMIT $2";
@@ -67,6 +72,42 @@ operation! {
 operation! {
     Rotate { id: GrantId, presented: u32, windows: RotationWindows, now: Timestamp } -> GrantRotated, Write,
     |on, this| rotate(on, this).await
+}
+
+operation! {
+    OpenSpending { open: Open, spends: SpentAssertion } -> GrantOpened, Several, |on, this| {
+        if !spend(on, &this.spends).await? {
+            return Ok(GrantOpened::AssertionSpent);
+        }
+        let opened = open(on, &this.open).await?;
+        if opened == GrantOpened::Opened {
+            on.change(KEY_PROVEN, args![&this.open.grant.id]).await?;
+        } else {
+            unspend(on, &this.spends).await?;
+        }
+        Ok(opened)
+    }
+}
+
+operation! {
+    RotateSpending { rotate: Rotate, spends: SpentAssertion } -> GrantRotated, Several, |on, this| {
+        if !spend(on, &this.spends).await? {
+            return Ok(GrantRotated::AssertionSpent);
+        }
+        let rotated = rotate(on, &this.rotate).await?;
+        match rotated {
+            GrantRotated::Rotated { .. }
+            | GrantRotated::Repeated { .. }
+            | GrantRotated::Replaced { .. }
+            | GrantRotated::StoreWentBack { .. } => {}
+            GrantRotated::Reused
+            | GrantRotated::Revoked
+            | GrantRotated::Withdrawn
+            | GrantRotated::Missing
+            | GrantRotated::AssertionSpent => unspend(on, &this.spends).await?,
+        }
+        Ok(rotated)
+    }
 }
 
 operation! {
@@ -101,6 +142,25 @@ operation! {
 impl<B: Backend> Grants for B {
     fn grant_open(&self, grant: NewGrant, now: Timestamp) -> Answer<'_, GrantOpened> {
         self.run(Open { grant, now })
+    }
+
+    fn grant_open_spending(
+        &self,
+        grant: NewGrant,
+        spends: SpentAssertion,
+        now: Timestamp,
+    ) -> Answer<'_, GrantOpened> {
+        self.run(OpenSpending { open: Open { grant, now }, spends })
+    }
+
+    fn grant_rotate_spending(
+        &self,
+        rotation: Rotation,
+        spends: SpentAssertion,
+        now: Timestamp,
+    ) -> Answer<'_, GrantRotated> {
+        let Rotation { id, presented, windows } = rotation;
+        self.run(RotateSpending { rotate: Rotate { id, presented, windows, now }, spends })
     }
 
     fn grant_rotate(
@@ -143,6 +203,21 @@ impl<B: Backend> Grants for B {
     ) -> Answer<'_, Vec<Grant>> {
         self.run(OfPerson { person, before: before.map_or(ABOVE_ALL, |id| *id.as_bytes()), limit })
     }
+}
+
+/// Spends an assertion first, so that a second one waits here; what is not done in the end takes it back in the same
+/// transaction, and a refusal has burnt nothing. `false` when another attempt spent it.
+async fn spend(on: &mut impl Statements, spends: &SpentAssertion) -> Result<bool, StoreError> {
+    let SpentAssertion { digest, attempt, until } = spends;
+    if on.any(SPEND, args![digest, attempt, *until]).await? {
+        return Ok(true);
+    }
+    let by = on.first(SPENT_BY, args![digest], |row| row.attempt_id(0)).await?;
+    Ok(by == Some(*attempt))
+}
+
+async fn unspend(on: &mut impl Statements, spends: &SpentAssertion) -> Result<(), StoreError> {
+    on.change(UNSPEND, args![&spends.digest, &spends.attempt]).await.map(|_| ())
 }
 
 async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, StoreError> {
@@ -240,5 +315,6 @@ fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
         predecessor: row.maybe_unsigned(10)?,
         rotated_at: row.time(11)?,
         revoked_at: row.maybe_time(12)?,
+        key_proven: row.yes(13)?,
     })
 }

@@ -1,9 +1,7 @@
-//! The root secret, signing keys, metadata documents, where audit logs end.
+//! The root secret, signing keys, where audit logs end.
 
 use super::{Backend, Statements, args, operation, statements};
-use crate::{
-    Answer, AuditHead, AuditHeads, Documents, ErrorKind, Keys, StoreError, StoredDocument, StoredKey,
-};
+use crate::{Answer, AuditHead, AuditHeads, ErrorKind, Keys, StoreError, StoredKey};
 use hallpass_core::secret::SecretBytes;
 
 statements! {
@@ -14,11 +12,6 @@ statements! {
     TURN = "UPDATE feed SET n = n WHERE id = 1";
     KEY_PUT_FIRST = "INSERT INTO signing_key (kid, algorithm, sealed, created_at, retired_at)
         SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signing_key)";
-    DOCUMENT = "SELECT url, body, checked_at FROM document WHERE url = $1";
-    // An older copy that comes late does not replace a newer one.
-    DOCUMENT_PUT = "INSERT INTO document (url, body, checked_at) VALUES ($1, $2, $3)
-        ON CONFLICT (url) DO UPDATE SET body = excluded.body, checked_at = excluded.checked_at
-        WHERE excluded.checked_at >= document.checked_at";
     AUDIT_HEADS = "SELECT node, sequence, mac FROM audit_head ORDER BY node";
     AUDIT_HEAD_PUT = "INSERT INTO audit_head (node, sequence, mac) VALUES ($1, $2, $3)
         ON CONFLICT (node) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac";
@@ -42,22 +35,6 @@ operation! {
         on.change(TURN, args![]).await?;
         on.change(KEY_PUT_FIRST, args![kid, algorithm, sealed, *created_at, *retired_at]).await?;
         keys(on).await
-    }
-}
-
-operation! {
-    DocumentRead { url: String } -> Option<StoredDocument>, Read, |on, this| {
-        on.first(DOCUMENT, args![&this.url], |row| {
-            Ok(StoredDocument { url: row.text(0)?, body: row.bytes(1)?, checked_at: row.time(2)? })
-        })
-        .await
-    }
-}
-
-operation! {
-    DocumentPut { document: StoredDocument } -> (), Write, |on, this| {
-        let StoredDocument { url, body, checked_at } = &this.document;
-        on.change(DOCUMENT_PUT, args![url, body, *checked_at]).await.map(|_| ())
     }
 }
 
@@ -98,16 +75,6 @@ impl<B: Backend> Keys for B {
 
     fn key_put_first(&self, key: StoredKey) -> Answer<'_, Vec<StoredKey>> {
         self.run(KeyPutFirst { key })
-    }
-}
-
-impl<B: Backend> Documents for B {
-    fn document_read(&self, url: String) -> Answer<'_, Option<StoredDocument>> {
-        self.run(DocumentRead { url })
-    }
-
-    fn document_put(&self, document: StoredDocument) -> Answer<'_, ()> {
-        self.run(DocumentPut { document })
     }
 }
 

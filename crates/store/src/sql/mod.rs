@@ -9,6 +9,8 @@
 //! be run twice.
 
 mod arg;
+mod client;
+mod document;
 mod feed;
 mod grant;
 mod key;
@@ -165,7 +167,17 @@ mod tests {
     #[test]
     fn parameters_are_used_in_ascending_order_without_gaps() {
         assert_eq!(first_uses("SELECT $2, $1, $2"), [2, 1], "the check itself");
-        let all = [feed::ALL, grant::ALL, key::ALL, person::ALL, session::ALL, sweep::ALL].concat();
+        let all = [
+            client::ALL,
+            document::ALL,
+            feed::ALL,
+            grant::ALL,
+            key::ALL,
+            person::ALL,
+            session::ALL,
+            sweep::ALL,
+        ]
+        .concat();
         for sql in all {
             let seen = first_uses(sql);
             let expected: Vec<u32> = (1..).take(seen.len()).collect();

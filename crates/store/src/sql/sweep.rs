@@ -10,6 +10,8 @@ statements! {
     SESSION_SWEEP = "DELETE FROM session WHERE id = $1 AND expires_at <= $2";
     ENTRIES_WALK = "SELECT ticket, until FROM revocation WHERE ticket > $1 ORDER BY ticket LIMIT $2";
     ENTRY_SWEEP = "DELETE FROM revocation WHERE ticket = $1 AND until < $2";
+    ASSERTIONS_WALK = "SELECT digest, until FROM assertion WHERE digest > $1 ORDER BY digest LIMIT $2";
+    ASSERTION_SWEEP = "DELETE FROM assertion WHERE digest = $1 AND until < $2";
     GRANTS_WALK = "SELECT id, revoked_at, rotated_at, consented_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
     GRANT_SWEEP = "DELETE FROM grants WHERE id = $1
         AND (revoked_at < $2 OR rotated_at < $3 OR consented_at < $4)";
@@ -30,6 +32,11 @@ pub(crate) enum Walk {
     Entries {
         /// The last one seen.
         after: i64,
+    },
+    /// Spent assertions above this digest.
+    Assertions {
+        /// The last one seen.
+        after: [u8; 32],
     },
     /// Grants above this id.
     Grants {
@@ -54,6 +61,7 @@ struct Slice {
 enum Due {
     Sessions(Vec<[u8; 16]>),
     Entries(Vec<i64>),
+    Assertions(Vec<[u8; 32]>),
     Grants(Vec<[u8; 16]>),
 }
 
@@ -62,6 +70,7 @@ impl Due {
         match self {
             Self::Sessions(ids) | Self::Grants(ids) => ids.is_empty(),
             Self::Entries(tickets) => tickets.is_empty(),
+            Self::Assertions(digests) => digests.is_empty(),
         }
     }
 }
@@ -119,9 +128,19 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Entries { after },
-                None => Walk::Grants { after: [0; 16] },
+                None => Walk::Assertions { after: [0; 32] },
             };
             Slice { due: Due::Entries(seen.due), next, more: true }
+        }
+        Walk::Assertions { after } => {
+            let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.time(1)? < now));
+            let rows = on.all(ASSERTIONS_WALK, args![after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
+            let next = match seen.last {
+                Some(after) => Walk::Assertions { after },
+                None => Walk::Grants { after: [0; 16] },
+            };
+            Slice { due: Due::Assertions(seen.due), next, more: true }
         }
         Walk::Grants { after } => {
             let is_due = |row: &Row<'_>| {
@@ -178,6 +197,11 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         Due::Entries(tickets) => {
             for ticket in tickets {
                 rows += on.change(ENTRY_SWEEP, args![*ticket, this.now]).await?;
+            }
+        }
+        Due::Assertions(digests) => {
+            for digest in digests {
+                rows += on.change(ASSERTION_SWEEP, args![digest, this.now]).await?;
             }
         }
         Due::Grants(ids) => {

@@ -1,6 +1,9 @@
 //! Grants: opening, rotating, revoking.
 
-use crate::{Answer, Grant, GrantOpened, GrantRotated, NewGrant, RevocationReason, RotationWindows};
+use crate::{
+    Answer, Grant, GrantOpened, GrantRotated, NewGrant, RevocationReason, Rotation, RotationWindows,
+    SpentAssertion,
+};
 use hallpass_core::{
     id::{GrantId, PersonId},
     time::Timestamp,
@@ -11,12 +14,30 @@ pub trait Grants: Send + Sync + 'static {
     /// Redeems a code: one conditional insert under the person's epoch. Single use is the primary key.
     fn grant_open(&self, grant: NewGrant, now: Timestamp) -> Answer<'_, GrantOpened>;
 
+    /// The same, paid for by a client assertion that is spent in the same transaction and only if the grant is
+    /// opened. The grant remembers that a key was proven.
+    fn grant_open_spending(
+        &self,
+        grant: NewGrant,
+        spends: SpentAssertion,
+        now: Timestamp,
+    ) -> Answer<'_, GrantOpened>;
+
     /// Exchanges a refresh token: one conditional update.
     fn grant_rotate(
         &self,
         id: GrantId,
         presented: u32,
         windows: RotationWindows,
+        now: Timestamp,
+    ) -> Answer<'_, GrantRotated>;
+
+    /// The same, paid for by a client assertion that is spent in the same transaction and only if the token is
+    /// exchanged.
+    fn grant_rotate_spending(
+        &self,
+        rotation: Rotation,
+        spends: SpentAssertion,
         now: Timestamp,
     ) -> Answer<'_, GrantRotated>;
 

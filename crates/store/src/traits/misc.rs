@@ -20,8 +20,17 @@ pub trait Documents: Send + Sync + 'static {
     /// The copy kept for this URL.
     fn document_read(&self, url: String) -> Answer<'_, Option<StoredDocument>>;
 
-    /// Keeps a copy, replacing an older one.
+    /// Keeps a good copy, replacing an older one; whatever was said against the document before is forgotten.
     fn document_put(&self, document: StoredDocument) -> Answer<'_, ()>;
+
+    /// Remembers that the document is gone or broken, by its owner's word at `now`. Seen first before `before`, its
+    /// client is suspended from now on. Answers the row as it is then; nothing where no copy is kept.
+    fn document_gone(
+        &self,
+        url: String,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<StoredDocument>>;
 }
 
 /// Where the audit logs of the nodes end.

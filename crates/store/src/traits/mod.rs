@@ -1,10 +1,12 @@
 //! One small trait per noun. A backend is right when it passes [`crate::contract`].
 
+mod client;
 mod feed;
 mod grant;
 mod misc;
 mod person;
 
+pub use client::{Blocks, Clients};
 pub use feed::Feed;
 pub use grant::Grants;
 pub use misc::{AuditHeads, Documents, Keys, Maintenance};
@@ -17,6 +19,12 @@ use std::{future::Future, pin::Pin};
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// All of a backend.
-pub trait Store: Grants + People + Sessions + Feed + Keys + Documents + AuditHeads + Maintenance {}
+pub trait Store:
+    Grants + People + Sessions + Feed + Keys + Documents + Clients + Blocks + AuditHeads + Maintenance
+{
+}
 
-impl<S: Grants + People + Sessions + Feed + Keys + Documents + AuditHeads + Maintenance> Store for S {}
+impl<S: Grants + People + Sessions + Feed + Keys + Documents + Clients + Blocks + AuditHeads + Maintenance>
+    Store for S
+{
+}

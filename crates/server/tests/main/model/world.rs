@@ -284,10 +284,10 @@ impl World {
         node.cursor = Some(cursor);
         match change {
             feed::Change::Loaded(entries, counter) => {
-                node.revocations.replace_all(entries.into_iter().map(translate), counter);
+                node.revocations.replace_all(entries.into_iter().filter_map(translate), counter);
             }
             feed::Change::Added(entries, counter) => {
-                node.revocations.apply(entries.into_iter().map(translate), counter, now);
+                node.revocations.apply(entries.into_iter().filter_map(translate), counter, now);
             }
             feed::Change::Failing => panic!("the feed fails"),
         }
@@ -465,15 +465,17 @@ impl World {
     }
 }
 
-fn translate(entry: hallpass_store::Revocation) -> Revocation {
+fn translate(entry: hallpass_store::Revocation) -> Option<Revocation> {
     let what = match entry.what {
         hallpass_store::Revoked::Grant(id) => Revoked::Grant(id),
         hallpass_store::Revoked::Person { person, epoch } => {
             Revoked::Person { subject: person.to_string().into(), epoch }
         }
         hallpass_store::Revoked::Client(id) => Revoked::Client(id.into()),
+        hallpass_store::Revoked::ClientAgain(id) => Revoked::ClientAgain(id.into()),
+        hallpass_store::Revoked::Receiver(_) => return None,
     };
-    Revocation { what, until: entry.until }
+    Some(Revocation { what, until: entry.until })
 }
 
 /// What an operation means right now; none, where there is nothing that it could mean.

@@ -1,0 +1,284 @@
+//! `hallpass client`: clients that the operator makes, those that the operator does not want, and who may register.
+
+mod blocks;
+
+use super::place::{Place, PlaceArgs};
+use crate::{config, output::note, say};
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use hallpass_core::{
+    encoding,
+    entropy::{self, SystemEntropy},
+    secret::SecretString,
+};
+use hallpass_server::{ClientRecord, MAX_SECRETS, OperatorClient, digest_of_secret, initial_access};
+use hallpass_store::StoredClient;
+use std::{path::PathBuf, process::ExitCode};
+
+/// `hallpass client`.
+#[derive(Subcommand, Debug)]
+pub enum ClientCommand {
+    /// Make a client and print its id, and its secret once.
+    Add(AddArgs),
+    /// List the clients that were made with `client add`.
+    List {
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Show one of them as JSON.
+    Show {
+        /// Its client id.
+        id: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Remove one: it gets no more tokens, and those that it has end within a second.
+    Remove {
+        /// Its client id.
+        id: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Print a new secret. The one before stays good until the next call, so that the client can change over.
+    RotateSecret {
+        /// Its client id.
+        id: String,
+        /// End the secret before at once.
+        #[arg(long)]
+        only_new: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Refuse a client, a host, or redirect URIs: within a second on every node.
+    Block {
+        #[command(flatten)]
+        what: blocks::What,
+        /// Why, for whoever reads the list.
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Lift a block.
+    Unblock {
+        #[command(flatten)]
+        what: blocks::What,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List what is blocked.
+    Blocks {
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Print an initial access token, with which clients may register where `[clients] registration = "token"`.
+    Token {
+        /// How long it is good, such as 30d.
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        valid: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// `hallpass client add`.
+#[derive(Args, Debug)]
+pub struct AddArgs {
+    /// Its client id. Without it, one is made.
+    #[arg(long)]
+    id: Option<String>,
+    /// Its name, for people.
+    #[arg(long)]
+    name: String,
+    /// Where answers may go; more than once for several.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// A vendor's rule in place of a redirect URI, such as chatgpt-connector.
+    #[arg(long = "redirect-rule", value_name = "RULE")]
+    redirect_rules: Vec<String>,
+    /// none, `client_secret_basic`, `client_secret_post` or `private_key_jwt`.
+    #[arg(long, default_value = "none")]
+    auth: String,
+    /// A file with its public keys, for `private_key_jwt`.
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    jwks_file: Option<PathBuf>,
+    /// The address of its public keys, for `private_key_jwt`.
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
+    /// All scopes that it can ever get, separated by spaces. Without it, whatever a person allows.
+    #[arg(long)]
+    scopes: Option<String>,
+    /// Give it no refresh tokens.
+    #[arg(long)]
+    no_refresh: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Runs it.
+pub async fn run(command: ClientCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ClientCommand::Add(args) => add(args).await?,
+        ClientCommand::List { json, place } => list(&place.open().await?, json).await?,
+        ClientCommand::Show { id, place } => {
+            let client = existing(&place.open().await?, &id).await?;
+            say!("{}", serde_json::to_string_pretty(&shown(&client)?)?);
+        }
+        ClientCommand::Remove { id, place } => remove(&place.open().await?, &id).await?,
+        ClientCommand::RotateSecret { id, only_new, place } => {
+            rotate(&place.open().await?, &id, only_new).await?;
+        }
+        ClientCommand::Block { what, note, place } => {
+            blocks::block(&place.open().await?, &what, note).await?;
+        }
+        ClientCommand::Unblock { what, place } => blocks::unblock(&place.open().await?, &what).await?,
+        ClientCommand::Blocks { json, place } => blocks::list(&place.open().await?, json).await?,
+        ClientCommand::Token { valid, place } => token(&place.open().await?, &valid).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add(args: AddArgs) -> anyhow::Result<()> {
+    let place = args.place.open().await?;
+    let random = || encoding::base64url(&entropy::random::<12>(&SystemEntropy));
+    let id = args.id.unwrap_or_else(|| format!("hpo_{}", random()));
+    let secret = args.auth.starts_with("client_secret_").then(new_secret);
+    let mut grant_types = vec!["authorization_code".to_owned()];
+    if !args.no_refresh {
+        grant_types.push("refresh_token".to_owned());
+    }
+    let jwks = match &args.jwks_file {
+        Some(path) => {
+            let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            Some(serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?)
+        }
+        None => None,
+    };
+    let record = ClientRecord {
+        name: args.name,
+        redirect_uris: args.redirect_uris,
+        redirect_rules: args.redirect_rules,
+        auth: args.auth,
+        secrets: secret.iter().filter_map(digest_of_secret).collect(),
+        jwks,
+        jwks_uri: args.jwks_uri,
+        grant_types,
+        scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
+    };
+    if id.starts_with("https://") {
+        bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");
+    }
+    OperatorClient::new(&id, &record)?;
+    let body = serde_json::to_string(&record)?;
+    let client = StoredClient { id: id.clone(), version: 1, created_at: place.now, body };
+    if !place.store.client_create(client, place.tokens_until()).await? {
+        bail!("there is a client {id:?} already: `hallpass client show {id}` shows it");
+    }
+    let secret = secret.as_ref().map(SecretString::expose);
+    if args.json {
+        let made = serde_json::json!({ "client_id": id, "client_secret": secret });
+        say!("{}", serde_json::to_string_pretty(&made)?);
+    } else {
+        say!("client_id      {id}");
+        if let Some(secret) = secret {
+            say!("client_secret  {secret}");
+        }
+    }
+    if secret.is_some() {
+        note("Keep the secret now: only its digest is kept here, and it is not shown again.");
+    }
+    Ok(())
+}
+
+fn new_secret() -> SecretString {
+    SecretString::new(format!("hps_{}", encoding::base64url(&entropy::random::<32>(&SystemEntropy))))
+}
+
+async fn existing(place: &Place, id: &str) -> anyhow::Result<StoredClient> {
+    match place.store.client_read(id.to_owned()).await? {
+        Some(client) => Ok(client),
+        None => bail!("there is no client {id:?} that was made here: `hallpass client list` shows those"),
+    }
+}
+
+/// Everything but the digests of its secrets, which are of no use to anybody who reads this.
+fn shown(client: &StoredClient) -> anyhow::Result<serde_json::Value> {
+    let record: ClientRecord = serde_json::from_str(&client.body)?;
+    let secrets = record.secrets.len();
+    let mut shown = serde_json::to_value(ClientRecord { secrets: Vec::new(), ..record })?;
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("client_id".into(), client.id.as_str().into());
+        members.insert("secrets".into(), secrets.into());
+        members.insert("created_at".into(), client.created_at.seconds().into());
+    }
+    Ok(shown)
+}
+
+async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
+    let mut clients: Vec<StoredClient> = Vec::new();
+    loop {
+        let after = clients.last().map(|client| client.id.clone());
+        let page = place.store.clients_list(after, 500).await?;
+        if page.is_empty() {
+            break;
+        }
+        clients.extend(page);
+    }
+    let rows = clients.iter().map(shown).collect::<anyhow::Result<Vec<_>>>()?;
+    if json {
+        say!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for row in &rows {
+        let text =
+            |name: &str| row.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        say!("{}  {}  {}", text("client_id"), text("auth"), text("name"));
+    }
+    Ok(())
+}
+
+async fn remove(place: &Place, id: &str) -> anyhow::Result<()> {
+    existing(place, id).await?;
+    place.store.client_remove(id.to_owned(), place.tokens_until()).await?;
+    note("removed");
+    Ok(())
+}
+
+async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
+    let client = existing(place, id).await?;
+    let mut record: ClientRecord = serde_json::from_str(&client.body)?;
+    let secret = new_secret();
+    record.secrets.splice(0..0, digest_of_secret(&secret));
+    record.secrets.truncate(if only_new { 1 } else { MAX_SECRETS });
+    OperatorClient::new(id, &record)?;
+    let changed = StoredClient { body: serde_json::to_string(&record)?, ..client };
+    if !place.store.client_change(changed).await? {
+        bail!("somebody else changed this client at the same moment: nothing was done, try again");
+    }
+    say!("{}", secret.expose());
+    note(if only_new {
+        "This is the only secret from now on."
+    } else {
+        "The secret before stays good until the next call; --only-new ends it."
+    });
+    Ok(())
+}
+
+async fn token(place: &Place, valid: &str) -> anyhow::Result<()> {
+    let Some(valid) = config::length_of_time(valid) else {
+        bail!("{valid:?} is not a length of time: write a number with s, m, h or d, such as 30d")
+    };
+    let keys = place.keys().await?;
+    say!("{}", initial_access::issue(&keys, &SystemEntropy, place.now.plus(valid)).expose());
+    note("Whoever has it may register clients until it is over; it cannot be taken back.");
+    Ok(())
+}

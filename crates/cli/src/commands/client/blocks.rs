@@ -1,0 +1,128 @@
+//! What the operator does not want.
+
+use super::super::place::Place;
+use crate::{output::note, say};
+use anyhow::bail;
+use clap::Args;
+use hallpass_core::{id::GrantId, uri::RedirectUri};
+use hallpass_server::{
+    audit::{By, Event, Which},
+    blocked::BlockList,
+};
+use hallpass_store::{Block, BlockKind, Grant, RevocationReason};
+
+/// What to block: exactly one.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct What {
+    /// A client, by its id or the URL of its metadata document.
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// A host that receives codes or publishes documents, such as evil.example or *.evil.example. What it was given is
+    /// revoked: an unblocked host does not get it back.
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Redirect URIs that begin so, such as <https://shared.example/tenant/>. Grants that exist are not known by it.
+    #[arg(long, value_name = "BEGINNING")]
+    redirect: Option<String>,
+}
+
+impl What {
+    fn read(&self) -> anyhow::Result<(BlockKind, String)> {
+        match (&self.client, &self.host, &self.redirect) {
+            (Some(id), ..) => Ok((BlockKind::Client, id.clone())),
+            (_, Some(host), _) => {
+                let host = host.to_ascii_lowercase();
+                if host.is_empty() || (host.contains('/') && !host.contains("://")) {
+                    bail!("{host:?} is not a host: write a name such as evil.example");
+                }
+                Ok((BlockKind::Host, host))
+            }
+            (.., Some(beginning)) => match RedirectUri::parse(beginning) {
+                // As the server reads it, so that another spelling of the same beginning is the same.
+                Ok(uri) if uri.parsed().has_host() => {
+                    Ok((BlockKind::Redirect, uri.parsed().as_str().to_owned()))
+                }
+                _ => {
+                    bail!("{beginning:?} is not the beginning of a redirect URI: write scheme, host and path")
+                }
+            },
+            (None, None, None) => bail!("name one of --client, --host, --redirect"),
+        }
+    }
+}
+
+/// Puts a block in force.
+pub async fn block(place: &Place, what: &What, why: String) -> anyhow::Result<()> {
+    let (kind, key) = what.read()?;
+    let block = Block { kind, key: key.clone(), created_at: place.now, note: why };
+    let new = place.store.block_put(block, place.tokens_until()).await?;
+    let mut revoked = 0_u64;
+    if kind == BlockKind::Host {
+        revoked = revoke_at_host(place).await?;
+    }
+    if new {
+        let named = format!("{} {key}", kind.name());
+        place.record(&[Event::client_blocked(&named, place.tokens_until())]).await?;
+    }
+    note(&match (new, revoked) {
+        (false, 0) => "it was blocked before".to_owned(),
+        (_, 0) => "blocked".to_owned(),
+        (_, revoked) => format!("blocked; {revoked} grants that went there are revoked"),
+    });
+    Ok(())
+}
+
+/// Revokes what blocked hosts were given: who holds a refresh token there must not get it back with the host.
+async fn revoke_at_host(place: &Place) -> anyhow::Result<u64> {
+    let blocks = BlockList::load(&*place.store).await?;
+    let (mut before, mut revoked): (Option<GrantId>, u64) = (None, 0);
+    loop {
+        let page = place.store.grants_list(before, 500).await?;
+        let Some(last) = page.last() else { return Ok(revoked) };
+        before = Some(last.id);
+        let concerned =
+            |grant: &&Grant| blocks.receiver(&grant.redirect_host) || blocks.client(&grant.client_id);
+        for grant in page.iter().filter(concerned) {
+            let until = place.tokens_until();
+            if place.store.grant_revoke(grant.id, RevocationReason::Operator, until, place.now).await? {
+                place.record(&[Event::grant_revoked(Which::of(grant), until, By::Operator)]).await?;
+                revoked += 1;
+            }
+        }
+    }
+}
+
+/// Lifts a block.
+pub async fn unblock(place: &Place, what: &What) -> anyhow::Result<()> {
+    let (kind, key) = what.read()?;
+    if !place.store.block_remove(kind, key.clone(), place.tokens_until()).await? {
+        bail!("there is no block of the {} {key:?}: `hallpass client blocks` lists them", kind.name());
+    }
+    let named = format!("{} {key}", kind.name());
+    place.record(&[Event::client_unblocked(&named)]).await?;
+    note("no longer blocked");
+    Ok(())
+}
+
+/// Lists what is blocked.
+pub async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
+    let blocks = place.store.blocks_read().await?;
+    if json {
+        let rows: Vec<_> = blocks
+            .iter()
+            .map(|block| {
+                serde_json::json!({
+                    "kind": block.kind.name(), "key": block.key, "note": block.note,
+                    "since": block.created_at.seconds(),
+                })
+            })
+            .collect();
+        say!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    for block in &blocks {
+        say!("{:8}  {}  {}", block.kind.name(), block.key, block.note);
+    }
+    Ok(())
+}
