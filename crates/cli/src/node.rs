@@ -14,13 +14,20 @@ use anyhow::{Context, bail};
 use axum::Router;
 use hallpass_core::{
     entropy::SystemEntropy,
+    id::PersonId,
     secret::SecretString,
     time::{Clock, SystemClock},
 };
 use hallpass_fetch::Fetch;
-use hallpass_gateway::{GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream};
+use hallpass_gateway::{
+    CallLog, CallOutcome, CallRecord, GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream,
+};
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
-use hallpass_server::{App, Live, Parts, StartError, audit::Event, feed::Change};
+use hallpass_server::{
+    App, Live, Parts, StartError,
+    audit::{self, Event},
+    feed::Change,
+};
 use hallpass_store::{ErrorKind, StoreError};
 use reload::{InForce, Running};
 use std::{error::Error as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -114,7 +121,7 @@ impl Node {
         }));
         tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
         tokio::spawn(store::compare_clocks(running.live.clone()));
-        tokio::spawn(hallpass_server::audit::remember_forever(running.live.clone()));
+        tokio::spawn(audit::remember_forever(running.live.clone()));
         let mut serving = Vec::new();
         for listener in self.listeners {
             serving.push(tokio::spawn(listen::serve(listener, running.router.clone(), stop.clone())));
@@ -158,7 +165,7 @@ async fn demo(config: &Config) -> anyhow::Result<Option<(TcpListener, Router)>> 
 
 fn gateway(
     config: &Config,
-    app: &App,
+    app: &Arc<App>,
     (revocations, keys): (&Arc<Revocations>, &Arc<KeySource>),
     demo_url: Option<&str>,
 ) -> anyhow::Result<GatewayConfig> {
@@ -200,7 +207,29 @@ fn gateway(
             .map(|path| format!("{}{path}", config.settings.issuer.path()))
             .collect(),
         limits: Limits::default(),
+        calls: Some(Arc::new(Calls(Arc::clone(app)))),
     })
+}
+
+/// From the gateway's calls to the numbers and, where the operator wants it, the audit log.
+struct Calls(Arc<App>);
+
+impl CallLog for Calls {
+    fn call(&self, record: &CallRecord<'_>) {
+        let call = audit::Call {
+            server: record.server,
+            person: record.subject.and_then(PersonId::parse),
+            client: record.client,
+            grant: record.grant,
+            method: record.method,
+            target: record.target,
+        };
+        let event = match record.outcome {
+            CallOutcome::Answered(status) => Event::call_answered(&call, status.as_u16()),
+            CallOutcome::Refused(reason) => Event::call_refused(&call, reason),
+        };
+        self.0.audit.record_at(self.0.clock.now(), event);
+    }
 }
 
 /// From the store's feed to the gateway's memory.

@@ -4,7 +4,7 @@ mod policy;
 
 pub use policy::{Policy, Rule, Unlisted};
 
-use crate::session::SessionSealer;
+use crate::{audit::CallLog, session::SessionSealer};
 use hallpass_core::{scope::Scope, time::Clock, uri::ResourceUri};
 use hallpass_resource::{KeySource, Revocations};
 use http::Uri;
@@ -35,6 +35,8 @@ pub struct GatewayConfig {
     pub reserved_paths: Vec<String>,
     /// Bounds of one call.
     pub limits: Limits,
+    /// Told of each call.
+    pub calls: Option<Arc<dyn CallLog>>,
 }
 
 /// One MCP server behind the gateway.

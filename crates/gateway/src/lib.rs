@@ -40,6 +40,7 @@ mod stream;
 mod tools;
 mod upstream;
 
+pub use audit::{CallLog, CallOutcome, CallRecord};
 pub use config::{
     ConfigError, GatewayConfig, Limits, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted,
     Upstream, check_path,

@@ -2,6 +2,7 @@
 
 use crate::{
     admit::Admission,
+    audit::CallLog,
     config::{self, ConfigError, GatewayConfig, Limits, ProtectedServer},
     forward,
     session::SessionSealer,
@@ -23,6 +24,7 @@ pub(crate) struct Server {
     pub sessions: Arc<dyn SessionSealer>,
     pub admission: Admission,
     pub limits: Limits,
+    pub calls: Option<Arc<dyn CallLog>>,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -167,6 +169,7 @@ fn server(
         sessions: Arc::clone(&config.sessions),
         admission,
         limits: config.limits,
+        calls: config.calls.clone(),
     }
 }
 

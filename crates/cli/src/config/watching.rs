@@ -20,6 +20,9 @@ pub struct AuditEntry {
     pub file_megabytes: Option<Spanned<u64>>,
     /// Lines per minute of each kind of event that strangers can cause.
     pub strangers_per_minute: Option<u32>,
+    /// Whether each call through the gateway is a line.
+    #[serde(default)]
+    pub calls: bool,
     /// "continue" or "refuse".
     pub on_failure: Option<Failure>,
 }
@@ -103,6 +106,7 @@ impl Check<'_> {
             }
         }
         settings.strangers_per_minute = entry.strangers_per_minute.unwrap_or(settings.strangers_per_minute);
+        settings.calls = entry.calls;
         if let Some(Failure::Refuse) = entry.on_failure {
             settings.on_failure = OnFailure::Refuse;
         }

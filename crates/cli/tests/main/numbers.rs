@@ -8,13 +8,13 @@ use super::{
 use std::{fs, process::Stdio};
 
 #[test]
-fn as_225_t_98_numbers_and_health_are_on_their_own_listener_and_nobody_is_in_them() {
+fn as_221_as_225_p36_t_98_numbers_and_health_are_on_their_own_listener_and_nobody_is_in_them() {
     let folder = tempfile::tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
     let file = folder.path().join("hallpass.toml");
     let text = format!(
         "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
-         [admin]\nlisten = \"127.0.0.1:{admin}\"\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
+         [admin]\nlisten = \"127.0.0.1:{admin}\"\n[audit]\ncalls = true\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
     );
     fs::write(&file, &text).unwrap();
     let command = command(&["serve", "--config", file.to_str().unwrap()]);
@@ -25,6 +25,10 @@ fn as_225_t_98_numbers_and_health_are_on_their_own_listener_and_nobody_is_in_the
         assert_eq!(person::refresh(port, &client, refresh).unwrap().status, 200);
     }
     assert_eq!(person::refresh(port, "nobody", refresh).unwrap().status, 401);
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}});
+    let called = http::json(port, "/mcp", &call, &[("Authorization", &bearer)]).unwrap();
+    assert_eq!(http::json(port, "/mcp", &call, &[]).unwrap().status, 401);
     let get = |path: &str| http::send(admin, "GET", path, &[], "").unwrap();
     assert_eq!((get("/health/live").status, get("/health/ready").status), (200, 200));
     let numbers = get("/metrics");
@@ -36,6 +40,8 @@ fn as_225_t_98_numbers_and_health_are_on_their_own_listener_and_nobody_is_in_the
         "hallpass_events_total{event=\"token_refused\",reason=\"client_unknown\"} 1",
         "hallpass_requests_total{route=\"/token\",status=\"2xx\"} 3",
         "hallpass_request_duration_seconds_count{route=\"/token\"} 4",
+        "hallpass_events_total{event=\"call_refused\",reason=\"no_token\"} 1",
+        "hallpass_events_total{event=\"call_answered\",reason=\"\"} 1",
         "hallpass_ready 1",
         "hallpass_audit_lines_lost 0",
         "hallpass_rate_limited_total{limit=\"registration\"} 0",
@@ -57,6 +63,29 @@ fn as_225_t_98_numbers_and_health_are_on_their_own_listener_and_nobody_is_in_the
         );
     }
     assert!(node.stop());
+    let (_, shown, _) = finished(&["audit", "tail", "--json", "--config", file.to_str().unwrap()]);
+    let calls: Vec<serde_json::Value> = shown
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &serde_json::Value| line["event"].as_str().unwrap().starts_with("call_"))
+        .collect();
+    let (answered, refused) = (&calls[0], &calls[1]);
+    assert_eq!(
+        (&answered["server"], &answered["method"], &answered["target"]),
+        (&"mcp".into(), &"tools/call".into(), &"whoami".into())
+    );
+    assert_eq!(
+        (answered["client"].as_str(), answered["status"].as_u64()),
+        (Some(&*client), Some(u64::from(called.status)))
+    );
+    assert!(
+        answered["person"].is_string() && answered["grant"].is_string(),
+        "as whom, and by which installation"
+    );
+    assert_eq!(
+        (refused["reason"].as_str(), &refused["person"]),
+        (Some("no_token"), &serde_json::Value::Null)
+    );
     fs::write(&file, text.replace(&admin.to_string(), &port.to_string())).unwrap();
     let (code, out, _) = finished(&["config", "check", file.to_str().unwrap()]);
     assert!(code == 1 && out.contains("the public listener"), "{out}");

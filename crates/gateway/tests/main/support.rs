@@ -109,6 +109,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         allowed_origins: vec![],
         reserved_paths: vec![],
         limits: Limits { body: 10_000, ..Limits::default() },
+        calls: None,
     };
     change(&mut config);
     let Gateway { router: gateway, processes, .. } = start(config).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     Kind,
-    facts::{By, Facts, Which, Who},
+    facts::{By, Call, Facts, Which, Who},
 };
 use hallpass_core::{id::GrantId, time::Timestamp};
 
@@ -237,6 +237,19 @@ impl<'a> Event<'a> {
     /// A caller did not.
     pub fn introspection_refused(reason: &'static str) -> Self {
         Self::because(Kind::IntrospectionRefused, Facts::default(), reason)
+    }
+}
+
+/// Calls through the gateway.
+impl<'a> Event<'a> {
+    /// The upstream answered with this status.
+    pub fn call_answered(call: &'a Call<'a>, status: u16) -> Self {
+        Self::new(Kind::CallAnswered, Facts { status: Some(status), ..call.facts() })
+    }
+
+    /// The gateway refused it.
+    pub fn call_refused(call: &'a Call<'a>, reason: &'static str) -> Self {
+        Self::because(Kind::CallRefused, call.facts(), reason)
     }
 }
 

@@ -29,6 +29,23 @@ pub struct Which<'a> {
     pub resource: &'a str,
 }
 
+/// A call through the gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The short name of the server.
+    pub server: &'a str,
+    /// Whose token.
+    pub person: Option<PersonId>,
+    /// Which client's.
+    pub client: Option<&'a str>,
+    /// Of which grant.
+    pub grant: Option<GrantId>,
+    /// The method, as the client wrote it.
+    pub method: Option<&'a str>,
+    /// The tool, prompt or resource, as the client wrote it.
+    pub target: Option<&'a str>,
+}
+
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -76,6 +93,10 @@ pub struct Facts<'a> {
     pub key: Option<&'a str>,
     /// How many.
     pub count: Option<u64>,
+    /// The call that it is about.
+    pub call: Option<&'a Call<'a>>,
+    /// The status of the answer to a call.
+    pub status: Option<u16>,
 }
 
 impl By {
@@ -102,6 +123,30 @@ impl<'a> Which<'a> {
             resource: Some(self.resource),
             ..Facts::default()
         }
+    }
+}
+
+/// Longest text of a client in a line, in bytes.
+const LONGEST: usize = 200;
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
+}
+
+impl Call<'_> {
+    pub(super) fn facts(&self) -> Facts<'_> {
+        let (person, client, grant) = (self.person, self.client, self.grant);
+        Facts { person, client, grant, call: Some(self), ..Facts::default() }
+    }
+
+    /// As far as it is written.
+    pub(super) fn method(&self) -> Option<&str> {
+        self.method.map(cut)
+    }
+
+    /// As far as it is written.
+    pub(super) fn target(&self) -> Option<&str> {
+        self.target.map(cut)
     }
 }
 

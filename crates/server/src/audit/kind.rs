@@ -4,6 +4,8 @@
 /// How loud an event is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
+    /// Not at all: whoever recorded it has said it.
+    Silent,
     /// Every day, many times.
     Debug,
     /// Worth knowing.
@@ -77,6 +79,8 @@ kinds! {
     RevocationIgnored       "revocation_ignored"        Info  "revocation of another client's token ignored"
     Introspected            "introspected"              Debug "token introspected"
     IntrospectionRefused    "introspection_refused"     Info  "introspection refused"
+    CallAnswered            "call_answered"             Silent "call"
+    CallRefused             "call_refused"              Silent "call refused"
     KeyMade                 "key_made"                  Info  "signing key made"
     KeyRotated              "key_rotated"               Info  "signing key in use"
     KeyRetired              "key_retired"               Info  "signing key retired"
@@ -112,7 +116,13 @@ impl Kind {
                 | Self::TokenRefused
                 | Self::RevocationIgnored
                 | Self::IntrospectionRefused
+                | Self::CallRefused
         )
+    }
+
+    /// Whether it is a call through the gateway, which is counted always and written where the operator wants it.
+    pub const fn is_call(self) -> bool {
+        matches!(self, Self::CallAnswered | Self::CallRefused)
     }
 
     /// Whether something ended that a restored backup would bring to life again.

@@ -1,6 +1,9 @@
 //! A line: JSON in ASCII, so that neither a terminal nor a reader of lines can be misled by what a client calls itself.
 
-use super::{Kind, facts::Facts};
+use super::{
+    Kind,
+    facts::{Call, Facts},
+};
 use hallpass_core::{
     id::{GrantId, PersonId, RequestId},
     time::Timestamp,
@@ -28,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 19)?;
+        let mut out = serializer.serialize_struct("Line", 24)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -39,11 +42,15 @@ impl Serialize for Body<'_> {
         put! {
             "reason" facts.reason;
             "by" facts.by;
+            "server" facts.call.map(|call| call.server);
             "person" facts.person.map(|id| id.to_string());
             "name" facts.name;
             "client" facts.client;
             "client_name" facts.client_name;
             "grant" facts.grant.map(|id| id.to_string());
+            "method" facts.call.and_then(Call::method);
+            "target" facts.call.and_then(Call::target);
+            "status" facts.status;
             "resource" facts.resource;
             "receiver" facts.receiver;
             "scope" facts.scope;

@@ -17,7 +17,7 @@ pub use chain::Broken;
 pub(crate) use end::compare;
 pub use end::{remember, remember_forever};
 pub use event::Event;
-pub use facts::{By, Which, Who};
+pub use facts::{By, Call, Which, Who};
 pub use file::{Found, files};
 pub use kind::{Kind, Loudness};
 pub use line::Line;
@@ -48,6 +48,8 @@ pub struct AuditSettings {
     pub on_failure: OnFailure,
     /// Of each kind of event that strangers can cause, so many are written per minute; the others are counted.
     pub strangers_per_minute: u32,
+    /// Whether each call through the gateway is a line.
+    pub calls: bool,
 }
 
 /// Where lines go.
@@ -79,6 +81,7 @@ impl AuditSettings {
             file_bytes: 64 * 1024 * 1024,
             on_failure: OnFailure::Continue,
             strangers_per_minute: 1_000,
+            calls: false,
         }
     }
 
@@ -95,6 +98,7 @@ pub struct Audit {
     node: String,
     resumed: Option<u64>,
     on_failure: OnFailure,
+    calls: bool,
     counts: Counts,
 }
 
@@ -140,7 +144,7 @@ impl Audit {
         let parts = WriterParts { node: node.clone(), keys, clock };
         let sink = target.map(|target| Sink::open(target, parts)).transpose()?;
         let counts = Counts::new(settings.strangers_per_minute);
-        Ok(Self { sink, node, resumed: at, on_failure: settings.on_failure, counts })
+        Ok(Self { sink, node, resumed: at, on_failure: settings.on_failure, calls: settings.calls, counts })
     }
 
     /// Records what was decided in a request.
@@ -157,11 +161,11 @@ impl Audit {
 
     fn put(&self, circumstances: Circumstances, Event { kind, facts }: Event<'_>) {
         let admitted = self.counts.add(kind, facts.reason, circumstances.at);
-        if admitted.left_out > 0 {
+        if admitted.left_out > 0 && (self.calls || !kind.is_call()) {
             let Event { kind, facts } = Event::left_out(kind, admitted.left_out);
             self.write(Circumstances { request: None, address: None, ..circumstances }, kind, facts);
         }
-        if admitted.written {
+        if admitted.written && (self.calls || !kind.is_call()) {
             self.write(circumstances, kind, facts);
         }
     }
@@ -214,7 +218,8 @@ impl Audit {
 
     /// Writes what waits and closes the log. Blocks.
     pub fn close(&self, now: Timestamp) {
-        for (kind, count) in self.counts.take_left_out() {
+        let left_out = self.counts.take_left_out();
+        for (kind, count) in left_out.into_iter().filter(|(kind, _)| self.calls || !kind.is_call()) {
             self.record_at(now, Event::left_out(kind, count));
         }
         if let Some(sink) = &self.sink {
@@ -250,6 +255,7 @@ fn log(circumstances: Circumstances, kind: Kind, facts: Facts<'_>) {
         };
     }
     match kind.loudness() {
+        Loudness::Silent => {}
         Loudness::Debug => say!(debug),
         Loudness::Info => say!(info),
         Loudness::Warn => say!(warn),

@@ -59,7 +59,11 @@ impl Text {
 
     fn events(&mut self, app: &App) {
         let name = "hallpass_events_total";
-        self.family(name, "counter", "Security decisions, as in the audit log, by event and reason.");
+        self.family(
+            name,
+            "counter",
+            "Security decisions and calls, as in the audit log, by event and reason.",
+        );
         for (kind, reason, count) in app.audit.counted() {
             self.sample(name, &[("event", kind.name()), ("reason", reason.unwrap_or_default())], count);
         }

@@ -33,7 +33,7 @@ pub struct ExportArgs {
 }
 
 /// The columns, in order. What a later release adds is in the JSON.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 27] = [
     "at",
     "node",
     "sequence",
@@ -45,6 +45,10 @@ const COLUMNS: [&str; 23] = [
     "client",
     "client_name",
     "grant",
+    "server",
+    "method",
+    "target",
+    "status",
     "resource",
     "receiver",
     "scope",
