@@ -9,6 +9,7 @@
 
 mod check;
 mod matrix;
+mod packages;
 mod steps;
 mod test;
 
@@ -18,7 +19,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check    floors, purity, sizes, texts, requirements and their tests, formatting, clippy
 cargo xtask test     installs what the tests need if it is missing, then runs all of them
-cargo xtask matrix   writes docs/conformance.md; with --check it only looks";
+cargo xtask matrix   writes docs/conformance.md; with --check it only looks
+cargo xtask sbom     prints what the program is made of, as CycloneDX";
 
 fn main() -> ExitCode {
     // Cargo sets the folder of this package when it compiles it; the repository is one above.
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         [command] if command == "check" => check::run(root),
         [command] if command == "test" => test::run(root),
         [command] if command == "matrix" => matrix::write(root),
+        [command] if command == "sbom" => packages::sbom(root),
         [command, flag] if command == "matrix" && flag == "--check" => matrix::only_check(root),
         _ => {
             eprintln!("{USAGE}");

@@ -4,6 +4,7 @@ pub mod files;
 pub mod finding;
 mod floors;
 mod lock;
+mod packages;
 mod purity;
 mod sizes;
 pub mod source;
@@ -40,6 +41,7 @@ fn rules(root: &Path) -> Result<()> {
     let mut hints = Vec::new();
     floors::check(&files::manifests(root)?, &mut findings);
     lock::cargo(&lock::tree(root)?, &mut findings);
+    packages::check(&crate::packages::of_program(root)?, &mut findings);
     lock::npm(&files::read(root, "tests/e2e/package-lock.json")?, &mut findings);
     for (path, text) in files::sources(root)? {
         if files::has_extension(&path, "rs") {

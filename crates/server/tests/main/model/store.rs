@@ -1,41 +1,76 @@
-//! Where a world keeps things: a folder in memory where there is one, because what is tested here is not the disk.
+//! Where a world keeps things: in a file for one node, or in PostgreSQL for two.
 
 use hallpass_store::{
     Store,
     sqlite::{SqliteSettings, SqliteStore},
 };
+use hallpass_testkit::postgres::{Cluster, Database};
 use std::{fs, path::PathBuf, sync::Arc};
 
+/// What worlds are made on.
+#[derive(Clone)]
+pub enum Backend {
+    Sqlite,
+    Postgres(Arc<Cluster>),
+}
+
+impl Backend {
+    /// An empty place. The file is in memory where there is such a folder, because what is tested here is not the
+    /// disk.
+    pub async fn place(&self) -> Place {
+        match self {
+            Self::Sqlite => {
+                let memory = PathBuf::from("/dev/shm");
+                let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+                Place::Folder(folder.unwrap())
+            }
+            Self::Postgres(cluster) => Place::Database(Box::new(cluster.database().await)),
+        }
+    }
+}
+
 /// A place for stores.
-pub struct Place {
-    folder: tempfile::TempDir,
+pub enum Place {
+    Folder(tempfile::TempDir),
+    Database(Box<Database>),
 }
 
 impl Place {
-    pub fn sqlite() -> Self {
-        let memory = PathBuf::from("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self { folder: folder.unwrap() }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(folder.path().join(name)),
+            Self::Database(_) => None,
+        }
     }
 
     /// One store for each node.
-    pub fn open(&self) -> Vec<Arc<dyn Store>> {
-        let store = SqliteStore::open(&self.file("hallpass.sqlite"), SqliteSettings::default()).unwrap();
-        vec![Arc::new(store)]
+    pub async fn open(&self) -> Vec<Arc<dyn Store>> {
+        match self {
+            Self::Folder(folder) => {
+                let file = folder.path().join("hallpass.sqlite");
+                vec![Arc::new(SqliteStore::open(&file, SqliteSettings::default()).unwrap())]
+            }
+            Self::Database(database) => {
+                vec![Arc::new(database.store().await), Arc::new(database.store().await)]
+            }
+        }
+    }
+
+    /// Whether an old copy can be put back: of a file, by the test itself.
+    pub fn can_copy(&self) -> bool {
+        matches!(self, Self::Folder(_))
     }
 
     /// Keeps a copy; nothing is running.
     pub fn copy(&self) {
-        assert!(!self.file("hallpass.sqlite-wal").exists(), "a closed store has no log");
-        fs::copy(self.file("hallpass.sqlite"), self.file("copy")).unwrap();
+        let [file, log, copy] =
+            ["hallpass.sqlite", "hallpass.sqlite-wal", "copy"].map(|name| self.file(name).unwrap());
+        assert!(!log.exists(), "a closed store has no log");
+        fs::copy(file, copy).unwrap();
     }
 
     /// Puts the copy back; nothing is running.
     pub fn restore(&self) {
-        fs::copy(self.file("copy"), self.file("hallpass.sqlite")).unwrap();
+        fs::copy(self.file("copy").unwrap(), self.file("hallpass.sqlite").unwrap()).unwrap();
     }
 }

@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn start(&mut self) {
-        for store in self.place.open() {
+        for store in self.place.open().await {
             let parts = Parts {
                 settings: settings(),
                 masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
@@ -166,6 +166,11 @@ impl World {
             self.people.push(id);
             self.browsers.push(encoding::base64url(&entropy::random::<16>(&SystemEntropy)));
         }
+    }
+
+    /// Whether it can be done here.
+    pub fn can(&self, step: &Step) -> bool {
+        self.place.can_copy() || !matches!(step, Step::Copy | Step::Restore)
     }
 
     /// Does it on this node and says what could be seen.
