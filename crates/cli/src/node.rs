@@ -1,5 +1,6 @@
 //! One process: authorization server and gateway on one listener, the feed between them.
 
+mod host;
 mod listen;
 mod reload;
 pub mod store;

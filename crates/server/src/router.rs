@@ -190,7 +190,9 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return too_large(route, StatusCode::PAYLOAD_TOO_LARGE);
         }
-        Ok(Err(_)) | Err(_) => return too_large(route, StatusCode::REQUEST_TIMEOUT),
+        // Broken chunks, or a peer that went away.
+        Ok(Err(_)) => return too_large(route, StatusCode::BAD_REQUEST),
+        Err(_) => return too_large(route, StatusCode::REQUEST_TIMEOUT),
     };
     let incoming =
         Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };

@@ -1,8 +1,9 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
+use super::host;
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use axum::{Router, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -120,7 +121,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Current, watche
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.of_now().oneshot(request)
+        let router = router.of_now();
+        async move {
+            if host::is_named_once(request.version(), request.uri(), request.headers()) {
+                router.oneshot(request).await
+            } else {
+                Ok(no_host())
+            }
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
@@ -129,6 +137,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Current, watche
     if let Err(error) = watcher.watch(serving.into_owned()).await {
         tracing::debug!(%peer, %error, "a connection broke");
     }
+}
+
+/// The connection ends with it: whoever sent this is not understood, and what follows might not be meant as a request.
+fn no_host() -> http::Response<Body> {
+    let mut answer = http::Response::new(Body::from("name the host once\n"));
+    *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+    answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    answer
 }
 
 /// SIGHUP, again and again.

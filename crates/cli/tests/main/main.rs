@@ -12,6 +12,7 @@ mod accounts;
 mod audit;
 mod clients;
 mod crash;
+mod hostile;
 mod http;
 mod node;
 mod numbers;

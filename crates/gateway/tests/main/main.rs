@@ -13,6 +13,7 @@ mod admission;
 mod client_sees;
 mod demo;
 mod envelope;
+mod many_callers;
 mod rules;
 mod sessions;
 #[cfg(unix)]

@@ -162,11 +162,22 @@ impl Server {
     }
 
     async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
+        Self::under([7; 32], settings, folder, clock, fetch).await
+    }
+
+    /// A server whose `folder` has a database that was made under this master key.
+    pub async fn under(
+        master: [u8; 32],
+        settings: Settings,
+        folder: tempfile::TempDir,
+        clock: ManualClock,
+        fetch: Fetch,
+    ) -> Self {
         let store =
             SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
         let parts = Parts {
             settings,
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new(master) }],
             store: Arc::new(store),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SystemEntropy),
