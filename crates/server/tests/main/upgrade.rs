@@ -74,11 +74,9 @@ async fn t_103_access_tokens_of_the_first_release_are_let_in_and_what_it_revoked
     let revocations = Arc::new(Revocations::new());
     let (_, change) = feed::step(&server.app, None).await.unwrap();
     let feed::Change::Loaded(entries, counter) = change else { panic!("{change:?}") };
-    let grants = entries.into_iter().map(|entry| match entry.what {
-        hallpass_store::Revoked::Grant(grant) => {
-            Revocation { what: Revoked::Grant(grant), until: entry.until }
-        }
-        other => panic!("{other:?}"),
+    let grants = entries.into_iter().map(|entry| {
+        let hallpass_store::Revoked::Grant(grant) = entry.what else { panic!("{entry:?}") };
+        Revocation { what: Revoked::Grant(grant), until: entry.until }
     });
     revocations.replace_all(grants, counter);
     let settings = hallpass_resource::Settings {

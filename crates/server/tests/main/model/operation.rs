@@ -129,7 +129,7 @@ fn turning(dice: &mut Dice, ops: &mut Vec<Op>) {
     for _ in 0..2 + dice.below(3) {
         ops.push(Op::Refresh { page, age: dice.pick(&[0, 0, 1, 1, 2]), slip: Slip::None });
         if dice.one_in(2) {
-            ops.push(Op::Wait { seconds: dice.pick(&[1, 29, 30, 31, 600, 86_400]) });
+            ops.push(Op::Wait { seconds: dice.pick(&[1, 29, 30, 31, 600, 86_400, 2_591_999]) });
         }
     }
 }

@@ -112,7 +112,7 @@ impl Step {
 }
 
 /// Every rule, by what it decides. Each has to be met in a run.
-pub const RULES: [&str; 22] = [
+pub const RULES: [&str; 24] = [
     "a code once",
     "the same code twice",
     "a second code of a page",
@@ -123,6 +123,7 @@ pub const RULES: [&str; 22] = [
     "an answer lost",
     "a retired token",
     "idle for thirty days",
+    "older than forty days",
     "refreshed after it was taken back",
     "refreshed after everything was ended",
     "a scope wider than granted",
@@ -132,6 +133,7 @@ pub const RULES: [&str; 22] = [
     "revoked by another client",
     "taken back on the page",
     "let in",
+    "said to be alive",
     "not let in, taken back",
     "not let in, expired",
     "two at once",
@@ -162,7 +164,8 @@ pub enum Outcome {
     },
     /// The grants on the account page, or the way to the sign-in.
     Account(Option<BTreeSet<String>>),
-    Called(bool),
+    /// Let in by the gateway of a resource; said to be alive by introspection.
+    Called(bool, bool),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -224,7 +227,8 @@ impl Model {
             }
             Step::Call { access, resource } => {
                 let allowed = self.may_call(*access, *resource);
-                same(outcome, &Outcome::Called(allowed))
+                let alive = self.is_alive(*access);
+                same(outcome, &Outcome::Called(allowed, alive))
             }
             Step::Wait { seconds } => {
                 self.now += seconds;
@@ -379,6 +383,7 @@ impl Model {
             (grant.revoked, "refreshed after it was taken back"),
             (self.withdrawn(page, &grant), "refreshed after everything was ended"),
             (self.now - grant.turned > 30 * DAY, "idle for thirty days"),
+            (self.now - self.seen.codes[grant.code].at >= 40 * DAY, "older than forty days"),
         ] {
             if broken {
                 self.meet(rule);
@@ -509,6 +514,18 @@ impl Model {
             (false, false) => "let in",
         });
         meant && !taken_back && !expired
+    }
+
+    /// Whoever asks for the first resource is told at once, without a feed and without leeway.
+    fn is_alive(&mut self, access: usize) -> bool {
+        let token = &self.seen.access[access];
+        let kept = self.kept.grants.get(&token.page);
+        let good = kept.is_some_and(|grant| !grant.revoked && !self.withdrawn(token.page, grant));
+        let alive = good && self.seen.pages[token.page].resource == 0 && self.now < token.at + 10 * MINUTE;
+        if alive {
+            self.meet("said to be alive");
+        }
+        alive
     }
 }
 

@@ -36,6 +36,9 @@ const RESOURCES: [&str; 2] = ["http://localhost:8080/one", "http://localhost:808
 const OTHER_VERIFIER: &str = "M25iVXpKU3puUjFaYWg3T1NDTDQtcW1ROUY5YXlwalNoc0hhakxifmZHag";
 const OTHER_CHALLENGE: &str = "qjrzSW9gMiUgpUvqgEPE4_-8swvyCtfOVvg55o5S_es";
 
+/// The client with a secret is also what asks about tokens.
+const INTROSPECTOR: usize = 1;
+
 /// A node: a server and the gateways beside it.
 struct Node {
     app: Arc<App>,
@@ -64,12 +67,16 @@ pub struct World {
     pub played: usize,
 }
 
-fn settings() -> Settings {
-    let resources = RESOURCES.map(|uri| {
+fn settings(introspector: Option<&Client>) -> Settings {
+    let mut resources = RESOURCES.map(|uri| {
         let scopes = ["read", "write"].map(|name| ScopeEntry { name: name.into(), title: name.into() });
         Resource::new(ResourceUri::parse(uri).unwrap(), "Things".into(), scopes.into()).unwrap()
     });
-    Settings::new(Issuer::parse(ISSUER).unwrap(), resources.into())
+    resources[0].introspectors.extend(introspector.map(|client| client.id.clone()));
+    Settings {
+        grant_lifetime: Duration::from_hours(40 * 24),
+        ..Settings::new(Issuer::parse(ISSUER).unwrap(), resources.into())
+    }
 }
 
 fn redirect(client: usize) -> String {
@@ -93,13 +100,16 @@ impl World {
         for (client, (secret, refreshes)) in CLIENTS.into_iter().enumerate() {
             world.register(client, secret, refreshes).await;
         }
+        // Now that the client has an id, it may ask about tokens of the first resource.
+        world.stop().await;
+        world.start().await;
         world
     }
 
     async fn start(&mut self) {
         for store in self.place.open().await {
             let parts = Parts {
-                settings: settings(),
+                settings: settings(self.clients.get(INTROSPECTOR)),
                 masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
                 store,
                 clock: Arc::new(self.clock.clone()),
@@ -282,9 +292,9 @@ impl World {
     }
 
     /// As the gateway of this node does, when it has read the feed.
-    async fn call(&mut self, node: usize, token: &str, resource: usize) -> Outcome {
+    async fn call(&mut self, at: usize, token: &str, resource: usize) -> Outcome {
         let now = self.clock.now();
-        let node = &mut self.nodes[node];
+        let node = &mut self.nodes[at];
         let (cursor, change) = feed::step(&node.app, node.cursor).await.unwrap();
         node.cursor = Some(cursor);
         match change {
@@ -298,7 +308,15 @@ impl World {
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        Outcome::Called(node.guards[resource].authenticate(&headers, now).await.is_ok())
+        let let_in = node.guards[resource].authenticate(&headers, now).await.is_ok();
+        let asks = &self.clients[INTROSPECTOR];
+        let pairs = [
+            ("client_id", asks.id.clone()),
+            ("client_secret", asks.secret.clone().unwrap()),
+            ("token", token.to_owned()),
+        ];
+        let said = self.form(at, "/introspect", None, &pairs).await.json();
+        Outcome::Called(let_in, said["active"].as_bool().unwrap_or_else(|| panic!("{said}")))
     }
 
     async fn ask(
