@@ -9,7 +9,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::{id::PersonId, time::Timestamp};
 use hallpass_server::audit::{Event, Kind, Line};
-use hallpass_store::RevocationReason;
+use hallpass_store::{Block, BlockKind, RevocationReason};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead, IsTerminal},
@@ -80,9 +80,16 @@ struct Done {
     signed_out: u64,
     disabled: u64,
     enabled: u64,
+    blocked: u64,
+    unblocked: u64,
+    clients: u64,
     not_here: u64,
     /// Whether each account was disabled last, by the lines.
     wanted: BTreeMap<PersonId, bool>,
+    /// Whether each thing was blocked last, by the lines.
+    blocks: BTreeMap<(&'static str, String), (BlockKind, bool)>,
+    /// Clients that have another secret since: the old one is in force again.
+    secrets: BTreeSet<String>,
     /// Who chose another password since: the old one is in force again.
     passwords: BTreeSet<String>,
     /// Accounts that were made since and are gone.
@@ -91,7 +98,21 @@ struct Done {
 
 impl Done {
     const fn total(&self) -> u64 {
-        self.grants + self.signed_out + self.disabled + self.enabled
+        self.grants
+            + self.signed_out
+            + self.disabled
+            + self.enabled
+            + self.blocked
+            + self.unblocked
+            + self.clients
+    }
+
+    fn block(&mut self, line: &Line, blocked: bool) {
+        let named = line.client.as_deref().and_then(|text| text.split_once(' '));
+        let kind = |name: &str| BlockKind::ALL.into_iter().find(|kind| kind.name() == name);
+        if let Some((kind, key)) = named.and_then(|(name, key)| Some((kind(name)?, key))) {
+            self.blocks.insert((kind.name(), key.to_owned()), (kind, blocked));
+        }
     }
 
     fn say(&self, json: bool) -> anyhow::Result<()> {
@@ -99,17 +120,21 @@ impl Done {
             let all = serde_json::json!({
                 "lines": self.lines, "grants_revoked": self.grants, "signed_out_everywhere": self.signed_out,
                 "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
-                "passwords_set_back": self.passwords, "accounts_gone": self.gone,
+                "blocked": self.blocked, "unblocked": self.unblocked, "clients_removed": self.clients,
+                "passwords_set_back": self.passwords, "secrets_set_back": self.secrets, "accounts_gone": self.gone,
             });
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             say!(
-                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again",
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again",
                 self.lines,
                 self.grants,
                 self.signed_out,
                 self.disabled,
-                self.enabled
+                self.enabled,
+                self.clients,
+                self.blocked,
+                self.unblocked
             );
         }
         if self.not_here > 0 {
@@ -121,6 +146,11 @@ impl Done {
         for name in &self.passwords {
             note(&format!(
                 "{name} chose another password since, and the old one is in force again: run `hallpass user recover {name}`"
+            ));
+        }
+        for id in &self.secrets {
+            note(&format!(
+                "the client {id} has another secret since, and the old one is in force again: run `hallpass client rotate-secret --only-new {id}`"
             ));
         }
         for name in &self.gone {
@@ -147,6 +177,23 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
         }
         Some(Kind::PersonEnabled) => {
             done.wanted.extend(line.person_id().map(|id| (id, false)));
+            Ok(())
+        }
+        Some(Kind::ClientBlocked) => {
+            done.block(line, true);
+            Ok(())
+        }
+        Some(Kind::ClientUnblocked) => {
+            done.block(line, false);
+            Ok(())
+        }
+        Some(Kind::ClientRemoved) => {
+            let id = line.client.clone().unwrap_or_default();
+            done.clients += u64::from(place.store.client_remove(id, place.tokens_until()).await?);
+            Ok(())
+        }
+        Some(Kind::ClientSecretChanged) => {
+            done.secrets.extend(line.client.clone());
             Ok(())
         }
         Some(Kind::PersonCreated) => {
@@ -193,6 +240,16 @@ async fn person(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
 }
 
 async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
+    let until = place.tokens_until();
+    for ((_, key), (kind, blocked)) in std::mem::take(&mut done.blocks) {
+        if blocked {
+            let note = "put back after a restore".to_owned();
+            let block = Block { kind, key, created_at: place.now, note };
+            done.blocked += u64::from(place.store.block_put(block, until).await?);
+        } else {
+            done.unblocked += u64::from(place.store.block_remove(kind, key, until).await?);
+        }
+    }
     for (id, disabled) in done.wanted.clone() {
         let Some(person) = place.store.person_read(id).await? else { continue };
         if person.disabled_at.is_some() != disabled {

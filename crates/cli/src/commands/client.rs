@@ -11,7 +11,9 @@ use hallpass_core::{
     entropy::{self, SystemEntropy},
     secret::SecretString,
 };
-use hallpass_server::{ClientRecord, MAX_SECRETS, OperatorClient, digest_of_secret, initial_access};
+use hallpass_server::{
+    ClientRecord, MAX_SECRETS, OperatorClient, audit::Event, digest_of_secret, initial_access,
+};
 use hallpass_store::StoredClient;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -183,6 +185,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
     if !place.store.client_create(client, place.tokens_until()).await? {
         bail!("there is a client {id:?} already: `hallpass client show {id}` shows it");
     }
+    place.record(&[Event::client_added(&id, &record.name)]).await?;
     let secret = secret.as_ref().map(SecretString::expose);
     if args.json {
         let made = serde_json::json!({ "client_id": id, "client_secret": secret });
@@ -248,7 +251,10 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
 
 async fn remove(place: &Place, id: &str) -> anyhow::Result<()> {
     existing(place, id).await?;
-    place.store.client_remove(id.to_owned(), place.tokens_until()).await?;
+    let until = place.tokens_until();
+    if place.store.client_remove(id.to_owned(), until).await? {
+        place.record(&[Event::client_removed(id, until)]).await?;
+    }
     note("removed");
     Ok(())
 }
@@ -264,6 +270,7 @@ async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
     if !place.store.client_change(changed).await? {
         bail!("somebody else changed this client at the same moment: nothing was done, try again");
     }
+    place.record(&[Event::client_secret_changed(id)]).await?;
     say!("{}", secret.expose());
     note(if only_new {
         "This is the only secret from now on."
@@ -278,6 +285,7 @@ async fn token(place: &Place, valid: &str) -> anyhow::Result<()> {
         bail!("{valid:?} is not a length of time: write a number with s, m, h or d, such as 30d")
     };
     let keys = place.keys().await?;
+    place.record(&[Event::initial_access_issued(place.now.plus(valid))]).await?;
     say!("{}", initial_access::issue(&keys, &SystemEntropy, place.now.plus(valid)).expose());
     note("Whoever has it may register clients until it is over; it cannot be taken back.");
     Ok(())

@@ -18,7 +18,7 @@ pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 pub use watching::OPERATOR;
 
-use file::{ConfigFile, Dangerous, ServerEntry};
+use file::{ConfigFile, Dangerous, ServerEntry, TokenSection};
 use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
@@ -141,40 +141,10 @@ impl Check<'_> {
         // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
         let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
         let mut settings = Settings::new(issuer, resources);
-        settings.rotation = RotationWindows {
-            same_successor: self.duration(
-                file.tokens.rotation_window.as_ref(),
-                settings.rotation.same_successor,
-                0,
-                300,
-            ),
-            new_successor: self.duration(
-                file.tokens.lost_answer_window.as_ref(),
-                settings.rotation.new_successor,
-                0,
-                366 * 86_400,
-            ),
-        };
-        settings.access_token_lifetime = self.duration(
-            file.tokens.access_token_lifetime.as_ref(),
-            settings.access_token_lifetime,
-            1,
-            86_400,
-        );
-        settings.refresh_idle_lifetime = self.duration(
-            file.tokens.refresh_idle_lifetime.as_ref(),
-            settings.refresh_idle_lifetime,
-            60,
-            3_650 * 86_400,
-        );
+        self.tokens(&file.tokens, &mut settings);
         settings.session_lifetime =
             self.duration(file.sign_in.session_lifetime.as_ref(), settings.session_lifetime, 60, 90 * 86_400);
         settings.trusted_proxies = self.proxies(&file.trusted_proxies);
-        if let Some(policy) = file.tokens.refresh_tokens {
-            settings.refresh_tokens = policy.into();
-        }
-        settings.grant_lifetime =
-            self.duration(file.tokens.grant_lifetime.as_ref(), settings.grant_lifetime, 60, 3_650 * 86_400);
         self.limits(&file.limits, &mut settings.limits);
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
@@ -203,6 +173,36 @@ impl Check<'_> {
             private_hosts: file.dangerous.private_hosts.clone(),
             dangerous: weakened(&file.dangerous),
         })
+    }
+
+    fn tokens(&mut self, tokens: &TokenSection, settings: &mut Settings) {
+        settings.rotation = RotationWindows {
+            same_successor: self.duration(
+                tokens.rotation_window.as_ref(),
+                settings.rotation.same_successor,
+                0,
+                300,
+            ),
+            new_successor: self.duration(
+                tokens.lost_answer_window.as_ref(),
+                settings.rotation.new_successor,
+                0,
+                366 * 86_400,
+            ),
+        };
+        settings.access_token_lifetime =
+            self.duration(tokens.access_token_lifetime.as_ref(), settings.access_token_lifetime, 1, 86_400);
+        settings.refresh_idle_lifetime = self.duration(
+            tokens.refresh_idle_lifetime.as_ref(),
+            settings.refresh_idle_lifetime,
+            60,
+            3_650 * 86_400,
+        );
+        if let Some(policy) = tokens.refresh_tokens {
+            settings.refresh_tokens = policy.into();
+        }
+        settings.grant_lifetime =
+            self.duration(tokens.grant_lifetime.as_ref(), settings.grant_lifetime, 60, 3_650 * 86_400);
     }
 
     fn issuer(&mut self, at: &Spanned<String>) -> Option<Issuer> {

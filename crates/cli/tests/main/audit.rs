@@ -95,6 +95,8 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
         (answer.status, serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
     };
     assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    let add = ["client", "add", "--id", "old", "--name", "Old", "--redirect-uri", person::REDIRECT];
+    assert_eq!(run(&add).0, 0);
     assert!(node.stop());
     copy(folder.path(), backup.path());
     // After the backup: a grant is revoked, an account is disabled, another is made.
@@ -109,6 +111,10 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     assert_eq!(refresh(&tokens).0, 400);
     assert_eq!(run(&["user", "disable", "grace"]).0, 0);
     assert_eq!(run(&["user", "add", "joan"]).0, 0);
+    assert_eq!(run(&["client", "block", "--host", "evil.example"]).0, 0);
+    assert_eq!(run(&["client", "block", "--host", "forgiven.example"]).0, 0);
+    assert_eq!(run(&["client", "unblock", "--host", "forgiven.example"]).0, 0);
+    assert_eq!(run(&["client", "remove", "old"]).0, 0);
     assert!(node.stop());
     for name in ["hallpass.sqlite", "hallpass.sqlite-wal", "hallpass.sqlite-shm"] {
         let _ = fs::remove_file(folder.path().join(name));
@@ -127,12 +133,20 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     let done: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &done["grants_revoked"], &done["disabled"]), (0, &1.into(), &1.into()), "{err}");
     assert_eq!(done["accounts_gone"][0], "joan");
+    assert_eq!(
+        (&done["blocked"], &done["unblocked"], &done["clients_removed"]),
+        (&1.into(), &0.into(), &1.into())
+    );
+    let blocks = run(&["client", "blocks"]).1;
+    assert!(blocks.contains("evil.example") && !blocks.contains("forgiven"), "{blocks}");
     assert!(err.contains("hallpass user add joan"), "{err}");
     assert_eq!(refresh(&revived).0, 400);
     assert!(run(&["user", "list"]).1.contains("disabled  grace"));
     // Once more changes nothing.
     let again: serde_json::Value = serde_json::from_str(&run(&words).1).unwrap();
-    assert_eq!((&again["grants_revoked"], &again["disabled"]), (&0.into(), &0.into()));
+    for what in ["grants_revoked", "disabled", "blocked", "clients_removed"] {
+        assert_eq!(again[what], 0, "{what}");
+    }
     // Without the log: everybody.
     let code = ada.allow(&client).unwrap();
     let further = person::redeem(port, &client, &code).unwrap().json();

@@ -154,16 +154,40 @@ impl<'a> Event<'a> {
         Self::because(Kind::RegistrationRefused, Facts::default(), reason)
     }
 
+    fn by_operator(client: &'a str) -> Facts<'a> {
+        Facts { client: Some(client), by: Some(By::Operator.name()), ..Facts::default() }
+    }
+
+    /// An operator made a client.
+    pub fn client_added(client: &'a str, client_name: &'a str) -> Self {
+        let facts = Facts { client_name: Some(client_name), ..Self::by_operator(client) };
+        Self::new(Kind::ClientAdded, facts)
+    }
+
+    /// An operator removed it.
+    pub fn client_removed(client: &'a str, until: Timestamp) -> Self {
+        Self::ending(Kind::ClientRemoved, Self::by_operator(client), until)
+    }
+
+    /// An operator made another secret for it.
+    pub fn client_secret_changed(client: &'a str) -> Self {
+        Self::new(Kind::ClientSecretChanged, Self::by_operator(client))
+    }
+
+    /// An operator made a token with which clients may register, until then.
+    pub fn initial_access_issued(until: Timestamp) -> Self {
+        let facts = Facts { by: Some(By::Operator.name()), ..Facts::default() };
+        Self::ending(Kind::InitialAccessIssued, facts, until)
+    }
+
     /// An operator blocked a client, a document or a redirect host: `what` as the block list has it.
     pub fn client_blocked(what: &'a str, until: Timestamp) -> Self {
-        let facts = Facts { client: Some(what), by: Some(By::Operator.name()), ..Facts::default() };
-        Self::ending(Kind::ClientBlocked, facts, until)
+        Self::ending(Kind::ClientBlocked, Self::by_operator(what), until)
     }
 
     /// The block was lifted.
     pub fn client_unblocked(what: &'a str) -> Self {
-        let facts = Facts { client: Some(what), by: Some(By::Operator.name()), ..Facts::default() };
-        Self::new(Kind::ClientUnblocked, facts)
+        Self::new(Kind::ClientUnblocked, Self::by_operator(what))
     }
 }
 

@@ -65,6 +65,10 @@ kinds! {
     AuthorizationStopped    "authorization_stopped"     Info  "authorization request stopped at a page"
     ClientRegistered        "client_registered"         Debug "client registered"
     RegistrationRefused     "registration_refused"      Info  "registration refused"
+    ClientAdded             "client_added"              Info  "client made by an operator"
+    ClientRemoved           "client_removed"            Info  "client removed by an operator"
+    ClientSecretChanged     "client_secret_changed"     Info  "client has another secret"
+    InitialAccessIssued     "initial_access_issued"     Info  "initial access token issued"
     ClientBlocked           "client_blocked"            Info  "clients blocked"
     ClientUnblocked         "client_unblocked"          Info  "clients unblocked"
     GrantOpened             "grant_opened"              Info  "grant opened"
@@ -120,9 +124,10 @@ impl Kind {
         )
     }
 
-    /// Whether it is a call through the gateway, which is counted always and written where the operator wants it.
+    /// Whether it goes along with a call of a protected server, thousands of times a second: counted always, and
+    /// written where the operator wants it.
     pub const fn is_call(self) -> bool {
-        matches!(self, Self::CallAnswered | Self::CallRefused)
+        matches!(self, Self::CallAnswered | Self::CallRefused | Self::Introspected)
     }
 
     /// Whether something ended that a restored backup would bring to life again.
@@ -133,6 +138,8 @@ impl Kind {
                 | Self::InvitationUsed
                 | Self::PersonDisabled
                 | Self::PersonEnabled
+                | Self::ClientRemoved
+                | Self::ClientSecretChanged
                 | Self::ClientBlocked
                 | Self::ClientUnblocked
                 | Self::CodeReplayed
