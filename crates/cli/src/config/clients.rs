@@ -1,9 +1,9 @@
 //! `[clients]` and `[[client]]`: who may be a client, and those that the operator made.
 
-use super::Check;
+use super::{Check, file::ConfigFile};
 use hallpass_core::secret::SecretString;
 use hallpass_server::{
-    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy,
+    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy, Settings,
     digest_of_secret,
 };
 use serde::Deserialize;
@@ -67,7 +67,16 @@ pub struct ClientEntry {
 }
 
 impl Check<'_> {
-    pub(super) fn registration(section: &ClientsSection) -> RegistrationPolicy {
+    /// Everything about clients.
+    pub(super) fn who_may_be_a_client(&mut self, file: &ConfigFile, folder: &Path, settings: &mut Settings) {
+        settings.registration = Self::registration(&file.clients);
+        settings.documents = self.documents(&file.clients);
+        settings.document_life = self.document_life(&file.clients);
+        settings.clients = file.client.iter().filter_map(|entry| self.client(entry, folder)).collect();
+        settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
+    }
+
+    fn registration(section: &ClientsSection) -> RegistrationPolicy {
         match section.registration {
             Some(Registration::Open) | None => RegistrationPolicy::Open,
             Some(Registration::Token) => RegistrationPolicy::WithToken,
@@ -75,14 +84,14 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn documents(&mut self, section: &ClientsSection) -> DocumentPolicy {
+    fn documents(&mut self, section: &ClientsSection) -> DocumentPolicy {
         DocumentPolicy {
             only: section.documents_only.as_ref().map(|hosts| self.hosts(hosts)),
             never: section.documents_never.as_ref().map(|hosts| self.hosts(hosts)).unwrap_or_default(),
         }
     }
 
-    pub(super) fn document_life(&mut self, section: &ClientsSection) -> DocumentLife {
+    fn document_life(&mut self, section: &ClientsSection) -> DocumentLife {
         let usual = DocumentLife::usual();
         let mut length =
             |at: &Option<Spanned<String>>, usual| self.duration(at.as_ref(), usual, 60, 90 * 86_400);
@@ -106,10 +115,6 @@ impl Check<'_> {
             }
         }
         hosts.get_ref().clone()
-    }
-
-    pub(super) fn clients(&mut self, entries: &[ClientEntry], folder: &Path) -> Vec<OperatorClient> {
-        entries.iter().filter_map(|entry| self.client(entry, folder)).collect()
     }
 
     fn client(&mut self, entry: &ClientEntry, folder: &Path) -> Option<OperatorClient> {

@@ -148,11 +148,7 @@ impl Check<'_> {
         self.limits(&file.limits, &mut settings.limits);
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
-        settings.registration = Self::registration(&file.clients);
-        settings.documents = self.documents(&file.clients);
-        settings.document_life = self.document_life(&file.clients);
-        settings.clients = self.clients(&file.client, folder);
-        settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
+        self.who_may_be_a_client(file, folder, &mut settings);
         self.introspection(&file.server, &mut settings);
         let admin = self.admin(&file.admin, &listen);
         if let Err(error) = settings.check()

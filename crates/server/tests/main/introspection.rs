@@ -174,3 +174,43 @@ async fn as_223_a_caller_that_asks_too_much_is_told_when_to_come_back() {
     server.push(20);
     assert_eq!(ask(&server, "things", token).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn as_136_t_31_tokens_of_a_blocked_or_removed_client_are_inactive() {
+    let server = Server::with(asked()).await;
+    let (client, tokens) = granted(&server).await;
+    let token = text(&tokens, "access_token");
+    assert_eq!(ask(&server, "things", token).await.json()["active"], true);
+    let until = server.app.settings.tokens_until(server.now());
+    let block = hallpass_store::Block {
+        kind: hallpass_store::BlockKind::Client,
+        key: client.clone(),
+        created_at: server.now(),
+        note: String::new(),
+    };
+    server.app.store.block_put(block, until).await.unwrap();
+    server.app.blocks.reload(&*server.app.store).await.unwrap();
+    inactive(&ask(&server, "things", token).await);
+    server.app.store.block_remove(hallpass_store::BlockKind::Client, client, until).await.unwrap();
+    server.app.blocks.reload(&*server.app.store).await.unwrap();
+    assert_eq!(ask(&server, "things", token).await.json()["active"], true);
+    let record = serde_json::json!({
+        "name": "Stored", "redirect_uris": [REDIRECT], "auth": "none", "grant_types": ["authorization_code"],
+    });
+    let stored = hallpass_store::StoredClient {
+        id: "stored".into(),
+        version: 1,
+        created_at: server.now(),
+        body: record.to_string(),
+    };
+    assert!(server.app.store.client_create(stored, until).await.unwrap());
+    let mut browser = Browser::new(&server);
+    let page = browser.get(&query(&Server::request("stored"))).await;
+    browser.sign_in(&page).await;
+    let code = browser.allow(&Server::request("stored")).await;
+    let tokens = server.redeem("stored", &code).await.json();
+    let token = text(&tokens, "access_token");
+    assert_eq!(ask(&server, "things", token).await.json()["active"], true);
+    assert!(server.app.store.client_remove("stored".into(), until).await.unwrap());
+    inactive(&ask(&server, "things", token).await);
+}
