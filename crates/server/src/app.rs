@@ -116,7 +116,13 @@ impl App {
             .map_err(StartError::Audit)?;
         audit::compare(&audit, &*parts.store, now).await?;
         audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
+        let had_keys = !parts.store.keys_read().await?.is_empty();
         let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
+        if !had_keys {
+            for key in parts.store.keys_read().await? {
+                audit.record_at(now, Event::key_made(&key.kid));
+            }
+        }
         let metadata = metadata::document(&parts.settings);
         let blocks = BlockList::load(&*parts.store).await?;
         Ok(Arc::new(Self {

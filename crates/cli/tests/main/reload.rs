@@ -197,3 +197,45 @@ fn a_changed_file_is_taken_by_itself_and_a_broken_one_changes_nothing() {
     comes(&log, "public_url needs a restart");
     assert_eq!(kept.scopes(), "\"fourth\"");
 }
+
+/// Answers each request with its process id.
+const PROCESS: &str = r#"while IFS= read -r line; do id=${line#*\"id\":}; id=${id%%,*}; case $line in *'"initialize"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}' ;; *'"id"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"pid":'$$'}}' ;; esac; done"#;
+
+#[test]
+fn a_session_of_a_stdio_server_goes_on_over_a_reload_unless_its_command_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log, port) = (folder.path().join("hallpass.toml"), folder.path().join("log"), free_port());
+    let with = |script: &str, more: &str| {
+        let command = toml::Value::from(vec!["sh", "-c", script]);
+        let upstream = "upstream = \"http://127.0.0.1:9/mcp\"";
+        configuration(port, 9, more).replace(upstream, &format!("command = {command}"))
+    };
+    fs::write(&file, with(PROCESS, "")).unwrap();
+    let (node, id) = serve(&file, port, false, &log);
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let initialize = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let opened = http::json(port, "/mcp", &initialize, &[("Authorization", &bearer)]).unwrap();
+    let session = opened.header("mcp-session-id");
+    let ping = || {
+        let body = serde_json::json!({"jsonrpc": "2.0", "id": 2, "method": "ping", "params": {}});
+        http::json(port, "/mcp", &body, &[("Authorization", &bearer), ("Mcp-Session-Id", &session)]).unwrap()
+    };
+    let first = ping();
+    assert_eq!(first.status, 200, "{first:?}");
+    let mut kept = Kept::open(port);
+    fs::write(&file, with(PROCESS, "scopes = [{ name = \"mcp\" }, { name = \"more\" }]\n")).unwrap();
+    hang_up(id);
+    kept.comes("more");
+    assert_eq!(ping().json()["result"], first.json()["result"], "the very process");
+    fs::write(
+        &file,
+        with(&format!("true; {PROCESS}"), "scopes = [{ name = \"mcp\" }, { name = \"other\" }]\n"),
+    )
+    .unwrap();
+    hang_up(id);
+    kept.comes("other");
+    assert_eq!(ping().status, 404, "the client initializes again");
+    assert!(node.stop());
+}

@@ -69,6 +69,7 @@ async fn as_222_every_step_of_a_life_is_one_line_with_who_what_and_from_where() 
         events(&lines),
         [
             "started",
+            "key_made",
             "client_registered",
             "setup_used",
             "consent_allowed",
@@ -83,7 +84,7 @@ async fn as_222_every_step_of_a_life_is_one_line_with_who_what_and_from_where() 
             "registration_refused",
         ]
     );
-    let (allowed, opened, rotated, reused) = (&lines[3], &lines[4], &lines[5], &lines[8]);
+    let (allowed, opened, rotated, reused) = (&lines[4], &lines[5], &lines[6], &lines[9]);
     assert_eq!((text(allowed, "name"), text(allowed, "receiver")), (NAME, "127.0.0.1:5000"));
     for member in ["grant", "person", "client", "resource", "scope"] {
         assert_eq!(allowed[member], opened[member], "{member}");
@@ -94,8 +95,8 @@ async fn as_222_every_step_of_a_life_is_one_line_with_who_what_and_from_where() 
     // Enough to revoke again after a restore.
     assert_eq!(reused["grant"], opened["grant"]);
     assert!(text(reused, "until") > text(reused, "at"));
-    assert_eq!((text(&lines[9], "reason"), text(&lines[9], "client")), ("refresh_reused", &*client));
-    assert_eq!((text(&lines[10], "reason"), &lines[10]["grant"]), ("revoked", &opened["grant"]));
+    assert_eq!((text(&lines[10], "reason"), text(&lines[10], "client")), ("refresh_reused", &*client));
+    assert_eq!((text(&lines[11], "reason"), &lines[11]["grant"]), ("revoked", &opened["grant"]));
     let counted = server.app.audit.counted();
     assert!(counted.contains(&(Kind::RefreshRepeated, None, 1)), "the grace is counted: {counted:?}");
     assert!(counted.contains(&(Kind::TokenRefused, Some("revoked"), 1)));
@@ -118,7 +119,7 @@ async fn as_222_signing_in_and_out_and_taking_back() {
     browser.submit(&page, "/account", &["csrf"], &[("action", "everywhere")]).await;
     server.form("/revoke", &[("client_id", &client), ("token", text(&tokens, "refresh_token"))]).await;
     let lines = lines(&server, folder.path());
-    let (_, rest) = lines.split_at(5);
+    let (_, rest) = lines.split_at(6);
     assert_eq!(events(rest), ["sign_in_refused", "signed_in", "grant_revoked", "signed_out_everywhere"]);
     assert_eq!((text(&rest[0], "reason"), text(&rest[0], "name")), ("wrong_password", NAME));
     assert_eq!(text(&rest[2], "by"), "person");
@@ -137,7 +138,7 @@ async fn as_222_a_changed_a_missing_and_a_moved_line_are_named() {
     let good = std::fs::read_to_string(&path).unwrap();
     let (verified, seen) = checked(&server, folder.path());
     assert!(verified.findings.is_empty() && verified.notes.is_empty(), "{verified:?}");
-    assert_eq!((verified.lines, seen.len()), (9, 9));
+    assert_eq!((verified.lines, seen.len()), (10, 10));
     let lines: Vec<&str> = good.split_inclusive('\n').collect();
     let with = |change: &dyn Fn(&mut Vec<String>)| {
         let mut changed = lines.iter().map(ToString::to_string).collect();
@@ -156,7 +157,7 @@ async fn as_222_a_changed_a_missing_and_a_moved_line_are_named() {
     assert_eq!(swapped[1], (5, Broken::OutOfOrder { expected: 6, found: 4 }));
     let copied = with(&|lines| lines.insert(5, lines[2].clone()));
     assert_eq!(copied, [(6, Broken::OutOfOrder { expected: 6, found: 3 })]);
-    assert_eq!(with(&|lines| lines[8].truncate(40)), [(9, Broken::CutOff)]);
+    assert_eq!(with(&|lines| lines[9].truncate(40)), [(10, Broken::CutOff)]);
     // A line that is right in form but made without the key.
     let other = KeyRing::new(
         &[MasterKey { number: 0, bytes: SecretBytes::new([8; 32]) }],
@@ -166,7 +167,7 @@ async fn as_222_a_changed_a_missing_and_a_moved_line_are_named() {
     .unwrap();
     std::fs::write(&path, &good).unwrap();
     let forged = verify(&other, &files(folder.path(), None).unwrap(), |_, _| {}).unwrap();
-    assert_eq!(forged.findings.len(), 9);
+    assert_eq!(forged.findings.len(), 10);
     // What was cut off at a line's end shows as a log that was never closed.
     std::fs::write(&path, lines[..6].concat()).unwrap();
     let (verified, _) = checked(&server, folder.path());
