@@ -42,6 +42,9 @@ pub enum Command {
     /// Clients: make, list, remove, block; who may register.
     #[command(subcommand)]
     Client(commands::client::ClientCommand),
+    /// Keys that sign access tokens: list, rotate, retire.
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
     /// What people allowed: list, revoke.
     #[command(subcommand)]
     Grant(commands::grant::GrantCommand),

@@ -72,7 +72,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         .and_then(|(listener, _)| listener.local_addr().ok())
         .map(|at| format!("http://{at}/mcp"));
     let revocations = Arc::new(Revocations::new());
-    let keys = Arc::new(KeySource::fixed(app.tokens.verifying.clone()));
+    let keys = Arc::new(KeySource::fixed(app.tokens.current().verifying.clone()));
     let gateway_config = gateway(&config, &app, (&revocations, &keys), demo_url.as_deref())?;
     let gateway = hallpass_gateway::start(gateway_config)?;
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
@@ -123,6 +123,8 @@ impl Node {
         tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
         tokio::spawn(store::compare_clocks(running.live.clone()));
         tokio::spawn(audit::remember_forever(running.live.clone()));
+        let keys = Arc::clone(&running.keys);
+        tokio::spawn(hallpass_server::follow_keys(running.live.clone(), move |set| keys.replace(set)));
         let mut serving = Vec::new();
         for listener in self.listeners {
             serving.push(tokio::spawn(listen::serve(listener, running.router.clone(), stop.clone())));

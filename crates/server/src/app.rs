@@ -5,7 +5,7 @@ use crate::{
     clients::{
         assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
     },
-    http::rate_limit::RateLimiter,
+    http::{rate_limit::RateLimiter, respond::Document},
     keys::TokenKeys,
     login::password::PasswordHasher,
     metadata,
@@ -14,7 +14,6 @@ use crate::{
     settings::{Settings, SettingsError},
 };
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use hallpass_core::{
     entropy::Entropy,
     seal::{KeyRing, MasterKey},
@@ -56,7 +55,7 @@ pub struct App {
     /// What is counted beside them.
     pub metrics: Arc<Metrics>,
     /// The metadata document, written once.
-    pub metadata: Bytes,
+    pub metadata: Document,
 }
 
 /// What the server is made of.
@@ -117,7 +116,8 @@ impl App {
         audit::compare(&audit, &*parts.store, now).await?;
         audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
         let had_keys = !parts.store.keys_read().await?.is_empty();
-        let tokens = TokenKeys::load(&*parts.store, &keys, &*parts.entropy, now).await?;
+        let tokens =
+            TokenKeys::load(&*parts.store, &keys, (&parts.settings.keys, &*parts.entropy), now).await?;
         if !had_keys {
             for key in parts.store.keys_read().await? {
                 audit.record_at(now, Event::key_made(&key.kid));

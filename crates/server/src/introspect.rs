@@ -165,7 +165,7 @@ async fn alive(
     let token = parameters.get("token").ok_or(IntrospectionRefusal::TokenMissing)?;
     let issuer = app.settings.issuer.as_str();
     let expectations = Expectations { issuer, audiences, now, leeway: Duration::ZERO };
-    let Ok(verified) = access_token::verify(token, &app.tokens.verifying, &expectations) else {
+    let Ok(verified) = access_token::verify(token, &app.tokens.current().verifying, &expectations) else {
         return Ok(None);
     };
     let token = verified.get();

@@ -14,7 +14,7 @@ mod cx;
 pub mod feed;
 mod http;
 mod introspect;
-mod keys;
+pub mod keys;
 mod login;
 mod metadata;
 pub mod metrics;
@@ -36,6 +36,7 @@ pub use clients::{
 };
 pub use feed::follow;
 pub use http::rate_limit::Limits;
+pub use keys::follow_keys;
 pub use login::{
     invitation::invitation_link,
     password::{fold as fold_name, name_complaint},
@@ -43,6 +44,7 @@ pub use login::{
 };
 pub use router::{own_paths, router};
 pub use settings::{
-    DocumentPolicy, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings, SettingsError,
+    DocumentPolicy, KeySettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings,
+    SettingsError,
 };
 pub use sweep::sweep_forever;

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     clients::AuthMethod,
-    http::respond::{self, Reply},
+    http::respond::{self, Document, Reply},
     router::Incoming,
     settings::{OFFLINE_ACCESS, RegistrationPolicy, Settings},
 };
@@ -27,7 +27,7 @@ pub fn paths(settings: &Settings) -> Vec<String> {
 }
 
 /// The document. Every URL in it comes from the configuration.
-pub fn document(settings: &Settings) -> Bytes {
+pub fn document(settings: &Settings) -> Document {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let auth: Vec<String> = AuthMethod::ALL.iter().map(|method| method.name().to_owned()).collect();
     let algorithms: Vec<String> = Algorithm::ALL.iter().map(|one| one.name().to_owned()).collect();
@@ -67,17 +67,17 @@ pub fn document(settings: &Settings) -> Bytes {
         id_token_signing_alg_values_supported: Some(list(&["ES256"])),
         ..AuthorizationServerMetadata::default()
     };
-    Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default())
+    Document::new("application/json", Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default()))
 }
 
 /// The metadata document.
-pub async fn authorization_server(app: &App, _: &Incoming) -> Reply {
-    respond::public("application/json", app.metadata.clone(), MAX_AGE)
+pub async fn authorization_server(app: &App, incoming: &Incoming) -> Reply {
+    respond::public(&app.metadata, &incoming.headers, MAX_AGE)
 }
 
 /// The keys that verify access tokens (RFC 7517 §5).
-pub async fn jwks(app: &App, _: &Incoming) -> Reply {
-    respond::public("application/jwk-set+json", app.tokens.jwks.clone(), MAX_AGE)
+pub async fn jwks(app: &App, incoming: &Incoming) -> Reply {
+    respond::public(&app.tokens.current().jwks, &incoming.headers, MAX_AGE)
 }
 
 /// Any other well-known URI: JSON, so that a client's probe is not answered by a page (P11).

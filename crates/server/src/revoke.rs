@@ -79,6 +79,6 @@ fn grant_of(app: &App, incoming: &Incoming, token: &str) -> Option<GrantId> {
         now: incoming.cx.now,
         leeway: Duration::ZERO,
     };
-    let verified = access_token::verify(token, &app.tokens.verifying, &expectations).ok()?;
+    let verified = access_token::verify(token, &app.tokens.current().verifying, &expectations).ok()?;
     verified.get().grant.map(|grant| grant.grant)
 }

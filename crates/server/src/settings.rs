@@ -7,6 +7,7 @@ use crate::{
 };
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
+    jose::Algorithm,
     scope::{self, Scope},
     time::Timestamp,
     uri::{Issuer, ResourceUri},
@@ -40,6 +41,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// How much of what, for whom.
     pub limits: Limits,
+    /// How tokens are signed.
+    pub keys: KeySettings,
     /// Clients that the operator made.
     pub clients: Vec<OperatorClient>,
     /// Whose metadata documents are accepted.
@@ -52,6 +55,15 @@ pub struct Settings {
     pub old_assertion_audience: Vec<String>,
     /// Where the audit log goes.
     pub audit: AuditSettings,
+}
+
+/// How access tokens are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySettings {
+    /// With what. Another one than that of the newest key brings the next key.
+    pub algorithm: Algorithm,
+    /// How old a key becomes before the next one is made; `None`: only an operator makes one.
+    pub rotate_every: Option<Duration>,
 }
 
 /// When a refresh token is issued (`decisions`, 18).
@@ -232,6 +244,10 @@ impl Settings {
             session_lifetime: Duration::from_hours(12),
             trusted_proxies: Vec::new(),
             limits: Limits::usual(),
+            keys: KeySettings {
+                algorithm: Algorithm::Es256,
+                rotate_every: Some(Duration::from_hours(2_160)),
+            },
             clients: Vec::new(),
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),

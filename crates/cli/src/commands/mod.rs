@@ -8,6 +8,7 @@ pub mod config_check;
 pub mod connect;
 pub mod exec;
 pub mod grant;
+pub mod key;
 pub mod login;
 pub mod logout;
 pub mod place;
@@ -28,6 +29,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Check { file }) => Ok(config_check::run(&file)),
         Command::User(command) => user::run(command).await,
         Command::Client(command) => client::run(command).await,
+        Command::Key(command) => key::run(command).await,
         Command::Grant(command) => grant::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,

@@ -27,6 +27,9 @@ pub struct ConfigFile {
     /// `[tokens]`.
     #[serde(default)]
     pub tokens: TokenSection,
+    /// `[keys]`.
+    #[serde(default)]
+    pub keys: KeysSection,
     /// `[sign_in]`.
     #[serde(default)]
     pub sign_in: SignIn,
@@ -75,6 +78,16 @@ pub struct TokenSection {
     pub rotation_window: Option<Spanned<String>>,
     /// "365d": within it a lost answer is forgiven while the successor is unused; "0s" is strict.
     pub lost_answer_window: Option<Spanned<String>>,
+}
+
+/// `[keys]`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct KeysSection {
+    /// "ES256", "EdDSA" or "RS256".
+    pub algorithm: Option<Spanned<String>>,
+    /// "90d"; "0s": never by itself.
+    pub rotate_every: Option<Spanned<String>>,
 }
 
 /// When a refresh token is issued.

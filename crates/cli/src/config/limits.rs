@@ -1,10 +1,12 @@
-//! `[limits]`, and who may introspect.
+//! `[limits]`, `[keys]`, and who may introspect.
 
 use super::{
     Check,
-    file::{Limits as Typed, ServerEntry},
+    file::{KeysSection, Limits as Typed, ServerEntry},
 };
-use hallpass_server::{Limits, Settings};
+use hallpass_core::jose::Algorithm;
+use hallpass_server::{KeySettings, Limits, Settings};
+use std::time::Duration;
 
 impl Check<'_> {
     pub(super) fn limits(&mut self, typed: &Typed, limits: &mut Limits) {
@@ -31,6 +33,33 @@ impl Check<'_> {
                     "write networks such as \"160.79.104.0/21\"; an empty list for none",
                 ),
             }
+        }
+    }
+
+    pub(super) fn keys(&mut self, section: &KeysSection, keys: &mut KeySettings) {
+        if let Some(name) = &section.algorithm {
+            match Algorithm::from_name(name.get_ref()) {
+                Some(algorithm) => keys.algorithm = algorithm,
+                None => self.wrong(
+                    name,
+                    format!("there is no algorithm {:?}", name.get_ref()),
+                    "write \"ES256\", \"EdDSA\" or \"RS256\"",
+                ),
+            }
+        }
+        if let Some(every) = &section.rotate_every {
+            let every = self.duration(Some(every), Duration::from_hours(2_160), 0, 3_650 * 86_400);
+            if !every.is_zero() && every < Duration::from_hours(24) {
+                let at = section.rotate_every.as_ref();
+                if let Some(at) = at {
+                    self.wrong(
+                        at,
+                        "keys would be made faster than they can be given up",
+                        "write \"1d\" or more, or \"0s\" for never",
+                    );
+                }
+            }
+            keys.rotate_every = (!every.is_zero()).then_some(every);
         }
     }
 

@@ -145,6 +145,7 @@ impl Check<'_> {
         settings.session_lifetime =
             self.duration(file.sign_in.session_lifetime.as_ref(), settings.session_lifetime, 60, 90 * 86_400);
         settings.trusted_proxies = self.proxies(&file.trusted_proxies);
+        self.keys(&file.keys, &mut settings.keys);
         self.limits(&file.limits, &mut settings.limits);
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);

@@ -333,3 +333,20 @@ fn as_223_p27_limits_are_numbers_and_networks() {
     );
     assert!(read("shared_networks = [\"10.0.0.0/40\"]").unwrap_err().contains("write networks"));
 }
+
+#[test]
+fn as_187_t_101_keys_have_a_known_algorithm_and_are_not_made_faster_than_given_up() {
+    let read = |section: &str| {
+        let text = format!(
+            "public_url = \"https://a.example\"\n[keys]\n{section}\n[[server]]\nname = \"a\"\npath = \"/mcp\"\nupstream = \"http://10.0.0.1/\"\n"
+        );
+        parse(&text, Path::new(""))
+            .map(|config| config.settings.keys)
+            .map_err(|problems| format!("{problems:?}"))
+    };
+    assert_eq!(read("").unwrap().rotate_every, Some(Duration::from_hours(90 * 24)));
+    assert_eq!(read("rotate_every = \"0s\"").unwrap().rotate_every, None);
+    assert_eq!(read("algorithm = \"EdDSA\"").unwrap().algorithm.name(), "EdDSA");
+    assert!(read("algorithm = \"HS256\"").unwrap_err().contains("ES256"));
+    assert!(read("rotate_every = \"1h\"").unwrap_err().contains("1d"));
+}

@@ -14,6 +14,7 @@ mod clients;
 mod crash;
 mod hostile;
 mod http;
+mod keys;
 mod node;
 mod numbers;
 mod person;

@@ -145,33 +145,3 @@ async fn cl_043_many_silent_connections_do_not_block_the_answer() {
     assert!(get(port, "/callback?state=good").await.starts_with("HTTP/1.1 200"));
     waiting.await.unwrap();
 }
-
-#[tokio::test]
-async fn cl_051_nothing_that_is_asked_for_sends_the_browser_on() {
-    let listener = Listener::bind(None).await.unwrap();
-    let port = listener.port;
-    let waiting = wait(listener);
-    let evil = "https%3A%2F%2Fevil.example%2F";
-    for target in [
-        format!("/?url={evil}"),
-        format!("/redirect?to={evil}"),
-        "//evil.example/%2f..".to_owned(),
-        "/\\evil.example".to_owned(),
-        "http://evil.example/".to_owned(),
-        format!("/callback?state=wrong&redirect_uri={evil}&next={evil}"),
-        format!("/callback?error=x&error_uri={evil}&error_description=%3Cmeta+http-equiv%3Drefresh%3E"),
-        format!("/callback?state=good&code=abc&redirect_uri={evil}&return_to={evil}"),
-    ] {
-        let answer = get(port, &target).await;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let (head, body) = (head.to_ascii_lowercase(), body.to_ascii_lowercase());
-        assert!(!head.starts_with("http/1.1 3"), "{target}: {head}");
-        for way in ["\r\nlocation:", "\r\nrefresh:", "\r\nlink:"] {
-            assert!(!head.contains(way), "{target}: {head}");
-        }
-        for way in ["evil", "href", "http-equiv", "<script", "<form"] {
-            assert!(!body.contains(way), "{target}: {body}");
-        }
-    }
-    waiting.await.unwrap();
-}

@@ -4,8 +4,8 @@ use crate::pages::STYLE;
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use hallpass_core::error::ErrorCode;
-use http::{HeaderValue, Response, StatusCode, header};
+use hallpass_core::{encoding, error::ErrorCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 use std::{sync::OnceLock, time::Duration};
@@ -116,9 +116,44 @@ pub fn protocol(status: StatusCode, body: &impl Serialize) -> Reply {
     reply
 }
 
-/// A document for everybody, to be kept for `max_age`.
-pub fn public(content_type: &'static str, body: Bytes, max_age: Duration) -> Reply {
-    let mut reply = plain(StatusCode::OK, content_type, body);
+/// A document for everybody, with the validator by which a copy of it is found to be the same (RFC 9110 §8.8.3).
+#[derive(Clone, Debug)]
+pub struct Document {
+    content_type: &'static str,
+    body: Bytes,
+    tag: HeaderValue,
+}
+
+impl Document {
+    /// The tag is computed once, not for each reader.
+    pub fn new(content_type: &'static str, body: Bytes) -> Self {
+        let digest = digest::digest(&digest::SHA256, &body);
+        let tag = format!("\"{}\"", encoding::base64url(digest.as_ref().get(..16).unwrap_or_default()));
+        let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { content_type, body, tag }
+    }
+
+    /// Whether the reader has exactly this (RFC 9110 §13.1.2, weak comparison).
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        let tag = self.tag.as_bytes();
+        let known = |value: &HeaderValue| {
+            value.as_bytes().split(|byte| *byte == b',').any(|one| {
+                let one = one.trim_ascii();
+                one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag
+            })
+        };
+        headers.get_all(header::IF_NONE_MATCH).iter().any(known)
+    }
+}
+
+/// A document for everybody, to be kept for `max_age`; only that it is the same, for who has it.
+pub fn public(document: &Document, headers: &HeaderMap, max_age: Duration) -> Reply {
+    let mut reply = if document.is_known(headers) {
+        plain(StatusCode::NOT_MODIFIED, document.content_type, Bytes::new())
+    } else {
+        plain(StatusCode::OK, document.content_type, document.body.clone())
+    };
+    reply.headers_mut().insert(header::ETAG, document.tag.clone());
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={}", max_age.as_secs())) {
         reply.headers_mut().insert(header::CACHE_CONTROL, value);
     }

@@ -68,7 +68,7 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
     };
     let refresh = RefreshToken { grant: issued.grant, generation: issued.generation };
     Ok(TokenResponse {
-        access_token: app.tokens.signer.sign(&token).map_err(|_| TokenRefusal::Signing)?,
+        access_token: app.tokens.current().signer.sign(&token).map_err(|_| TokenRefusal::Signing)?,
         token_type: "Bearer",
         expires_in: lifetime.as_secs(),
         refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),

@@ -16,6 +16,7 @@ mod clients;
 mod documents;
 mod exhaustion;
 mod introspection;
+mod key_rotation;
 mod limits;
 mod metadata;
 mod model;

@@ -84,7 +84,7 @@ async fn t_103_access_tokens_of_the_first_release_are_let_in_and_what_it_revoked
         metadata_url: String::new(),
         issuer: ISSUER.to_owned(),
     };
-    let keys = Arc::new(KeySource::fixed(server.app.tokens.verifying.clone()));
+    let keys = Arc::new(KeySource::fixed(server.app.tokens.current().verifying.clone()));
     let gate = ProtectedResource::new(settings, keys, revocations).with_clock(Arc::new(server.clock.clone()));
     for client in known["clients"].as_array().unwrap() {
         for (token, good) in [("access", true), ("revoked_access", false)] {

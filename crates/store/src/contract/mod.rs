@@ -74,6 +74,7 @@ macro_rules! contract_tests {
             as_119_a_refusal_burns_no_assertion_and_a_second_run_is_no_second_use
             as_136_blocks_and_clients_of_operators_are_in_the_feed
             m12_a_document_that_is_gone_suspends_an_hour_later_and_returns
+            as_186_sixty_four_rotations_make_one_key_and_the_last_stays
             a_closed_store_takes_no_more
         }
     };

@@ -87,6 +87,7 @@ pub async fn sixty_four_first_keys_leave_one(store: Arc<dyn Store>) {
             algorithm: "ES256".into(),
             sealed: vec![n; 100],
             created_at: START,
+            signs_from: START,
             retired_at: None,
         };
         async move { store.key_put_first(key).await.unwrap() }

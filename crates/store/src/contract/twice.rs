@@ -1,6 +1,6 @@
 //! Every write may be run twice: after a commit whose answer was lost it is.
 
-use super::story::{SETUP, START, Story, minutes};
+use super::story::{SETUP, START, Story, count, minutes, together};
 use crate::{AuditHead, FirstPerson, GrantOpened, GrantRotated, Store, StoredKey};
 use hallpass_core::secret::SecretBytes;
 use std::sync::Arc;
@@ -61,6 +61,7 @@ pub async fn documents_and_keys_are_kept_as_given(store: Arc<dyn Store>) {
         algorithm: "ES256".into(),
         sealed: vec![0, 255, 1],
         created_at: START,
+        signs_from: START,
         retired_at: Some(START.plus(minutes(9))),
     };
     let other = StoredKey { kid: "second".into(), ..key.clone() };
@@ -76,4 +77,39 @@ pub async fn documents_and_keys_are_kept_as_given(store: Arc<dyn Store>) {
         store.audit_head_put(head).await.unwrap();
     }
     assert_eq!(store.audit_heads().await.unwrap(), [head("a", 1), head("b", 3)], "the last word counts");
+}
+
+/// Keys follow each other once, whoever rotates, and the last one that signs stays.
+pub async fn as_186_sixty_four_rotations_make_one_key_and_the_last_stays(store: Arc<dyn Store>) {
+    let key = |kid: &str, minute: u64| StoredKey {
+        kid: kid.to_owned(),
+        algorithm: "ES256".into(),
+        sealed: vec![1],
+        created_at: START.plus(minutes(minute)),
+        signs_from: START.plus(minutes(minute + 10)),
+        retired_at: None,
+    };
+    store.key_put_first(key("first", 0)).await.unwrap();
+    let (at, kept) = (store.clone(), key);
+    let made = together(move |n| {
+        let (store, key) = (at.clone(), kept(&format!("second-{n}"), 5));
+        async move { store.key_put_after(key, "first".into()).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&made, &true), 1);
+    let keys = store.keys_read().await.unwrap();
+    assert_eq!(keys.len(), 2);
+    let second = keys[1].clone();
+    assert!(store.key_put_after(second.clone(), "first".into()).await.unwrap(), "run again with its own key");
+    assert!(!store.key_put_after(key("third", 9), "nobody".into()).await.unwrap());
+    let now = START.plus(minutes(12));
+    assert!(!store.key_retire("first".into(), now).await.unwrap(), "the other does not sign yet");
+    let now = START.plus(minutes(20));
+    assert!(!store.key_retire("nobody".into(), now).await.unwrap());
+    assert!(store.key_retire("first".into(), now).await.unwrap());
+    assert!(!store.key_retire("first".into(), now).await.unwrap(), "once");
+    assert!(!store.key_retire(second.kid.clone(), now).await.unwrap(), "the last one");
+    assert_eq!(store.keys_read().await.unwrap()[0].retired_at, Some(now));
+    store.key_remove("first".into()).await.unwrap();
+    assert_eq!(store.keys_read().await.unwrap(), [second]);
 }

@@ -11,9 +11,11 @@ pub struct StoredKey {
     pub algorithm: String,
     /// PKCS#8, sealed with (table, row, column) as associated data.
     pub sealed: Vec<u8>,
-    /// When it was made.
+    /// When it was made, and published.
     pub created_at: Timestamp,
-    /// When it stops signing, if it does.
+    /// From when on it signs.
+    pub signs_from: Timestamp,
+    /// When it was taken out of use, before its time or after. What it has signed is refused from then on.
     pub retired_at: Option<Timestamp>,
 }
 

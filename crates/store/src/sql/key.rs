@@ -2,16 +2,30 @@
 
 use super::{Backend, Statements, args, operation, statements};
 use crate::{Answer, AuditHead, AuditHeads, ErrorKind, Keys, StoreError, StoredKey};
-use hallpass_core::secret::SecretBytes;
+use hallpass_core::{secret::SecretBytes, time::Timestamp};
 
 statements! {
     ROOT_PUT = "INSERT INTO root (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING";
     ROOT_READ = "SELECT secret FROM root WHERE id = 1";
-    KEYS = "SELECT kid, algorithm, sealed, created_at, retired_at FROM signing_key ORDER BY created_at, kid";
+    KEYS = "SELECT kid, algorithm, sealed, created_at, signs_from, retired_at FROM signing_key
+        ORDER BY signs_from, created_at, kid";
     // Two nodes that start at once take turns: an empty table locks nobody out.
     TURN = "UPDATE feed SET n = n WHERE id = 1";
-    KEY_PUT_FIRST = "INSERT INTO signing_key (kid, algorithm, sealed, created_at, retired_at)
-        SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM signing_key)";
+    KEY_PUT_FIRST = "INSERT INTO signing_key (kid, algorithm, sealed, created_at, signs_from, retired_at)
+        SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM signing_key)";
+    // Only as the successor of the newest that the caller has seen: of nodes that rotate at once one does.
+    KEY_PUT_AFTER = "INSERT INTO signing_key (kid, algorithm, sealed, created_at, signs_from, retired_at)
+        SELECT $1, $2, $3, $4, $5, $6
+        WHERE NOT EXISTS (SELECT 1 FROM signing_key WHERE created_at > (
+            SELECT created_at FROM signing_key WHERE kid = $7))
+        AND EXISTS (SELECT 1 FROM signing_key WHERE kid = $7)
+        ON CONFLICT (kid) DO NOTHING";
+    KEY_READ = "SELECT kid FROM signing_key WHERE kid = $1";
+    // Never the last one that signs.
+    KEY_RETIRE = "UPDATE signing_key SET retired_at = $1 WHERE kid = $2 AND retired_at IS NULL
+        AND EXISTS (SELECT 1 FROM signing_key other
+            WHERE other.kid <> $2 AND other.retired_at IS NULL AND other.signs_from <= $1) RETURNING kid";
+    KEY_REMOVE = "DELETE FROM signing_key WHERE kid = $1";
     AUDIT_HEADS = "SELECT node, sequence, mac FROM audit_head ORDER BY node";
     AUDIT_HEAD_PUT = "INSERT INTO audit_head (node, sequence, mac) VALUES ($1, $2, $3)
         ON CONFLICT (node) DO UPDATE SET sequence = excluded.sequence, mac = excluded.mac";
@@ -31,11 +45,33 @@ operation! {
 
 operation! {
     KeyPutFirst { key: StoredKey } -> Vec<StoredKey>, Several, |on, this| {
-        let StoredKey { kid, algorithm, sealed, created_at, retired_at } = &this.key;
+        let StoredKey { kid, algorithm, sealed, created_at, signs_from, retired_at } = &this.key;
         on.change(TURN, args![]).await?;
-        on.change(KEY_PUT_FIRST, args![kid, algorithm, sealed, *created_at, *retired_at]).await?;
+        let args = args![kid, algorithm, sealed, *created_at, *signs_from, *retired_at];
+        on.change(KEY_PUT_FIRST, args).await?;
         keys(on).await
     }
+}
+
+operation! {
+    KeyPutAfter { key: StoredKey, newest: String } -> bool, Several, |on, this| {
+        let StoredKey { kid, algorithm, sealed, created_at, signs_from, retired_at } = &this.key;
+        on.change(TURN, args![]).await?;
+        let args = args![kid, algorithm, sealed, *created_at, *signs_from, *retired_at, &this.newest];
+        // A key of this name can only be ours: this very write was run before.
+        Ok(on.change(KEY_PUT_AFTER, args).await? > 0 || on.any(KEY_READ, args![kid]).await?)
+    }
+}
+
+operation! {
+    KeyRetire { kid: String, now: Timestamp } -> bool, Several, |on, this| {
+        on.change(TURN, args![]).await?;
+        on.any(KEY_RETIRE, args![this.now, &this.kid]).await
+    }
+}
+
+operation! {
+    KeyRemove { kid: String } -> (), Write, |on, this| on.change(KEY_REMOVE, args![&this.kid]).await.map(|_| ())
 }
 
 operation! {
@@ -76,6 +112,18 @@ impl<B: Backend> Keys for B {
     fn key_put_first(&self, key: StoredKey) -> Answer<'_, Vec<StoredKey>> {
         self.run(KeyPutFirst { key })
     }
+
+    fn key_put_after(&self, key: StoredKey, newest: String) -> Answer<'_, bool> {
+        self.run(KeyPutAfter { key, newest })
+    }
+
+    fn key_retire(&self, kid: String, now: Timestamp) -> Answer<'_, bool> {
+        self.run(KeyRetire { kid, now })
+    }
+
+    fn key_remove(&self, kid: String) -> Answer<'_, ()> {
+        self.run(KeyRemove { kid })
+    }
 }
 
 async fn keys(on: &mut impl Statements) -> Result<Vec<StoredKey>, StoreError> {
@@ -85,7 +133,8 @@ async fn keys(on: &mut impl Statements) -> Result<Vec<StoredKey>, StoreError> {
             algorithm: row.text(1)?,
             sealed: row.bytes(2)?,
             created_at: row.time(3)?,
-            retired_at: row.maybe_time(4)?,
+            signs_from: row.time(4)?,
+            retired_at: row.maybe_time(5)?,
         })
     })
     .await

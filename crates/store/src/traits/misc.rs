@@ -13,6 +13,17 @@ pub trait Keys: Send + Sync + 'static {
 
     /// Inserts the first key, if there is none yet; answers all that are kept.
     fn key_put_first(&self, key: StoredKey) -> Answer<'_, Vec<StoredKey>>;
+
+    /// Adds the next key, if `newest` still is the newest: of nodes that rotate at the same time one does. Running it
+    /// again with the same key is success.
+    fn key_put_after(&self, key: StoredKey, newest: String) -> Answer<'_, bool>;
+
+    /// Takes a key out of use at once, unless it is the last one that signs; `false` then, and for one that is out of use
+    /// or not there.
+    fn key_retire(&self, kid: String, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Removes a key that has been out of use for so long that nothing of it can be alive.
+    fn key_remove(&self, kid: String) -> Answer<'_, ()>;
 }
 
 /// Client ID metadata documents some person has said yes to.

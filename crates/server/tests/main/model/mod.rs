@@ -5,21 +5,17 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "most slips change nothing at most places")]
 
-mod named;
 mod operation;
 mod rules;
-mod seen;
 mod store;
 mod world;
 
 use hallpass_testkit::postgres::Cluster;
-use named::named;
 use operation::{Act, Dice, sequence};
-use rules::{Model, RULES, RULES_OF_COPIES};
-use seen::{Outcome, Step};
+use rules::{Model, Outcome, RULES, RULES_OF_COPIES, Step};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use store::Backend;
-use world::World;
+use world::{World, named};
 
 /// Sequences that once failed.
 const FOUND: [u64; 0] = [];

@@ -2,9 +2,8 @@
 //! feed.
 
 use super::{
-    operation::Slip,
-    rules::{Model, presenter},
-    seen::{CLIENTS, Outcome, PEOPLE, Page, SCOPES, Seen, Step},
+    operation::{Op, Slip},
+    rules::{CLIENTS, Model, Outcome, PEOPLE, Page, SCOPES, Seen, Step, presenter},
     store::Place,
 };
 use crate::support::{Answer, CHALLENGE, NOW, VERIFIER, claims, text};
@@ -119,7 +118,7 @@ impl World {
             };
             let app = App::start(parts).await.unwrap();
             let revocations = Arc::new(Revocations::new());
-            let keys = Arc::new(KeySource::fixed(app.tokens.verifying.clone()));
+            let keys = Arc::new(KeySource::fixed(app.tokens.current().verifying.clone()));
             let guards = RESOURCES.map(|resource| {
                 let settings = Guarded {
                     resource: ResourceUri::parse(resource).unwrap(),
@@ -500,4 +499,43 @@ fn translate(entry: hallpass_store::Revocation) -> Option<Revocation> {
         hallpass_store::Revoked::Receiver(_) => return None,
     };
     Some(Revocation { what, until: entry.until })
+}
+
+/// What an operation means right now; none, where there is nothing that it could mean.
+pub fn named(op: Op, model: &Model) -> Option<Step> {
+    let seen = &model.seen;
+    let back = |from: usize, count: usize| (count > 0).then(|| count - 1 - from % count);
+    Some(match op {
+        Op::SignIn { person } => Step::SignIn { person },
+        Op::Ask { person, client, resource, scope } => Step::Ask { person, client, resource, scope },
+        Op::Answer { page, allow } => Step::Answer { page: back(page, seen.pages.len())?, allow },
+        Op::Redeem { code, slip } => Step::Redeem { code: back(code, seen.codes.len())?, slip },
+        Op::Refresh { page, age, slip } => {
+            let (page, texts) = seen.refresh.iter().rev().cycle().nth(page)?;
+            Step::Refresh { page: *page, token: back(age, texts.len())?, slip }
+        }
+        Op::Revoke { page, age, access: false, own } => {
+            let (page, texts) = seen.refresh.iter().rev().cycle().nth(page)?;
+            let text = texts[back(age, texts.len())?].clone();
+            Step::Revoke { page: *page, text, access: None, own }
+        }
+        Op::Revoke { age, access: true, own, .. } => {
+            let at = back(age, seen.access.len())?;
+            let token = &seen.access[at];
+            Step::Revoke { page: token.page, text: token.text.clone(), access: Some(at), own }
+        }
+        Op::TakeBack { person, page } => {
+            let (page, _) = seen.names.iter().rev().cycle().nth(page)?;
+            Step::TakeBack { person, page: *page }
+        }
+        Op::Everywhere { person } => Step::Everywhere { person },
+        Op::Disable { person } => Step::Able { person, disabled: true },
+        Op::Enable { person } => Step::Able { person, disabled: false },
+        Op::Wait { seconds } => Step::Wait { seconds },
+        Op::Call { token, resource } => Step::Call { access: back(token, seen.access.len())?, resource },
+        Op::Sweep => Step::Sweep,
+        Op::Restart => Step::Restart,
+        Op::Copy => Step::Copy,
+        Op::Restore => model.has_copy().then_some(Step::Restore)?,
+    })
 }
