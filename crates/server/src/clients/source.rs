@@ -201,7 +201,12 @@ impl DocumentSource {
 
     fn learn(&self, row: StoredDocument, now: Timestamp) -> Result<Known, ClientRefusal> {
         let url = ClientMetadataUrl::parse(&row.url).map_err(ClientRefusal::DocumentUrl)?;
-        let client = Arc::new(document::read(&url, &Bytes::from(row.body.clone()))?);
+        let mut client = document::read(&url, &Bytes::from(row.body))?;
+        // The text is in the store; a thousand of them would be the memory of a whole node.
+        if let Origin::Document { body, .. } = &mut client.origin {
+            *body = Bytes::new();
+        }
+        let (client, row) = (Arc::new(client), StoredDocument { body: Vec::new(), ..row });
         let asked_at = self.known.get(&row.url).map(|known| known.asked_at).unwrap_or_default();
         let known = Known { client, row: Arc::new(row), read_at: now, asked_at };
         self.known.insert(known.row.url.clone(), known.clone());

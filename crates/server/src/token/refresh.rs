@@ -57,21 +57,13 @@ pub async fn refresh(
             app.audit.record(cx, Event::store_went_back(which, token.generation, generation));
             generation
         }
-        // Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a
-        // thief. It gets the live one.
-        GrantRotated::Reused if client.assertion().is_some_and(|assertion| app.spent.spend(assertion)) => {
-            let live = app.store.grant_read(grant.id).await?.ok_or(TokenRefusal::GrantMissing)?;
-            if live.revoked_at.is_some() {
-                return Err(TokenRefusal::Revoked);
-            }
-            app.audit.record(cx, Event::refresh_repeated(which, live.generation));
-            live.generation
-        }
         GrantRotated::AssertionSpent => {
             return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
         }
         GrantRotated::Reused if client.proved_key() => {
-            return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
+            let live = live_again(app, client, token, cx.now).await?;
+            app.audit.record(cx, Event::refresh_repeated(which, live));
+            live
         }
         GrantRotated::Reused => {
             let until = app.settings.tokens_until(cx.now);
@@ -96,6 +88,24 @@ pub async fn refresh(
         refresh: true,
     };
     issue::issue(app, &issued, cx.now)
+}
+
+/// Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a thief. It gets the
+/// live one, for an assertion that is good once on all nodes.
+async fn live_again(
+    app: &App,
+    client: &AuthenticatedClient,
+    token: RefreshToken,
+    now: Timestamp,
+) -> Result<u32, TokenRefusal> {
+    let spent = TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false);
+    let Some(assertion) = client.assertion() else { return Err(spent) };
+    let spends = assertion.with_attempt(AttemptId::new(now, &*app.entropy));
+    if !app.store.assertion_spend(spends).await? || !app.spent.spend(assertion) {
+        return Err(spent);
+    }
+    let live = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
+    if live.revoked_at.is_some() { Err(TokenRefusal::Revoked) } else { Ok(live.generation) }
 }
 
 /// One write; where the client signed, its assertion is spent in it.

@@ -265,8 +265,13 @@ async fn t_20_c10_who_proves_a_key_gets_the_live_token_for_an_older_one() {
         let next = refresh(&server, &client.assertion(&server), &token).await.json();
         text(&next, "refresh_token").clone_into(&mut token);
     }
-    let sibling = refresh(&server, &client.assertion(&server), text(&first, "refresh_token")).await;
+    let (other, assertion) = (server.beside().await, client.assertion(&server));
+    let sibling = refresh(&server, &assertion, text(&first, "refresh_token")).await;
     assert_eq!(sibling.status, StatusCode::OK, "{sibling:?}");
+    for node in [&server, &other] {
+        let replayed = refresh(node, &assertion, text(&first, "refresh_token")).await;
+        assert_eq!(replayed.error(), "invalid_client", "the same assertion, on whatever node");
+    }
     assert_eq!(text(&sibling.json(), "refresh_token"), token);
     assert_eq!(refresh(&server, &client.assertion(&server), &token).await.status, StatusCode::OK);
 }

@@ -62,6 +62,16 @@ pub async fn t_27_sixty_four_uses_of_an_assertion_pay_for_one_write(store: Arc<d
     let done = rotated.iter().filter(|got| matches!(got, GrantRotated::Rotated { .. })).count();
     let spent = rotated.iter().filter(|got| **got == GrantRotated::AssertionSpent).count();
     assert_eq!((done, spent), (1, 63));
+    let alone = together(|_| {
+        let store = story.store.clone();
+        async move { store.assertion_spend(assertion(3)).await.unwrap() }
+    })
+    .await;
+    assert_eq!(alone.iter().filter(|first| **first).count(), 1);
+    let mine = assertion(4);
+    for _ in 0..2 {
+        assert!(story.store.assertion_spend(mine).await.unwrap(), "a second run is no second use");
+    }
 }
 
 /// What is refused has burnt nothing; the same attempt again is the same use; the sweep forgets what is over.

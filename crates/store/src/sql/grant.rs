@@ -90,6 +90,10 @@ operation! {
 }
 
 operation! {
+    Spend { spends: SpentAssertion } -> bool, Write, |on, this| spend(on, &this.spends).await
+}
+
+operation! {
     RotateSpending { rotate: Rotate, spends: SpentAssertion } -> GrantRotated, Several, |on, this| {
         if !spend(on, &this.spends).await? {
             return Ok(GrantRotated::AssertionSpent);
@@ -151,6 +155,10 @@ impl<B: Backend> Grants for B {
         now: Timestamp,
     ) -> Answer<'_, GrantOpened> {
         self.run(OpenSpending { open: Open { grant, now }, spends })
+    }
+
+    fn assertion_spend(&self, spends: SpentAssertion) -> Answer<'_, bool> {
+        self.run(Spend { spends })
     }
 
     fn grant_rotate_spending(

@@ -41,6 +41,10 @@ pub trait Grants: Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, GrantRotated>;
 
+    /// Spends an assertion for an answer that writes nothing else; `false` when another attempt spent it. Only for a
+    /// client that somebody said yes to: a stranger who has a key must not fill the store.
+    fn assertion_spend(&self, spends: SpentAssertion) -> Answer<'_, bool>;
+
     /// Revokes: marks the row and, last in the transaction, takes a ticket of the feed. `true` when this call
     /// was the one that did it. `until` is when the last access token of the grant has expired.
     fn grant_revoke(
