@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t_27_one_of_many_spends_it_and_memory_is_bounded() {
+    fn t_27_t_95_one_of_many_spends_it_and_memory_is_bounded() {
         let spent = SpentAssertions::new();
         let unspent = |n: usize| {
             let assertion =

@@ -114,6 +114,11 @@ async fn m12_as_053_a_document_that_is_gone_stops_sign_ins_at_once_and_exchanges
     server.push(400);
     let page = browser.get(&query(&Server::request(&url))).await;
     assert_eq!((page.status, page.target()), (StatusCode::BAD_REQUEST, None), "{}", page.text);
+    // Its owner's word is not forgotten because the host does not answer the next time.
+    host.answer(PATH, 503, "", "");
+    let page = browser.get(&query(&Server::request(&url))).await;
+    assert_eq!((page.status, page.target()), (StatusCode::BAD_REQUEST, None), "{}", page.text);
+    host.answer(PATH, 404, "", "");
     // One bad deploy signs nobody out: for an hour, and longer where nobody sees it again.
     for seconds in [60, 1_200, 1_200, 1_000] {
         server.push(seconds);
