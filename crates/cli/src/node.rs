@@ -25,7 +25,7 @@ use hallpass_gateway::{
 };
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
 use hallpass_server::{
-    App, Live, Parts, StartError,
+    App, Live, Parts, StartError, SteadyClock,
     audit::{self, Event},
     feed::Change,
 };
@@ -56,7 +56,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let masters = state.master_keys()?;
     let store = store::open(&config, &state, true).await?;
     let fetch = fetch(&config)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
     let parts = Parts {
         settings: config.settings.clone(),
         masters,

@@ -16,17 +16,26 @@ pub struct Cx {
     pub request: RequestId,
 }
 
-/// The caller's address. `X-Forwarded-For` counts only from a proxy that the operator named, and only its last entry,
-/// which that proxy wrote itself; the others were written by whoever called it.
+/// The caller's address. `X-Forwarded-For` counts only from a proxy that the operator named, read from its end: each
+/// trusted proxy appended who called it, and what stands before that was written by whoever it was.
 pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
-    if !settings.trusted_proxies.contains(&peer) {
+    let trusted = |address: IpAddr| settings.trusted_proxies.iter().any(|network| network.contains(address));
+    if !trusted(peer) {
         return peer;
     }
-    let last = headers.get_all("x-forwarded-for").iter().next_back();
-    last.and_then(|value| value.to_str().ok())
-        .and_then(|value| value.rsplit(',').next())
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(peer)
+    let mut caller = peer;
+    for line in headers.get_all("x-forwarded-for").iter().rev() {
+        for entry in line.to_str().unwrap_or_default().rsplit(',') {
+            match entry.trim().parse() {
+                Ok(address) => caller = address,
+                Err(_) => return caller,
+            }
+            if !trusted(caller) {
+                return caller;
+            }
+        }
+    }
+    caller
 }
 
 #[cfg(test)]
@@ -37,7 +46,7 @@ mod tests {
 
     fn asked(peer: &str, lines: &[&str]) -> String {
         let settings = Settings {
-            trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
+            trusted_proxies: vec!["10.0.0.0/24".parse().unwrap(), "fd00::1".parse().unwrap()],
             ..Settings::new(Issuer::parse("https://a.example").unwrap(), Vec::new())
         };
         let mut headers = HeaderMap::new();
@@ -55,5 +64,10 @@ mod tests {
         assert_eq!(asked("10.0.0.1", &["127.0.0.1", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(asked("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(asked("10.0.0.1", &[]), "10.0.0.1");
+        // A chain of them: the first from the end that is no proxy of ours.
+        assert_eq!(asked("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.7"]), "198.51.100.1");
+        assert_eq!(asked("fd00::1", &["198.51.100.1", "10.0.0.8", "10.0.0.7"]), "198.51.100.1");
+        assert_eq!(asked("10.0.0.1", &["198.51.100.1, nonsense, 10.0.0.7"]), "10.0.0.7");
+        assert_eq!(asked("10.0.1.1", &["198.51.100.1"]), "10.0.1.1");
     }
 }

@@ -10,6 +10,7 @@ pub mod audit;
 mod authorize;
 mod cidr;
 mod clients;
+mod clock;
 mod cx;
 pub mod feed;
 mod http;
@@ -34,6 +35,7 @@ pub use clients::{
     life::DocumentLife,
     operator::{ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, digest_of_secret},
 };
+pub use clock::SteadyClock;
 pub use feed::follow;
 pub use http::rate_limit::Limits;
 pub use keys::follow_keys;

@@ -2,6 +2,7 @@
 
 use crate::{
     audit::AuditSettings,
+    cidr::Cidr,
     clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
     http::rate_limit::Limits,
 };
@@ -13,7 +14,7 @@ use hallpass_core::{
     uri::{Issuer, ResourceUri},
 };
 use hallpass_store::RotationWindows;
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 /// The scope with which a client asks for a refresh token (OpenID Connect Core §11). Always grantable.
 pub const OFFLINE_ACCESS: &str = "offline_access";
@@ -38,7 +39,7 @@ pub struct Settings {
     /// How long a browser stays signed in.
     pub session_lifetime: Duration,
     /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Cidr>,
     /// How much of what, for whom.
     pub limits: Limits,
     /// How tokens are signed.

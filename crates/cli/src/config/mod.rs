@@ -24,7 +24,7 @@ use hallpass_core::{
     uri::{Issuer, ResourceUri, UriError},
 };
 use hallpass_gateway::Policy;
-use hallpass_server::{Resource, ScopeEntry, Settings};
+use hallpass_server::{Cidr, Resource, ScopeEntry, Settings};
 use hallpass_store::RotationWindows;
 use std::{
     net::SocketAddr,
@@ -247,15 +247,15 @@ impl Check<'_> {
         listen
     }
 
-    fn proxies(&mut self, entries: &[Spanned<String>]) -> Vec<std::net::IpAddr> {
+    fn proxies(&mut self, entries: &[Spanned<String>]) -> Vec<Cidr> {
         let mut proxies = Vec::new();
         for entry in entries {
             match entry.get_ref().parse() {
                 Ok(address) => proxies.push(address),
                 Err(_) => self.wrong(
                     entry,
-                    "not an IP address",
-                    "write the address from which your reverse proxy connects, such as \"127.0.0.1\"",
+                    "not an IP address or network",
+                    "write where your reverse proxy connects from, such as \"127.0.0.1\" or \"10.0.0.0/8\"",
                 ),
             }
         }

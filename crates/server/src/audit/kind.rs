@@ -119,6 +119,7 @@ impl Kind {
                 | Self::RegistrationRefused
                 | Self::TokenRefused
                 | Self::RevocationIgnored
+                | Self::Introspected
                 | Self::IntrospectionRefused
                 | Self::CallRefused
         )

@@ -172,7 +172,7 @@ impl RateLimiter {
         let mut over = 0;
         let taken = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, |arrival| {
             over = wait(arrival, interval, now);
-            let next = arrival.max(micros(now)).saturating_add(interval);
+            let next = begin(arrival, now).saturating_add(interval);
             (over <= 0).then_some(next)
         });
         taken.map(|_| ()).map_err(|_| self.turned_away(what, over))
@@ -223,8 +223,14 @@ fn interval(per_minute: u32) -> i64 {
 }
 
 fn wait(arrival: i64, interval: i64, now: Timestamp) -> i64 {
-    let next = arrival.max(micros(now)).saturating_add(interval);
+    let next = begin(arrival, now).saturating_add(interval);
     next.saturating_sub(micros(now)).saturating_sub(MINUTE)
+}
+
+/// Never is more than a minute used up ahead. Where it looks so, the clock was set back, and nobody has to wait for that.
+fn begin(arrival: i64, now: Timestamp) -> i64 {
+    let now = micros(now);
+    if arrival > now.saturating_add(MINUTE) { now } else { arrival.max(now) }
 }
 
 const fn micros(now: Timestamp) -> i64 {
@@ -258,6 +264,18 @@ mod tests {
         assert_eq!(limiter.take(Limited::SignIn, one, 60, later), Ok(()));
         for _ in 0..100_000 {
             assert_eq!(limiter.take(Limited::Introspection, Source::client("c"), 600_000, NOW), Ok(()));
+        }
+    }
+
+    #[test]
+    fn as_219_a_clock_set_back_by_an_hour_turns_nobody_away_for_an_hour() {
+        let limiter = RateLimiter::new();
+        for now in [NOW, NOW.minus(Duration::from_hours(1))] {
+            for _ in 0..60 {
+                assert_eq!(limiter.take(Limited::SignIn, address("192.0.2.1"), 60, now), Ok(()));
+            }
+            let over = limiter.take(Limited::SignIn, address("192.0.2.1"), 60, now);
+            assert_eq!(over, Err(Duration::from_secs(1)));
         }
     }
 

@@ -90,7 +90,7 @@ pub fn refused(refusal: &Refusal) -> Reply {
     let mut reply = protocol(status, &body);
     let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
     if let Some(wait) = refusal.retry_after.or(refusal.back_in).or(unavailable) {
-        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        reply = with_retry_after(reply, wait);
     }
     if refusal.basic && status == StatusCode::UNAUTHORIZED {
         reply
@@ -186,6 +186,13 @@ pub fn see_other(location: &str) -> Reply {
 pub fn empty(status: StatusCode) -> Reply {
     let mut reply = plain(status, "text/plain; charset=utf-8", Bytes::new());
     no_store(&mut reply);
+    reply
+}
+
+/// With the time to wait in whole seconds, at least one: 0 would invite to try at once.
+pub fn with_retry_after(mut reply: Reply, wait: Duration) -> Reply {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     reply
 }
 

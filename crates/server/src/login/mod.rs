@@ -15,7 +15,7 @@ use crate::{
     clients::Client,
     http::{
         browser::{self, Browser},
-        respond::{Reply, see_other, with_cookie},
+        respond::{self, Reply, see_other, with_cookie},
     },
     pages::{self, Problem, SignInPage},
     router::Incoming,
@@ -29,6 +29,10 @@ use hallpass_core::{
 };
 use http::{Method, StatusCode};
 use password::{Checked, SignInError};
+use std::time::Duration;
+
+/// When to come back while all places for hashing are taken.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// What waits behind a sign-in form.
 #[derive(serde::Serialize, serde::Deserialize, Default)]
@@ -110,16 +114,26 @@ async fn attempt(
 ) -> Reply {
     let (name, password) =
         (parameters.get("name").unwrap_or_default(), parameters.get("password").unwrap_or_default());
-    let message = match password::check(app, incoming, name, password).await {
+    let (message, status, wait) = match password::check(app, incoming, name, password).await {
         Ok(Checked { person }) => return signed_in(app, incoming, waiting, person).await,
-        Err(SignInError::Wrong) => "Name or password is wrong.",
-        Err(SignInError::TooMany) => {
-            "Too many tries for this account. Please wait a quarter of an hour, or use a browser in which you signed in before."
-        }
-        Err(SignInError::Busy) => "Too many people are signing in at this moment. Please try again.",
+        Err(SignInError::Wrong) => ("Name or password is wrong.", StatusCode::UNAUTHORIZED, None),
+        Err(SignInError::TooMany(wait)) => (
+            "Too many tries. Please wait a quarter of an hour, or use a browser in which you signed in before.",
+            StatusCode::TOO_MANY_REQUESTS,
+            Some(wait),
+        ),
+        Err(SignInError::Busy) => (
+            "Too many people are signing in at this moment. Please try again.",
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some(BUSY),
+        ),
         Err(SignInError::Store(error)) => return unavailable(&error),
     };
-    sign_in_page(app, browser, waiting, Some(message), StatusCode::UNAUTHORIZED)
+    let reply = sign_in_page(app, browser, waiting, Some(message), status);
+    match wait {
+        Some(wait) => respond::with_retry_after(reply, wait),
+        None => reply,
+    }
 }
 
 async fn signed_in(

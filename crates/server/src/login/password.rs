@@ -12,14 +12,21 @@ use argon2::{
 };
 use hallpass_core::{entropy::Entropy, secret::SecretString};
 use hallpass_store::{Attempt, Person, StoreError};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// OWASP's profile: 19 MiB, two passes.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// Hashes computed at once, and how many more may wait.
-const AT_ONCE: usize = 2;
+/// Hashes computed at once, and how many more may wait. Half of the processors stay free for everything else, so that a
+/// flood of sign-ins does not hold up those who only refresh; the memory is bounded by the same number.
+const MOST_AT_ONCE: usize = 2;
 const WAITING: usize = 32;
 /// Tries for one account in [`WINDOW`], over all addresses.
 const TRIES: u32 = 100;
@@ -34,6 +41,7 @@ const LONGEST: usize = 1024;
 pub struct PasswordHasher {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    computed: Arc<AtomicU64>,
 }
 
 /// Why there is no hash.
@@ -44,15 +52,22 @@ impl PasswordHasher {
     /// With nobody waiting.
     pub fn new() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(AT_ONCE)),
-            places: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            running: Arc::new(Semaphore::new(at_once())),
+            places: Arc::new(Semaphore::new(at_once() + WAITING)),
+            computed: Arc::default(),
         }
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let _place = self.places.try_acquire().map_err(|_| Busy)?;
         let _running = self.running.acquire().await.map_err(|_| Busy)?;
+        self.computed.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+    }
+
+    /// Hashes computed so far. A sign-in costs one, all of them with the same parameters, whoever it is for.
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
     }
 
     /// PHC string of a new password.
@@ -79,6 +94,11 @@ impl PasswordHasher {
         })
         .await
     }
+}
+
+fn at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors / 2).clamp(1, MOST_AT_ONCE)
 }
 
 fn argon2() -> Option<Argon2<'static>> {
@@ -132,7 +152,7 @@ pub enum SignInError {
     /// Unknown name or wrong password: the two look the same.
     Wrong,
     /// Over the limit of this account or of this address.
-    TooMany,
+    TooMany(Duration),
     /// All places for hashing are taken.
     Busy,
     /// The store failed.
@@ -155,11 +175,12 @@ pub async fn check(
     password: &str,
 ) -> Result<Checked, SignInError> {
     let cx = incoming.cx;
-    if !app.settings.is_local()
-        && app.limits.take(Limited::Password, cx.address, TRIES_FROM_HERE, cx.now).is_err()
-    {
-        app.audit.record(cx, Event::sign_in_throttled(None, "address_limit"));
-        return Err(SignInError::TooMany);
+    if !app.settings.is_local() {
+        let most = app.settings.limits.for_address(cx.address, TRIES_FROM_HERE);
+        if let Err(wait) = app.limits.take(Limited::Password, cx.address, most, cx.now) {
+            app.audit.record(cx, Event::sign_in_throttled(None, "address_limit"));
+            return Err(SignInError::TooMany(wait));
+        }
     }
     let person = if password.len() > LONGEST { None } else { app.store.person_by_name(fold(name)).await? };
     let known = person.as_ref().is_some_and(|person| browser::is_known(app, incoming, person.id));
@@ -168,7 +189,7 @@ pub async fn check(
         && let Attempt::Refused { .. } = app.store.person_attempt(person.id, TRIES, WINDOW, cx.now).await?
     {
         app.audit.record(cx, Event::sign_in_throttled(Some(Who::of(person)), "account_limit"));
-        return Err(SignInError::TooMany);
+        return Err(SignInError::TooMany(WINDOW));
     }
     let phc = person.as_ref().map(|person| person.password.clone());
     let Ok(right) = app.passwords.verify(SecretString::new(password), phc).await else {
@@ -213,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn b_13_t_30_a_flood_is_turned_away_and_not_queued_without_end() {
         let hasher = Arc::new(PasswordHasher::new());
-        let tries: Vec<_> = (0..AT_ONCE + WAITING + 20)
+        let tries: Vec<_> = (0..MOST_AT_ONCE + WAITING + 20)
             .map(|_| {
                 let hasher = Arc::clone(&hasher);
                 tokio::spawn(async move { hasher.verify(SecretString::new("x"), None).await })

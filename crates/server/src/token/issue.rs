@@ -12,6 +12,7 @@ use hallpass_core::{
     token::RefreshToken,
 };
 use serde::{Serialize, Serializer};
+use std::time::Duration;
 
 /// What a token is minted from: a grant whose write has been answered.
 pub struct Issued<'a> {
@@ -49,7 +50,9 @@ pub struct TokenResponse {
 
 /// Mints the access token and, where due, the refresh token.
 pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResponse, TokenRefusal> {
-    let lifetime = app.settings.access_token_lifetime.min(issued.ends_at.since(now));
+    // In whole seconds, as the token says it; none lives for 0.
+    let left = issued.ends_at.since(now).as_secs().max(1);
+    let lifetime = app.settings.access_token_lifetime.min(Duration::from_secs(left));
     let scope = issued.scope.to_string();
     let token = AccessToken {
         issuer: app.settings.issuer.as_str().to_owned(),

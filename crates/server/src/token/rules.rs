@@ -81,7 +81,8 @@ pub fn check_refresh(
     if now.since(grant.rotated_at) > settings.refresh_idle_lifetime {
         return Err(TokenRefusal::Idle);
     }
-    if now >= grant.consented_at.plus(settings.grant_lifetime) {
+    // Less than a second is no life for a token.
+    if grant.consented_at.plus(settings.grant_lifetime).since(now).as_secs() == 0 {
         return Err(TokenRefusal::Outlived);
     }
     check_target(parameters, &grant.resource, settings)?;

@@ -71,7 +71,7 @@ async fn as_209_as_211_t_31_everything_else_is_inactive_and_nothing_more() {
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
     inactive(&ask(&server, "other", access).await);
     inactive(&ask(&server, "things", refresh).await);
-    let forged = format!("{}A", &access[..access.len() - 1]);
+    let forged = altered(access);
     for nonsense in ["x", "a.b.c", forged.as_str(), "hpr_x"] {
         inactive(&ask(&server, "things", nonsense).await);
     }

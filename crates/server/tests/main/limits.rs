@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use http::StatusCode;
+use std::sync::Arc;
 
 fn few() -> hallpass_server::Settings {
     let mut settings = settings();
@@ -83,4 +84,113 @@ async fn as_146_a_grant_ends_at_its_age_however_often_it_is_refreshed_and_no_tok
             assert_eq!((ended.status, ended.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_grant"));
         }
     }
+}
+
+/// As many as they like, so that something else is what bounds them.
+fn many() -> hallpass_server::Settings {
+    let mut settings = settings();
+    settings.limits.sign_ins = 1_000_000;
+    settings.limits.refreshes = 1_000_000;
+    settings.limits.shared = vec!["0.0.0.0/0".parse().unwrap()];
+    settings
+}
+
+/// Hashing has threads of its own, few of them, and a short queue. Nobody who only refreshes waits behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b_13_t_30_a_flood_of_sign_ins_is_shed_and_refreshes_go_on() {
+    let server = Arc::new(Server::with(many()).await);
+    let (client, tokens) = server.granted().await;
+    let mut token = text(&tokens, "refresh_token").to_owned();
+    let flood: Vec<_> = (0..80)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let mut browser = Browser::new(&server);
+                let page = browser.get("/sign-in").await;
+                let typed = [("name", "nobody"), ("password", "a wrong password")];
+                browser.submit(&page, "/sign-in", &["csrf", "waiting"], &typed).await
+            })
+        })
+        .collect();
+    let mut during = 0;
+    while !flood.iter().all(tokio::task::JoinHandle::is_finished) {
+        let next = server.refresh(&client, &token).await;
+        assert_eq!(next.status, StatusCode::OK, "{next:?}");
+        token = text(&next.json(), "refresh_token").to_owned();
+        during += 1;
+    }
+    let (mut shed, mut wrong) = (0, 0);
+    for one in flood {
+        let answer = one.await.unwrap();
+        match answer.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert!(!answer.header("retry-after").is_empty());
+                shed += 1;
+            }
+            StatusCode::UNAUTHORIZED => wrong += 1,
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    // 80 came at once; two may run and 32 may wait. Each of those takes tens of milliseconds.
+    assert!(shed >= 1 && wrong >= 2, "{shed} shed, {wrong} checked");
+    assert!(during >= 10, "only {during} refreshes during the flood");
+}
+
+/// Time cannot be compared on a busy machine without now and then being wrong. What makes time can be counted: whoever a
+/// sign-in is for, it costs one hash with the same parameters and the same answer. Secrets are compared as digests by
+/// the one primitive of `core/secret`, which does not stop at the first difference.
+#[tokio::test]
+async fn t_28_a_sign_in_costs_the_same_whoever_it_is_for() {
+    let server = Server::with(many()).await;
+    server.set_up().await;
+    let mut answers = std::collections::BTreeSet::new();
+    for (name, password) in [
+        (NAME, "a wrong password"),
+        ("nobody", "a wrong password"),
+        ("nobody", PASSWORD),
+        (NAME, "x"),
+        ("nobody", ""),
+        (NAME, &"x".repeat(2_000)),
+    ] {
+        let mut browser = Browser::new(&server);
+        let page = browser.get("/sign-in").await;
+        let before = server.app.passwords.computed();
+        let typed = [("name", name), ("password", password)];
+        let answer = browser.submit(&page, "/sign-in", &["csrf", "waiting"], &typed).await;
+        assert_eq!(server.app.passwords.computed() - before, 1, "{name} {}", password.len());
+        let shown = answer.text.split("name=\"csrf\"").next().unwrap().to_owned();
+        answers.insert((answer.status.as_u16(), shown));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+/// The guesser is told to wait, a hundred thousand times. The owner, elsewhere, does not notice.
+#[tokio::test]
+async fn t_29_as_100_a_hundred_thousand_guesses_are_throttled_and_the_victim_is_unaffected() {
+    let server = Server::with(settings()).await;
+    let (client, tokens) = server.granted().await;
+    let mut token = text(&tokens, "refresh_token").to_owned();
+    let forged = altered(&token);
+    let from = |last: u8, token: &str| {
+        let pairs = [("grant_type", "refresh_token"), ("client_id", &*client), ("refresh_token", token)];
+        let mut request = http::Request::post("/token")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(axum::body::Body::from(hallpass_core::parameters::encode(pairs)))
+            .unwrap();
+        let peer = std::net::SocketAddr::from(([192, 0, 2, last], 4711));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        server.send(request)
+    };
+    let mut told = 0;
+    for n in 0..100_000 {
+        told += u32::from(from(1, &forged).await.status == StatusCode::TOO_MANY_REQUESTS);
+        if n % 1_000 == 0 {
+            let next = from(2, &token).await;
+            assert_eq!(next.status, StatusCode::OK, "{n}: {next:?}");
+            token = text(&next.json(), "refresh_token").to_owned();
+            server.push(1);
+        }
+    }
+    // 120 at once, and two more in each of the hundred seconds.
+    assert!((99_000..99_900).contains(&told), "{told}");
 }

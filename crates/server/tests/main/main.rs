@@ -26,6 +26,7 @@ mod randomness;
 mod refresh;
 mod register;
 mod revocation;
+mod rotation;
 mod secrets;
 mod support;
 mod token;

@@ -33,6 +33,66 @@ async fn as_203_as_204_as_205_b_31_t_31_a_client_revokes_its_own_tokens_only() {
 }
 
 #[tokio::test]
+async fn as_206_a_hint_is_only_a_hint() {
+    for kind in ["refresh_token", "access_token"] {
+        for hint in ["refresh_token", "access_token", "pizza", ""] {
+            let server = Server::start().await;
+            let (client, tokens) = server.granted().await;
+            let pairs = [("client_id", &*client), ("token", text(&tokens, kind)), ("token_type_hint", hint)];
+            let answer = server.form("/revoke", &pairs).await;
+            assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""), "{kind} {hint}");
+            let refreshed = server.refresh(&client, text(&tokens, "refresh_token")).await;
+            assert_eq!(refreshed.error(), "invalid_grant", "{kind} {hint}");
+            assert_eq!(server.form("/revoke", &pairs).await.status, StatusCode::OK, "twice is once");
+            assert_eq!(server.app.store.feed_after(0, 10).await.unwrap().entries.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_203_a_client_with_a_secret_needs_it_to_take_back() {
+    let server = Server::start().await;
+    let body = serde_json::json!({
+        "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post",
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    let registered = server.post_json("/register", &body).await.json();
+    let (id, secret) = (text(&registered, "client_id"), text(&registered, "client_secret"));
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(id)).await;
+    let tokens = server.redeem_with(id, &code, &[("client_secret", secret)]).await.json();
+    let token = text(&tokens, "refresh_token");
+    let with = |secret: Option<&str>| {
+        let mut pairs = vec![("client_id", id), ("token", token)];
+        pairs.extend(secret.map(|secret| ("client_secret", secret)));
+        let pairs: Vec<(String, String)> =
+            pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let server = &server;
+        async move {
+            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+            server.form("/revoke", &pairs).await
+        }
+    };
+    assert_eq!(with(None).await.error(), "invalid_client");
+    assert_eq!(with(Some("wrong")).await.error(), "invalid_client");
+    assert!(server.app.store.feed_after(0, 10).await.unwrap().entries.is_empty());
+    assert_eq!(with(Some(secret)).await.status, StatusCode::OK);
+    assert_eq!(server.app.store.feed_after(0, 10).await.unwrap().entries.len(), 1);
+}
+
+#[tokio::test]
+async fn as_204_a_store_that_fails_is_not_a_revocation() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    server.app.store.close().await.unwrap();
+    let pairs = [("client_id", &*client), ("token", text(&tokens, "refresh_token"))];
+    let answer = server.form("/revoke", &pairs).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.error(), "temporarily_unavailable");
+    assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
 async fn an_access_token_ends_its_grant() {
     let server = Server::start().await;
     let (client, tokens) = server.granted().await;

@@ -137,6 +137,21 @@ impl Server {
         (Self::fetching(settings, clock, fetch).await, host)
     }
 
+    /// The same server by this clock.
+    pub async fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
+        let parts = Parts {
+            settings: self.app.settings.clone(),
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+            store: Arc::clone(&self.app.store),
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            fetch: self.fetch.clone(),
+        };
+        let app = App::start(parts).await.unwrap();
+        let router = router(Arc::clone(&app));
+        Self { app, router, ..self }
+    }
+
     /// Stops and starts anew on the same folder, at the same time.
     pub async fn restarted(self) -> Self {
         let settings = self.app.settings.clone();
@@ -317,6 +332,13 @@ impl Server {
 pub fn query(request: &BTreeMap<String, String>) -> String {
     let encoded = parameters::encode(request.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     format!("/authorize?{encoded}")
+}
+
+/// The token with another character in it, whatever it was.
+pub fn altered(token: &str) -> String {
+    let (head, tail) = token.split_at(token.len() - 10);
+    let other = if tail.starts_with('A') { "B" } else { "A" };
+    format!("{head}{other}{}", &tail[1..])
 }
 
 /// Claims of a JWT, unverified.

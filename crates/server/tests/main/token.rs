@@ -234,3 +234,18 @@ async fn restarted_everything_that_was_issued_still_works() {
     browser.cookies = cookies;
     assert_eq!(browser.get("/account").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn t_33_a_client_never_has_the_id_of_a_person() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    let claims = claims(text(&tokens, "access_token"));
+    let subject = text(&claims, "sub");
+    assert_ne!(subject, client);
+    // A registration chooses its name and never its id; the id of a person is none that a client can have.
+    let body = serde_json::json!({"redirect_uris": [REDIRECT], "client_name": subject, "client_id": subject});
+    let registered = server.post_json("/register", &body).await.json();
+    assert_ne!(text(&registered, "client_id"), subject);
+    assert!(text(&registered, "client_id").starts_with("hpc_"));
+    assert_eq!(hallpass_core::encoding::from_base64url(subject).map(|bytes| bytes.len()), Some(16));
+}
