@@ -24,10 +24,10 @@ fn post(port: u16, path: &str, fields: &str, body: &str) -> String {
     )
 }
 
-/// Everything that comes back, and whether the connection was ended within a second.
+/// Everything that comes back, and whether the connection was ended within five seconds.
 fn exchange(port: u16, bytes: &str) -> (String, bool) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     stream.write_all(bytes.as_bytes()).unwrap();
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     let ended = loop {

@@ -151,7 +151,8 @@ async fn check(backend: &Backend, world: &mut World, seed: u64, met: &mut Met) {
     let acts = sequence(seed);
     if let Err(failure) = play(world, &acts, met).await {
         let (acts, what) = shortest(backend, acts, failure).await;
-        panic!("the sequence {seed:#018x} fails; its shortest part:\n{acts:#?}\n{what}");
+        let acts: String = acts.iter().map(|act| format!("{act:?}\n")).collect();
+        panic!("the sequence {seed:#018x} fails; its shortest part:\n{acts}{what}");
     }
 }
 
