@@ -32,7 +32,8 @@ impl What {
         match (&self.client, &self.host, &self.redirect) {
             (Some(id), ..) => Ok((BlockKind::Client, id.clone())),
             (_, Some(host), _) => {
-                let host = host.to_ascii_lowercase();
+                // An app's own scheme is compared as it is written.
+                let host = if host.contains("://") { host.clone() } else { host.to_ascii_lowercase() };
                 if host.is_empty() || (host.contains('/') && !host.contains("://")) {
                     bail!("{host:?} is not a host: write a name such as evil.example");
                 }
