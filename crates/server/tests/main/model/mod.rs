@@ -151,8 +151,8 @@ async fn check(backend: &Backend, world: &mut World, seed: u64, met: &mut Met) {
     let acts = sequence(seed);
     if let Err(failure) = play(world, &acts, met).await {
         let (acts, what) = shortest(backend, acts, failure).await;
-        let acts: String = acts.iter().map(|act| format!("{act:?}\n")).collect();
-        panic!("the sequence {seed:#018x} fails; its shortest part:\n{acts}{what}");
+        let acts: Vec<String> = acts.iter().map(|act| format!("{act:?}")).collect();
+        panic!("the sequence {seed:#018x} fails; its shortest part:\n{}\n{what}", acts.join("\n"));
     }
 }
 
