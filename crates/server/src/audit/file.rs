@@ -244,3 +244,29 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
     builder.create(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hallpass_core::{seal::MasterKey, secret::SecretBytes};
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_left_behind_with_whole_lines_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let master = MasterKey { number: 0, bytes: SecretBytes::new([1; 32]) };
+        let keys = KeyRing::new(&[master], &SecretBytes::new([2; 32]), "https://a.example").unwrap();
+        let now = Timestamp::from_seconds(1_790_000_000);
+        let mut log = open(folder.path(), "main", 1_000, (&keys, now), false).unwrap().file;
+        let (first, head) = chain::link(&keys, "main", &Head::default(), "\"event\":\"a\"");
+        log.append(first.as_bytes()).unwrap();
+        log.file = File::open(name(folder.path(), "main", 1)).unwrap();
+        let (second, _) = chain::link(&keys, "main", &head, "\"event\":\"b\"");
+        assert!(log.append(second.as_bytes()).is_err(), "opened for reading only");
+        log.append(second.as_bytes()).unwrap();
+        let found = files(folder.path(), Some("main")).unwrap();
+        let texts: Vec<String> = found.iter().map(|found| fs::read_to_string(&found.path).unwrap()).collect();
+        assert_eq!(texts, [first, second]);
+        let verified = crate::audit::verify(&keys, &found, |_, _| {}).unwrap();
+        assert!(verified.findings.is_empty(), "{verified:?}");
+    }
+}

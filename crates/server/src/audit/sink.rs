@@ -260,7 +260,10 @@ impl Writer {
     fn sync(&mut self) {
         if self.dirty && self.synced.elapsed() >= SYNC {
             match self.out.as_ref().map(LogFile::sync) {
-                Some(Err(error)) => tracing::error!(%error, "the audit log did not reach the disk"),
+                Some(Err(error)) => {
+                    self.shared.failing.store(true, Ordering::Relaxed);
+                    tracing::error!(%error, "the audit log did not reach the disk");
+                }
                 Some(Ok(())) => self.reached_the_disk(),
                 None => {}
             }
