@@ -83,6 +83,7 @@ struct Done {
     blocked: u64,
     unblocked: u64,
     clients: u64,
+    keys: u64,
     not_here: u64,
     /// Whether each account was disabled last, by the lines.
     wanted: BTreeMap<PersonId, bool>,
@@ -92,6 +93,8 @@ struct Done {
     secrets: BTreeSet<String>,
     /// Who chose another password since: the old one is in force again.
     passwords: BTreeSet<String>,
+    /// Keys that were given up since and are the only ones here.
+    only_keys: BTreeSet<String>,
     /// Accounts that were made since and are gone.
     gone: BTreeSet<String>,
 }
@@ -105,6 +108,7 @@ impl Done {
             + self.blocked
             + self.unblocked
             + self.clients
+            + self.keys
     }
 
     fn block(&mut self, line: &Line, blocked: bool) {
@@ -121,12 +125,13 @@ impl Done {
                 "lines": self.lines, "grants_revoked": self.grants, "signed_out_everywhere": self.signed_out,
                 "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
                 "blocked": self.blocked, "unblocked": self.unblocked, "clients_removed": self.clients,
+                "keys_retired": self.keys,
                 "passwords_set_back": self.passwords, "secrets_set_back": self.secrets, "accounts_gone": self.gone,
             });
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             say!(
-                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again",
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up",
                 self.lines,
                 self.grants,
                 self.signed_out,
@@ -134,7 +139,8 @@ impl Done {
                 self.enabled,
                 self.clients,
                 self.blocked,
-                self.unblocked
+                self.unblocked,
+                self.keys
             );
         }
         if self.not_here > 0 {
@@ -151,6 +157,11 @@ impl Done {
         for id in &self.secrets {
             note(&format!(
                 "the client {id} has another secret since, and the old one is in force again: run `hallpass client rotate-secret --only-new {id}`"
+            ));
+        }
+        for kid in &self.only_keys {
+            note(&format!(
+                "the key {kid} was given up since and is the only one here: run `hallpass key rotate --now`, then `hallpass key retire {kid}`"
             ));
         }
         for name in &self.gone {
@@ -192,6 +203,7 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             done.clients += u64::from(place.store.client_remove(id, place.tokens_until()).await?);
             Ok(())
         }
+        Some(Kind::KeyRetired) => key(place, line, done).await,
         Some(Kind::ClientSecretChanged) => {
             done.secrets.extend(line.client.clone());
             Ok(())
@@ -217,6 +229,18 @@ async fn grant(place: &Place, line: &Line, reason: RevocationReason, done: &mut 
             let now = place.store.grant_revoke(id, reason, place.tokens_until(), place.now).await?;
             done.grants += u64::from(now);
         }
+    }
+    Ok(())
+}
+
+async fn key(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
+    let Some(kid) = &line.key else { return Ok(()) };
+    let known = place.store.keys_read().await?;
+    match known.iter().find(|key| key.kid == *kid) {
+        None => done.not_here += 1,
+        Some(found) if found.retired_at.is_some() => {}
+        Some(_) if place.store.key_retire(kid.clone(), place.now).await? => done.keys += 1,
+        Some(_) => drop(done.only_keys.insert(kid.clone())),
     }
     Ok(())
 }

@@ -95,6 +95,9 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
         (answer.status, serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
     };
     assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    let keys: serde_json::Value = serde_json::from_str(&run(&["key", "list", "--json"]).1).unwrap();
+    let stolen = keys[0]["kid"].as_str().unwrap().to_owned();
+    assert_eq!(run(&["key", "rotate", "--now"]).0, 0);
     let add = ["client", "add", "--id", "old", "--name", "Old", "--redirect-uri", person::REDIRECT];
     assert_eq!(run(&add).0, 0);
     assert!(node.stop());
@@ -115,6 +118,7 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     assert_eq!(run(&["client", "block", "--host", "forgiven.example"]).0, 0);
     assert_eq!(run(&["client", "unblock", "--host", "forgiven.example"]).0, 0);
     assert_eq!(run(&["client", "remove", "old"]).0, 0);
+    assert_eq!(run(&["key", "retire", &stolen]).0, 0);
     assert!(node.stop());
     for name in ["hallpass.sqlite", "hallpass.sqlite-wal", "hallpass.sqlite-shm"] {
         let _ = fs::remove_file(folder.path().join(name));
@@ -137,6 +141,7 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
         (&done["blocked"], &done["unblocked"], &done["clients_removed"]),
         (&1.into(), &0.into(), &1.into())
     );
+    assert_eq!(done["keys_retired"], 1);
     let blocks = run(&["client", "blocks"]).1;
     assert!(blocks.contains("evil.example") && !blocks.contains("forgiven"), "{blocks}");
     assert!(err.contains("hallpass user add joan"), "{err}");
@@ -144,7 +149,7 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     assert!(run(&["user", "list"]).1.contains("disabled  grace"));
     // Once more changes nothing.
     let again: serde_json::Value = serde_json::from_str(&run(&words).1).unwrap();
-    for what in ["grants_revoked", "disabled", "blocked", "clients_removed"] {
+    for what in ["grants_revoked", "disabled", "blocked", "clients_removed", "keys_retired"] {
         assert_eq!(again[what], 0, "{what}");
     }
     // Without the log: everybody.

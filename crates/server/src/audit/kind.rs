@@ -139,6 +139,7 @@ impl Kind {
                 | Self::InvitationUsed
                 | Self::PersonDisabled
                 | Self::PersonEnabled
+                | Self::KeyRetired
                 | Self::ClientRemoved
                 | Self::ClientSecretChanged
                 | Self::ClientBlocked

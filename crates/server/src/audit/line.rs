@@ -126,6 +126,8 @@ pub struct Line {
     pub grant: Option<String>,
     /// The person's epoch after it.
     pub epoch: Option<u32>,
+    /// `kid` of a key.
+    pub key: Option<String>,
     /// Until when a revocation matters, as written.
     pub until: Option<String>,
     /// MAC of the line before it; empty at the beginning of a chain.
