@@ -15,6 +15,7 @@
     reason = "a program that talks to the person who runs it"
 )]
 
+mod crowd;
 mod exchange;
 mod floor;
 mod load;
@@ -36,10 +37,11 @@ use std::process::{Command, ExitCode};
 const CONNECTIONS: usize = 32;
 
 const USAGE: &str = "\
-cargo run --release -p hallpass-bench -- [--seconds N] [--only a,b,c,d,e] [--log LEVEL] [--write]
+cargo run --release -p hallpass-bench -- [--seconds N] [--only a,b,c,…] [--log LEVEL] [--write]
 
   --seconds N   length of each measurement (5); one second of warm-up comes before it
-  --only LIST   a metadata, b code redemption, c refresh, d gateway, e start and idle memory
+  --only LIST   a metadata, b code redemption, c refresh, d gateway, e start and idle memory, f introspection,
+                g refresh under a flood of sign-ins, h refresh among a million grants
   --log LEVEL   HALLPASS_LOG of the program, such as `warn` (its own default: info, to a file)
   --write       puts the table into docs/benchmarks.md as well";
 

@@ -16,7 +16,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-const ROUNDS: usize = 2;
+pub const ROUNDS: usize = 2;
 /// Grants that each connection refreshes in turn: together as many as the floor has rows.
 const GRANTS: usize = crate::floor::ROWS / CONNECTIONS;
 
@@ -51,7 +51,16 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     if options.wants(Part::Gateway) {
         bench.gateway(report).await?;
     }
+    if options.wants(Part::Introspection) {
+        bench.introspections(report).await?;
+    }
+    if options.wants(Part::Flood) {
+        bench.flood(report).await?;
+    }
     report.resident_after_load_kib = Some(bench.subject.process.resident_kib()?);
+    if options.wants(Part::Million) {
+        bench.million(report).await?;
+    }
     bench.subject.process.stop()?;
     if options.wants(Part::Start) {
         say("start and rest");
@@ -60,10 +69,10 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     Ok(())
 }
 
-struct Bench<'a> {
+pub struct Bench<'a> {
     options: &'a Options,
-    subject: Subject,
-    account: Arc<Account>,
+    pub subject: Subject,
+    pub account: Arc<Account>,
     folder: &'a Scratch,
     upstream: u16,
 }
@@ -108,15 +117,18 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn refreshes(&self, report: &mut Report) -> Result<()> {
+    /// Fresh grants for all connections, to be refreshed.
+    pub async fn works_of_refreshes(&self) -> Result<Vec<Refreshes>> {
         let tokens = self.grants(GRANTS).await?;
-        let mut works: Vec<Refreshes> = tokens
-            .into_iter()
-            .map(|tokens| {
-                let tokens = tokens.into_iter().map(|tokens| tokens.refresh).collect();
-                Refreshes::new(Arc::clone(&self.account), tokens)
-            })
-            .collect();
+        let of = |tokens: Vec<Tokens>| {
+            let tokens = tokens.into_iter().map(|tokens| tokens.refresh).collect();
+            Refreshes::new(Arc::clone(&self.account), tokens)
+        };
+        Ok(tokens.into_iter().map(of).collect())
+    }
+
+    async fn refreshes(&self, report: &mut Report) -> Result<()> {
+        let mut works = self.works_of_refreshes().await?;
         let floor = Bare::start(Floor::Durable(&self.folder.0.join("floor")))?;
         let (mut bare, mut own) = (Rounds::new(), Rounds::new());
         for _ in 0..ROUNDS {
@@ -152,7 +164,7 @@ impl Bench<'_> {
 
     /// Opens grants: so many for each connection. Each connection gets them in an order of its own, so that those which
     /// are refreshed at the same time are not neighbours in the database.
-    async fn grants(&self, each: usize) -> Result<Vec<Vec<Tokens>>> {
+    pub async fn grants(&self, each: usize) -> Result<Vec<Vec<Tokens>>> {
         let mut connection = Connection::open(self.address()).await?;
         let mut all: Vec<Vec<Tokens>> = (0..CONNECTIONS).map(|_| Vec::new()).collect();
         for turn in 0..each {
@@ -170,16 +182,16 @@ impl Bench<'_> {
         Ok(all)
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.subject.setting.address()
     }
 
-    fn host(&self) -> String {
+    pub fn host(&self) -> String {
         self.subject.setting.host()
     }
 }
 
-struct Tokens {
+pub struct Tokens {
     access: String,
     refresh: String,
 }
@@ -199,23 +211,23 @@ async fn seen(connection: &mut Connection, call: &Same) -> Result<()> {
     bail!("the gateway was not ready within a second")
 }
 
-fn each<W>(make: impl Fn() -> W) -> Vec<W> {
+pub fn each<W>(make: impl Fn() -> W) -> Vec<W> {
     (0..CONNECTIONS).map(|_| make()).collect()
 }
 
-fn same(work: &Same) -> Vec<Same> {
+pub fn same(work: &Same) -> Vec<Same> {
     each(|| work.clone())
 }
 
 /// The samples of one server.
-struct Rounds(Vec<Sample>);
+pub struct Rounds(Vec<Sample>);
 
 impl Rounds {
-    const fn new() -> Self {
+    pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    async fn run<W: Work>(
+    pub async fn run<W: Work>(
         &mut self,
         bench: &Bench<'_>,
         server: &Running,
@@ -227,14 +239,14 @@ impl Rounds {
         Ok(works)
     }
 
-    fn row(self, name: &'static str) -> Row {
+    pub fn row(self, name: &'static str) -> Row {
         let row = Row::new(name, &self.0);
         say(&row.line());
         row
     }
 }
 
-fn say(text: &str) {
+pub fn say(text: &str) {
     println!("{text}");
 }
 

@@ -10,6 +10,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks.m
 
 const READY: Duration = Duration::from_millis(50);
 const RESIDENT_MIB: f64 = 20.0;
+const BYTES_OF_A_GRANT: u64 = 400;
 
 /// What a measurement has to reach.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,10 @@ pub enum Goal {
     PerSecond(f64),
     /// Share of the floor's answers in a second of processor time.
     PerCoreSecond(f64),
+    /// Share of the answers of the row before, a second.
+    OfBefore(f64),
+    /// At most this many times the p99 of the row before.
+    SlowestOfBefore(f64),
 }
 
 /// One server, all rounds together.
@@ -80,6 +85,8 @@ pub struct Report {
     pub resident_after_load_kib: Option<u32>,
     /// Start and rest.
     pub starts: Option<Starts>,
+    /// What a grant takes on disk, in bytes.
+    pub bytes_of_a_grant: Option<u64>,
 }
 
 impl Report {
@@ -93,6 +100,7 @@ impl Report {
             floor: None,
             resident_after_load_kib: None,
             starts: None,
+            bytes_of_a_grant: None,
         })
     }
 
@@ -111,9 +119,19 @@ impl Report {
             Goal::PerCoreSecond(least) => {
                 (format!("≥ {:.0} % per core-second", least * 100.0), core >= least)
             }
+            Goal::OfBefore(least) => (format!("≥ {:.0} % of before", least * 100.0), time >= least),
+            Goal::SlowestOfBefore(most) => {
+                (format!("p99 ≤ {most} × of before"), f64::from(row.p99) <= f64::from(floor.p99) * most)
+            }
         };
         let ratios = format!("{:.0} %, {:.0} %", time * 100.0, core * 100.0);
         self.lines.push(format!("{} **{ratios}** | {words}: {} |", row.line(), verdict(reached)));
+    }
+
+    /// Ours without a floor, with what it has to reach a second.
+    pub fn alone(&mut self, row: &Row, least: f64) {
+        let words = format!("≥ {}/s: {}", thousands(least), verdict(row.per_second >= least));
+        self.lines.push(format!("{} | {words} |", row.line()));
     }
 
     /// As Markdown.
@@ -129,6 +147,13 @@ impl Report {
         }
         if let Some(starts) = &self.starts {
             text.push_str(&lines_of_starts(starts));
+        }
+        if let Some(bytes) = self.bytes_of_a_grant {
+            let reached = verdict(bytes <= BYTES_OF_A_GRANT);
+            let line = format!(
+                "\nA grant among a million takes {bytes} bytes on disk; goal ≤ {BYTES_OF_A_GRANT}: {reached}.\n"
+            );
+            text.push_str(&line);
         }
         if let Some(kib) = self.resident_after_load_kib {
             let rest = format!("\nResident after all of this load: {:.1} MiB.\n", mebibytes(kib));

@@ -10,13 +10,16 @@ use hallpass_core::{
     encoding,
     entropy::SystemEntropy,
     grant::{AuthorizationCode, digest16},
-    id::{GrantId, PersonId},
+    id::{AttemptId, GrantId, PersonId},
+    jose::{Algorithm, SigningKey},
+    jwt::{AccessToken, AccessTokenSigner, GrantReference},
     parameters,
     pkce::{CodeChallenge, CodeVerifier},
-    seal::{KeyRing, MasterKey},
+    seal::{KeyRing, MasterKey, Purpose},
     secret::{SecretBytes, SecretString},
     time::{Clock, SystemClock},
 };
+use hallpass_store::NewGrant;
 use rusqlite::OpenFlags;
 use std::{
     fs::{self, File},
@@ -36,27 +39,35 @@ pub struct Setting {
     pub folder: PathBuf,
     /// Its port on this machine.
     pub port: u16,
-    upstream: String,
     log: Option<String>,
 }
 
 impl Setting {
+    /// Of the client that introspects.
+    pub const SECRET: &str = "a-secret-that-is-long-enough";
+
     /// On a free port, in a folder that is not there yet, in front of this upstream.
     pub fn new(folder: PathBuf, upstream: u16, log: Option<String>) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Self { folder, port, upstream: format!("http://127.0.0.1:{upstream}/mcp"), log })
+        let secret = folder.with_extension("secret");
+        fs::write(&secret, Self::SECRET)?;
+        let text = format!(
+            "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = {}\n\
+             [[client]]\nid = \"asks\"\nname = \"Asks\"\nauth = \"client_secret_basic\"\nsecret_file = {}\n\
+             grant_types = []\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n\
+             upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n",
+            quoted(&folder),
+            quoted(&secret)
+        );
+        fs::write(folder.with_extension("toml"), text)?;
+        Ok(Self { folder, port, log })
     }
 
     /// The command, on the core of the server. Its log goes to a file beside the state, as a service's goes to a file.
     pub fn command(&self) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.folder.with_extension("log"))?;
         let mut command = pinned(SERVER_CORE, &program()?);
-        command
-            .arg("run")
-            .arg(&self.upstream)
-            .args(["--port", &self.port.to_string()])
-            .arg("--state")
-            .arg(&self.folder);
+        command.args(["serve", "--config"]).arg(self.folder.with_extension("toml"));
         command.stdin(Stdio::null()).stderr(log);
         if let Some(filter) = &self.log {
             command.env("HALLPASS_LOG", filter);
@@ -73,6 +84,11 @@ impl Setting {
     pub fn host(&self) -> String {
         format!("localhost:{}", self.port)
     }
+}
+
+/// As TOML writes it: paths of this machine, without what would need more than quotes.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display())
 }
 
 /// The program lies beside this one.
@@ -212,6 +228,59 @@ impl Account {
             receiver: "127.0.0.1:5000".to_owned(),
         };
         code.seal(&self.keys, &SystemEntropy)
+    }
+}
+
+impl Account {
+    /// Signs access tokens as the program does, with the key that it signs with.
+    pub fn signer(&self, setting: &Setting) -> Result<AccessTokenSigner> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(setting.folder.join("hallpass.sqlite"), flags)?;
+        let (kid, sealed): (String, Vec<u8>) =
+            database
+                .query_row("SELECT kid, sealed FROM signing_key", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let context = format!("signing_key/sealed/{kid}");
+        let opened = self.keys.open(Purpose::SigningKey, context.as_bytes(), &sealed)?;
+        Ok(AccessTokenSigner::new(&SigningKey::from_pkcs8(Algorithm::Es256, &opened)?))
+    }
+
+    /// An access token of this grant that nobody has seen yet.
+    pub fn access_token(&self, signer: &AccessTokenSigner, grant: GrantId) -> Result<SecretString> {
+        let now = SystemClock.now();
+        let token = AccessToken {
+            issuer: self.issuer.clone(),
+            subject: self.person.to_string(),
+            audience: format!("{}/mcp", self.issuer),
+            client_id: self.client_id.clone(),
+            issued_at: now,
+            expires_at: now.plus(std::time::Duration::from_mins(10)),
+            scope: Some("mcp".to_owned()),
+            grant: GrantReference {
+                grant,
+                generation: 0,
+                epoch: self.epoch,
+                salt: hallpass_core::entropy::random(&SystemEntropy),
+            },
+        };
+        Ok(signer.sign(&token)?)
+    }
+
+    /// A grant as its redemption would open it.
+    pub fn new_grant(&self) -> NewGrant {
+        let now = SystemClock.now();
+        NewGrant {
+            id: GrantId::new(now, &SystemEntropy),
+            attempt: AttemptId::new(now, &SystemEntropy),
+            person: self.person,
+            epoch: self.epoch,
+            client_id: self.client_id.clone(),
+            client_name: "Benchmark".to_owned(),
+            redirect_host: "127.0.0.1:5000".to_owned(),
+            resource: format!("{}/mcp", self.issuer),
+            scope: "mcp".to_owned(),
+            consented_at: now,
+            code_digest: hallpass_core::entropy::random(&SystemEntropy),
+        }
     }
 }
 
