@@ -6,7 +6,8 @@ use crate::{
     authorize,
     cx::{self, Cx},
     http::{
-        rate_limit::Limited,
+        client_auth,
+        rate_limit::{Limited, Source},
         respond::{self, Refusal, Reply},
     },
     introspect, login, metadata, pages, register, revoke, token,
@@ -196,8 +197,8 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
     };
     let incoming =
         Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };
-    let mut reply = (route.handler)(app, &incoming).await;
-    count_failure(app, route, incoming.cx, &reply);
+    let reply = (route.handler)(app, &incoming).await;
+    let mut reply = count_failure(app, route, &incoming, reply);
     if let Ok(id) = HeaderValue::from_str(&incoming.cx.request.to_string()) {
         reply.headers_mut().insert("x-request-id", id);
     }
@@ -209,7 +210,7 @@ fn over_limit(app: &App, route: &Route, method: &Method, cx: Cx) -> Option<Durat
     let (what, limits) = (route.limited?, &app.settings.limits);
     let per_minute = match what {
         Limited::Authorization => limits.authorizations,
-        Limited::Failure => limits.failures,
+        Limited::Failure => limits.failures_of_address(),
         Limited::SignIn | Limited::Password if *method != Method::POST => return None,
         Limited::SignIn | Limited::Password => limits.sign_ins,
         // These are counted where it is known whose they are.
@@ -231,15 +232,22 @@ fn over_limit(app: &App, route: &Route, method: &Method, cx: Cx) -> Option<Durat
     }
 }
 
-/// A refused request may be a guess. Whoever guesses is slowed down before anything is computed for him; whoever brings
-/// what is right is never counted.
-fn count_failure(app: &App, route: &Route, cx: Cx, reply: &Reply) {
-    if route.limited != Some(Limited::Failure) || app.settings.is_local() {
-        return;
+/// A refused request may be a guess. It is counted for its client at this address: above the limit the guesser is told to
+/// wait, and whoever brings what is right never is, not even from the same address. An address that guesses in the names
+/// of many clients is stopped before anything is computed for it.
+fn count_failure(app: &App, route: &Route, incoming: &Incoming, reply: Reply) -> Reply {
+    let refused = matches!(reply.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
+    if route.limited != Some(Limited::Failure) || app.settings.is_local() || !refused {
+        return reply;
     }
-    if matches!(reply.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
-        let most = app.settings.limits.for_address(cx.address, app.settings.limits.failures);
-        let _ = app.limits.take(Limited::Failure, cx.address, most, cx.now);
+    let (cx, limits) = (incoming.cx, &app.settings.limits);
+    let of_address = limits.for_address(cx.address, limits.failures_of_address());
+    let _ = app.limits.take(Limited::Failure, cx.address, of_address, cx.now);
+    let client = Source::client_at(&client_auth::named(incoming), cx.address);
+    let most = limits.for_address(cx.address, limits.failures);
+    match app.limits.take(Limited::Failure, client, most, cx.now) {
+        Ok(()) => reply,
+        Err(wait) => too_many(route, wait),
     }
 }
 

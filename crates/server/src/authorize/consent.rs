@@ -32,6 +32,8 @@ use std::time::Duration;
 
 /// How long a page may be answered.
 const PAGE_LIFETIME: Duration = Duration::from_mins(10);
+/// How far the clock of the node that showed it may be ahead of ours.
+const FUTURE: Duration = Duration::from_secs(30);
 
 /// What a page seals. Only ever read back from our own seal.
 #[derive(Serialize, Deserialize)]
@@ -102,7 +104,9 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
         return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::StartAgain));
     };
     let now = incoming.cx.now;
-    if now.since(Timestamp::from_millis(sealed.at)) > PAGE_LIFETIME {
+    let shown_at = Timestamp::from_millis(sealed.at);
+    // One from the future was made before a clock was set back, and would be good for as long again.
+    if now.since(shown_at) > PAGE_LIFETIME || shown_at > now.plus(FUTURE) {
         return Ok(ask_again(app, &sealed));
     }
     let (request, asked) = again(app, &sealed.query).await?;

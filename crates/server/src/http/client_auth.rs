@@ -21,7 +21,7 @@ use credentials::{Credentials, Presented};
 use hallpass_core::{
     error::ErrorCode,
     jwt::client_assertion::{ClientAssertionError, Expectations},
-    parameters::Parameters,
+    parameters::{Limits, Parameters},
     scope::Scope,
     secret,
     time::Timestamp,
@@ -191,6 +191,13 @@ impl ClientAuthRefusal {
         };
         Refusal { basic: by_header, ..refusal }
     }
+}
+
+/// The client that a request names, true or not; empty where it names none.
+pub fn named(incoming: &Incoming) -> String {
+    let parameters = Parameters::parse(&incoming.body, Limits::default()).ok();
+    let read = parameters.and_then(|parameters| credentials::read(&incoming.headers, &parameters).ok());
+    read.map(|credentials| credentials.id).unwrap_or_default()
 }
 
 /// Finds out who calls, or why not. The flag says whether the `Authorization` header was used.

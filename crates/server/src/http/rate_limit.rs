@@ -20,6 +20,9 @@ use std::{
 /// Sources remembered. The one seen longest ago is forgotten first, so a flood from many costs no memory.
 const SOURCES: usize = 10_000;
 
+/// So many clients may go wrong at one address before it is stopped.
+const CLIENTS_OF_ADDRESS: u32 = 10;
+
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limited {
@@ -74,7 +77,7 @@ pub struct Limits {
     pub authorizations: u32,
     /// Sign-in forms of an address.
     pub sign_ins: u32,
-    /// Refused requests of an address at the token, revocation and introspection endpoints.
+    /// Refused requests of a client from an address at the token, revocation and introspection endpoints.
     pub failures: u32,
     /// Refreshes of one grant.
     pub refreshes: u32,
@@ -101,6 +104,11 @@ impl Limits {
         }
     }
 
+    /// Refused requests of an address in the names of all clients together.
+    pub const fn failures_of_address(&self) -> u32 {
+        self.failures.saturating_mul(CLIENTS_OF_ADDRESS)
+    }
+
     /// What an address gets of `per_minute`.
     pub fn for_address(&self, address: IpAddr, per_minute: u32) -> u32 {
         let shared = self.shared.iter().any(|network| network.contains(address));
@@ -115,6 +123,8 @@ pub enum Source {
     Address(IpAddr),
     /// A client, by the digest of its id.
     Client([u8; 16]),
+    /// A client as one address knows it, by the digest of both.
+    ClientAt([u8; 16]),
     /// A grant.
     Grant([u8; 16]),
 }
@@ -141,6 +151,11 @@ impl Source {
     /// A client.
     pub fn client(id: &str) -> Self {
         Self::Client(digest16(id))
+    }
+
+    /// A client at this address: what strangers do elsewhere with its id is no matter of the client's own.
+    pub fn client_at(id: &str, address: IpAddr) -> Self {
+        Self::ClientAt(digest16(&format!("{:?} {id}", Self::from(address))))
     }
 }
 

@@ -12,20 +12,41 @@ fn few() -> hallpass_server::Settings {
 }
 
 #[tokio::test]
-async fn t_29_as_100_as_135_guesses_are_slowed_down_in_the_shape_of_the_endpoint_before_any_work() {
+async fn t_29_as_100_as_135_who_guesses_has_to_wait_and_who_is_right_never_has() {
     let server = Server::with(few()).await;
     let (client, tokens) = server.granted().await;
     for _ in 0..5 {
         assert_eq!(server.refresh(&client, "hpr_guess").await.error(), "invalid_grant");
     }
-    let good = text(&tokens, "refresh_token");
-    let turned_away = server.refresh(&client, good).await;
+    let turned_away = server.refresh(&client, "hpr_guess").await;
     assert_eq!(turned_away.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(turned_away.error(), "temporarily_unavailable", "not invalid_grant: a client keeps its token");
     assert_eq!(turned_away.header("retry-after"), "12");
-    let revoke = server.form("/revoke", &[("client_id", &client), ("token", "x")]).await;
-    assert_eq!(revoke.status, StatusCode::TOO_MANY_REQUESTS, "one budget for all that can be guessed at");
+    // The client itself, at the very address of the guesser, and another client there.
+    let next = server.refresh(&client, text(&tokens, "refresh_token")).await;
+    assert_eq!(next.status, StatusCode::OK);
+    let other = server.register("http://127.0.0.1:5000/other").await;
+    assert_eq!(server.refresh(&other, "hpr_guess").await.error(), "invalid_grant");
+    // One budget for all that can be guessed at.
+    let code = server.redeem(&client, "guess").await;
+    assert_eq!(code.status, StatusCode::TOO_MANY_REQUESTS);
     server.push(12);
+    assert_eq!(server.redeem(&client, "guess").await.error(), "invalid_grant");
+}
+
+#[tokio::test]
+async fn t_29_as_135_an_address_that_guesses_in_many_names_is_stopped_before_any_work() {
+    let server = Server::with(few()).await;
+    let (client, tokens) = server.granted().await;
+    let good = text(&tokens, "refresh_token");
+    for n in 0..50 {
+        let guess = server.refresh(&format!("hpc_{n}"), "hpr_guess").await;
+        assert_eq!(guess.error(), "invalid_client", "{n}");
+    }
+    let turned_away = server.refresh(&client, good).await;
+    assert_eq!(turned_away.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(turned_away.error(), "temporarily_unavailable", "a client keeps its token");
+    server.push(2);
     assert_eq!(server.refresh(&client, good).await.status, StatusCode::OK, "nothing was used up");
 }
 

@@ -225,12 +225,12 @@ async fn as_219_a_clock_that_is_set_back_revives_no_code_and_no_token() {
     pass(31, -3_600);
     assert_eq!(server.redeem(&client, &stale).await.error(), "invalid_grant");
     // When the clock comes by the time of the consent again, it is as expired as before.
-    pass(3_500, -3_600);
+    pass(3_549, -3_600);
     assert_eq!(server.redeem(&client, &stale).await.error(), "invalid_grant");
     let next = server.refresh(&client, text(&tokens.json(), "refresh_token")).await;
     assert_eq!(next.status, StatusCode::OK);
     let issued = claims(text(&next.json(), "access_token"))["iat"].as_i64().unwrap();
-    assert_eq!(issued - begin.seconds(), 3_561, "stamps go on too");
+    assert_eq!(issued - begin.seconds(), 3_610, "stamps go on too");
 }
 
 #[tokio::test]
@@ -258,4 +258,20 @@ async fn as_219_a_clock_that_jumps_ahead_and_back_ends_nothing() {
         StatusCode::OK,
         "it was not, and nothing was burnt"
     );
+}
+
+#[tokio::test]
+async fn as_219_a_consent_page_from_the_future_is_asked_again() {
+    let server = Server::start().await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let page = browser.ask(&Server::request(&client)).await;
+    let shown = server.now();
+    // A little ahead is another node's clock; an hour is a clock that was set back.
+    for (back, asked_again) in [(3_600, true), (31, true), (30, false)] {
+        server.clock.set(shown.minus(Duration::from_secs(back)));
+        let answer = browser.answer(&page, "allow").await;
+        assert_eq!(answer.status == StatusCode::SEE_OTHER, asked_again, "{back}: {}", answer.text);
+        assert_eq!(answer.answered("code").is_none(), asked_again, "{back}");
+    }
 }
