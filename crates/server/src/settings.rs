@@ -16,6 +16,10 @@ use hallpass_core::{
 use hallpass_store::RotationWindows;
 use std::time::Duration;
 
+/// How far the clock that stamped a token may have been ahead of the one that stamps its revocation: a jump of an hour, a
+/// node beside which a command runs. A revocation that is forgotten sooner would bring the token to life again.
+const CLOCKS_APART: Duration = Duration::from_hours(2);
+
 /// The scope with which a client asks for a refresh token (OpenID Connect Core §11). Always grantable.
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
@@ -302,9 +306,10 @@ impl Settings {
             }
     }
 
-    /// When the last access token that may have been issued until `now` has expired: as long as a revocation matters.
+    /// When the last access token that may have been issued until `now` has expired, by whatever clock: as long as a
+    /// revocation matters.
     pub fn tokens_until(&self, now: Timestamp) -> Timestamp {
-        now.plus(self.access_token_lifetime).plus(Duration::from_mins(1))
+        now.plus(self.access_token_lifetime).plus(CLOCKS_APART)
     }
 
     /// Whether the issuer is on this very machine and without TLS.

@@ -275,3 +275,17 @@ async fn as_219_a_consent_page_from_the_future_is_asked_again() {
         assert_eq!(answer.answered("code").is_none(), asked_again, "{back}");
     }
 }
+
+#[tokio::test]
+async fn as_219_a_revocation_outlives_the_tokens_of_a_clock_that_was_an_hour_ahead() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    server.push(3_600);
+    let ahead = server.refresh(&client, text(&tokens, "refresh_token")).await.json();
+    let expires = claims(text(&ahead, "access_token"))["exp"].as_i64().unwrap();
+    server.clock.set(server.now().minus(Duration::from_hours(1)));
+    server.form("/revoke", &[("client_id", &client), ("token", text(&ahead, "refresh_token"))]).await;
+    let entries = server.app.store.feed_after(0, 10).await.unwrap().entries;
+    assert_eq!(entries.len(), 1);
+    assert!(entries[0].until.seconds() > expires, "{:?} {expires}", entries[0].until);
+}
