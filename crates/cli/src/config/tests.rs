@@ -57,6 +57,23 @@ fn t_101_what_is_wrong_is_told_with_line_and_fix() {
 }
 
 #[test]
+fn t_73_trusted_proxies_are_addresses_or_networks() {
+    let with = |entries: &str| format!("trusted_proxies = [{entries}]\n{GOOD}");
+    let settings = parse(&with("\"127.0.0.1\", \"10.0.0.0/8\""), Path::new("/x")).unwrap().settings;
+    let trusted = |address: &str| {
+        settings.trusted_proxies.iter().any(|network| network.contains(address.parse().unwrap()))
+    };
+    assert!(trusted("127.0.0.1") && trusted("10.9.8.7") && !trusted("127.0.0.2") && !trusted("11.0.0.1"));
+    for wrong in ["\"proxy\"", "\"10.0.0.0/40\"", "\"\""] {
+        let found = problems(&with(wrong));
+        assert!(
+            found.len() == 1 && found[0].line == Some(1) && found[0].what.contains("network"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn what_every_call_needs() {
     let config = parse(GOOD, Path::new("/x")).unwrap();
     assert!(config.servers[0].required_scope.is_empty());
