@@ -8,7 +8,10 @@ use super::{Asked, Stop, again, respond, rules::AuthorizeRefusal, stopped};
 use crate::{
     app::App,
     audit::{Event, Which},
-    clients::Origin,
+    clients::{
+        Origin,
+        look_alike::{self, LookAlike},
+    },
     cx::Cx,
     http::{
         browser::{self, Browser, SignedIn},
@@ -60,16 +63,20 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
         entry.map_or_else(|| name.to_owned(), |entry| entry.title.clone())
     };
     let redirect = asked.redirect.uri();
+    let vouched = match &asked.client.origin {
+        Origin::Registered | Origin::Operator => None,
+        Origin::Document { url, .. } => Some(url.host()),
+    };
+    let local = redirect.is_loopback() || redirect.is_private_use();
+    let look_alikes = look_alike::found(asked.client.name.as_str(), &redirect.receiver(), vouched, local);
     pages::consent(&ConsentPage {
         base: app.settings.issuer.path(),
         receiver: &redirect.receiver(),
         on_this_computer: redirect.is_loopback(),
         private_use: redirect.is_private_use(),
         client_name: asked.client.name.as_str(),
-        client_host: match &asked.client.origin {
-            Origin::Registered | Origin::Operator => None,
-            Origin::Document { url, .. } => Some(url.host()),
-        },
+        client_host: vouched,
+        look_alikes: look_alikes.into_iter().map(LookAlike::sentence).collect(),
         resource_title: &asked.checked.resource.title,
         resource: asked.checked.resource.uri.as_str(),
         scopes: asked.checked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),

@@ -41,6 +41,9 @@ const FILES: [&str; 25] = [
 /// One file, as far as the server needs it. The requests that the client really sends are read by the tests.
 #[derive(Deserialize)]
 struct KnownClient {
+    name: String,
+    #[serde(default)]
+    replayed: Vec<Replayed>,
     #[serde(default)]
     documents: Vec<Pinned>,
     #[serde(default)]
@@ -48,6 +51,12 @@ struct KnownClient {
     /// Forms of ids whose assertions name the token endpoint as their audience.
     #[serde(default)]
     signs_for_token_endpoint: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Replayed {
+    #[serde(default)]
+    registration: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -91,11 +100,23 @@ struct Table {
     pinned: HashMap<String, Bytes>,
     rules: Vec<RedirectRule>,
     signs_for_token_endpoint: Vec<String>,
+    /// Names in plain letters, with the hosts that are known to be theirs.
+    names: Vec<(String, Vec<String>)>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = Table { pinned: HashMap::new(), rules: Vec::new(), signs_for_token_endpoint: Vec::new() };
+    let mut table = Table {
+        pinned: HashMap::new(),
+        rules: Vec::new(),
+        signs_for_token_endpoint: Vec::new(),
+        names: Vec::new(),
+    };
     for client in FILES.iter().filter_map(|text| serde_json::from_str::<KnownClient>(text).ok()) {
+        let hosts = hosts(&client);
+        for name in client.name.split(", ") {
+            let plain = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
+            table.names.push((plain.collect(), hosts.clone()));
+        }
         for pinned in client.documents {
             if let Some(url) = pinned.document.get("client_id").and_then(serde_json::Value::as_str) {
                 table.pinned.insert(url.to_owned(), Bytes::from(pinned.document.to_string()));
@@ -106,6 +127,33 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
     table
 });
+
+/// The hosts of its documents and of the https redirect URIs that it is known to use.
+fn hosts(client: &KnownClient) -> Vec<String> {
+    let mut urls: Vec<&str> = Vec::new();
+    let registrations = client.replayed.iter().filter_map(|replayed| replayed.registration.as_ref());
+    for metadata in client.documents.iter().map(|pinned| &pinned.document).chain(registrations) {
+        urls.extend(metadata.get("client_id").and_then(serde_json::Value::as_str));
+        let redirects = metadata.get("redirect_uris").and_then(serde_json::Value::as_array);
+        urls.extend(redirects.into_iter().flatten().filter_map(serde_json::Value::as_str));
+    }
+    let host = |url: &str| {
+        let rest = url.strip_prefix("https://")?;
+        rest.split(['/', ':', '?']).next().map(str::to_owned)
+    };
+    urls.into_iter().filter_map(host).collect()
+}
+
+/// Whether a well-known client has this name, written in plain letters without spaces.
+pub fn is_name(plain: &str) -> bool {
+    TABLE.names.iter().any(|(name, _)| name == plain)
+}
+
+/// Whether the host is known to belong to the client of this name.
+pub fn is_host_of(plain: &str, host: &str) -> bool {
+    let own = |hosts: &Vec<String>| hosts.iter().any(|one| one == host);
+    TABLE.names.iter().any(|(name, hosts)| name == plain && own(hosts))
+}
 
 /// Our copy of the document at exactly this URL: the last resort when its host does not answer.
 pub fn pinned(url: &str) -> Option<Bytes> {

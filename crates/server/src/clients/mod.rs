@@ -8,6 +8,7 @@ pub mod initial_access;
 pub mod keys;
 pub mod known;
 pub mod life;
+pub mod look_alike;
 pub mod operator;
 pub mod registered;
 pub mod source;

@@ -73,6 +73,8 @@ pub struct ConsentPage<'a> {
     pub client_name: &'a str,
     /// Who vouches for that, if anybody.
     pub client_host: Option<&'a str>,
+    /// Why it could be taken for another, in words.
+    pub look_alikes: Vec<&'static str>,
     /// The protected server in words.
     pub resource_title: &'a str,
     /// Its identifier.

@@ -177,3 +177,30 @@ async fn signing_out_ends_the_session() {
     let mut stale = stale;
     assert_eq!(stale.get("/account").await.header("location"), "/sign-in");
 }
+
+#[tokio::test]
+async fn as_098_t_11_the_consent_page_says_what_could_be_taken_for_another() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    for (name, redirect, said) in [
+        ("\u{421}laude", "https://evil.example/cb", vec!["mixes letters", "not known to be its own"]),
+        ("claude.ai", "https://evil.example/cb", vec!["looks like an address"]),
+        ("Notes", "https://xn--80ak6aa92e.com/cb", vec!["letter by letter"]),
+        ("Notes", "https://notes.example/cb", vec![]),
+    ] {
+        let body = serde_json::json!({
+            "redirect_uris": [redirect], "client_name": name, "token_endpoint_auth_method": "none",
+        });
+        let client = text(&server.post_json("/register", &body).await.json(), "client_id").to_owned();
+        let mut request = Server::request(&client);
+        request.insert("redirect_uri".into(), redirect.into());
+        let page = browser.ask(&request).await;
+        assert_eq!(page.text.matches("warning look-alike").count(), said.len(), "{name}: {}", page.text);
+        for words in said {
+            assert!(page.text.contains(words), "{name}: {words}");
+        }
+        let host = page.text.find("class=\"host\"").unwrap();
+        let called = page.text.find("It calls itself").unwrap();
+        assert!(host < called, "the address first, what it calls itself after");
+    }
+}
