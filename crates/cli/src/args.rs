@@ -51,6 +51,9 @@ pub enum Command {
     /// The lines of the security decisions: show, verify, export.
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),
+    /// What is kept: back it up, move it between a file and PostgreSQL.
+    #[command(subcommand)]
+    Store(commands::store::StoreCommand),
     /// After a restore.
     #[command(subcommand)]
     Admin(commands::admin::AdminCommand),

@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod copy;
 pub mod error;
 mod migrations;
 pub mod postgres;

@@ -15,6 +15,7 @@ pub mod place;
 pub mod run;
 pub mod serve;
 pub mod status;
+pub mod store;
 pub mod token;
 pub mod user;
 
@@ -31,6 +32,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client(command) => client::run(command).await,
         Command::Key(command) => key::run(command).await,
         Command::Grant(command) => grant::run(command).await,
+        Command::Store(command) => store::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Login(args) => login::run(args).await,

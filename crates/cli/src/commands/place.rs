@@ -43,7 +43,8 @@ pub struct Place {
 }
 
 impl PlaceArgs {
-    fn config(&self) -> anyhow::Result<config::Config> {
+    /// The configuration.
+    pub fn config(&self) -> anyhow::Result<config::Config> {
         let read = match &self.config {
             Some(file) => config::read(file),
             None => config::local(None, self.port, &self.state),

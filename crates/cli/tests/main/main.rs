@@ -20,4 +20,5 @@ mod numbers;
 mod person;
 mod reload;
 mod start;
+mod store;
 mod two_nodes;

@@ -8,6 +8,7 @@
 //! No `LISTEN`, no advisory locks, nothing that belongs to a session: a pooler or a failover in between is no news.
 
 mod connect;
+pub(crate) mod copy;
 mod failure;
 mod schema;
 mod statements;

@@ -1,8 +1,10 @@
 //! SQLite in one file: one thread writes, a few connections read, nothing else to run.
 
+mod backup;
 mod checkpoint;
 mod command;
 mod connection;
+pub(crate) mod copy;
 mod failure;
 #[cfg(test)]
 mod faults;
@@ -18,6 +20,7 @@ use crate::{
     Answer, ErrorKind, StoreError,
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
+pub use backup::backup;
 use command::{Job, Shape};
 use hallpass_core::time::Timestamp;
 use queue::{Lane, Queue};
