@@ -120,7 +120,7 @@ fn p23_as_207_a_revocation_on_one_node_is_honoured_by_the_gateway_of_the_other_w
         }
         let since = Instant::now();
         while Pair::call(two, &access).status != 401 {
-            assert!(since.elapsed() < Duration::from_secs(5), "the other node never learnt of it");
+            assert!(since.elapsed() < Duration::from_mins(1), "the other node never learnt of it");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
