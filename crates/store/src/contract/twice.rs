@@ -105,6 +105,11 @@ pub async fn as_186_sixty_four_rotations_make_one_key_and_the_last_stays(store: 
     let now = START.plus(minutes(12));
     assert!(!store.key_retire("first".into(), now).await.unwrap(), "the other does not sign yet");
     let now = START.plus(minutes(20));
+    assert!(!store.key_retire(second.kid.clone(), now).await.unwrap(), "an older one would sign again");
+    let next = key("next", 18);
+    assert!(store.key_put_after(next.clone(), second.kid.clone()).await.unwrap());
+    assert!(store.key_retire("next".into(), now).await.unwrap(), "one that does not sign yet");
+    store.key_remove("next".into()).await.unwrap();
     assert!(!store.key_retire("nobody".into(), now).await.unwrap());
     assert!(store.key_retire("first".into(), now).await.unwrap());
     assert!(!store.key_retire("first".into(), now).await.unwrap(), "once");

@@ -21,10 +21,12 @@ statements! {
         AND EXISTS (SELECT 1 FROM signing_key WHERE kid = $7)
         ON CONFLICT (kid) DO NOTHING";
     KEY_READ = "SELECT kid FROM signing_key WHERE kid = $1";
-    // Never the last one that signs.
+    // Never the one that signs: an older one would have to sign again, which nobody may have any more.
     KEY_RETIRE = "UPDATE signing_key SET retired_at = $1 WHERE kid = $2 AND retired_at IS NULL
         AND EXISTS (SELECT 1 FROM signing_key other
-            WHERE other.kid <> $2 AND other.retired_at IS NULL AND other.signs_from <= $1) RETURNING kid";
+            WHERE other.kid <> $2 AND other.retired_at IS NULL AND other.signs_from <= $1
+                AND (other.signs_from >= signing_key.signs_from OR signing_key.signs_from > $1))
+        RETURNING kid";
     KEY_REMOVE = "DELETE FROM signing_key WHERE kid = $1";
     AUDIT_HEADS = "SELECT node, sequence, mac FROM audit_head ORDER BY node";
     AUDIT_HEAD_PUT = "INSERT INTO audit_head (node, sequence, mac) VALUES ($1, $2, $3)
