@@ -65,13 +65,17 @@ fn a_database_of_a_newer_release_is_refused_with_both_numbers() {
     let (_folder, path) = folder();
     drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
     let newer = rusqlite::Connection::open(&path).unwrap();
+    let known: u32 = newer.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).unwrap();
     newer.execute_batch("UPDATE schema_version SET version = 7000").unwrap();
     drop(newer);
     let (kind, cause) = refusal(&path);
     assert_eq!(kind, ErrorKind::Corrupt);
     assert_eq!(
         cause,
-        "the database is of schema 7000, this release knows up to 3: start the newer release, or restore a backup"
+        format!(
+            "the database is of schema 7000, this release knows up to {known}: start the newer release, or restore a \
+             backup"
+        )
     );
 }
 
