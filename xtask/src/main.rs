@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask check` holds the rules of the house, `cargo xtask test` runs every test,
-//! `cargo xtask matrix` writes which requirement is shown by which test.
+//! `cargo xtask matrix` writes which requirement is shown by which test, `cargo xtask docs` the API reference.
 
 #![allow(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod docs;
 mod matrix;
 mod packages;
 mod steps;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask check    floors, purity, sizes, texts, requirements and their tests, formatting, clippy
 cargo xtask test     installs what the tests need if it is missing, then runs all of them
 cargo xtask matrix   writes docs/conformance.md; with --check it only looks
+cargo xtask docs     writes the API reference, a page and a PDF, to target/docs
 cargo xtask sbom     prints what the program is made of, as CycloneDX";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         [command] if command == "check" => check::run(root),
         [command] if command == "test" => test::run(root),
         [command] if command == "matrix" => matrix::write(root),
+        [command] if command == "docs" => docs::run(root),
         [command] if command == "sbom" => packages::sbom(root),
         [command, flag] if command == "matrix" && flag == "--check" => matrix::only_check(root),
         _ => {

@@ -44,6 +44,29 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Each of them.
+    pub const ALL: [Self; 19] = [
+        Self::InvalidRequest,
+        Self::InvalidClient,
+        Self::InvalidGrant,
+        Self::UnauthorizedClient,
+        Self::UnsupportedGrantType,
+        Self::InvalidScope,
+        Self::AccessDenied,
+        Self::UnsupportedResponseType,
+        Self::ServerError,
+        Self::TemporarilyUnavailable,
+        Self::InvalidTarget,
+        Self::InvalidRedirectUri,
+        Self::InvalidClientMetadata,
+        Self::InvalidSoftwareStatement,
+        Self::RequestNotSupported,
+        Self::RequestUriNotSupported,
+        Self::UnsupportedTokenType,
+        Self::InvalidToken,
+        Self::InsufficientScope,
+    ];
+
     /// As registered.
     pub const fn name(self) -> &'static str {
         match self {

@@ -31,6 +31,7 @@ pub mod json;
 pub mod jwt;
 pub mod mcp;
 pub mod metadata;
+pub mod openapi;
 pub mod parameters;
 pub mod pkce;
 pub mod redirect;

@@ -20,6 +20,7 @@
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
 //! | what the operator sees | `audit` |
+//! | what is said of the routes in `/openapi.json` | `describe` |
 //! | an MCP server to try it with | [`demo`] |
 
 mod admit;
@@ -27,6 +28,7 @@ mod audit;
 pub mod config;
 mod credentials;
 pub mod demo;
+mod describe;
 mod events;
 mod forward;
 mod glob;
@@ -45,5 +47,6 @@ pub use config::{
     ConfigError, GatewayConfig, Limits, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted,
     Upstream, check_path,
 };
+pub use describe::describe;
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};

@@ -4,6 +4,7 @@ use crate::{
     admit::Admission,
     audit::CallLog,
     config::{self, ConfigError, GatewayConfig, Limits, ProtectedServer},
+    describe::{self, Serves},
     forward,
     session::SessionSealer,
     tools::Rules,
@@ -102,14 +103,9 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
     };
     let (mut router, mut upstreams) = (Router::new(), Vec::new());
     let servers = std::mem::take(&mut config.servers);
-    let only_one = servers.len() == 1;
+    let paths = describe::paths(servers.iter().map(|protected| &*protected.path));
+    let mut ready = Vec::new();
     for protected in &servers {
-        let document = document(protected);
-        router = router.route(&metadata::path(&protected.path), serve_document(document.clone()));
-        if only_one {
-            // Clients of the older revisions ask at the root only (RS-001).
-            router = router.route(&metadata::path(""), serve_document(document));
-        }
         let same = |known: &&Known| {
             (&known.name, &known.path, &known.from) == (&protected.name, &protected.path, &protected.upstream)
         };
@@ -123,9 +119,15 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
             from: protected.upstream.clone(),
             upstream: upstream.clone(),
         });
-        let server = Arc::new(server(protected, &config, admission.clone(), upstream));
-        let serve = move |request: Request<Body>| forward::serve(Arc::clone(&server), request);
-        router = router.route(&protected.path, any(serve));
+        ready.push((document(protected), Arc::new(server(protected, &config, admission.clone(), upstream))));
+    }
+    for (path, at, serves) in paths {
+        let Some((document, server)) = ready.get(at).cloned() else { continue };
+        let route = match serves {
+            Serves::Mcp => any(move |request: Request<Body>| forward::serve(Arc::clone(&server), request)),
+            Serves::Metadata => serve_document(document),
+        };
+        router = router.route(&path, route);
     }
     let processes = upstreams.iter().filter_map(|known| match &known.upstream {
         Upstream::Stdio(upstream) => Some(upstream.clone()),

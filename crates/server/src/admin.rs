@@ -3,17 +3,30 @@
 
 use crate::{
     app::{App, Live},
+    describe::admin as describe,
     metrics,
 };
 use axum::{Router, body::Body, extract::State, response::Response, routing::get};
+use hallpass_core::openapi::{Method, Operation, Path};
 use http::{HeaderValue, StatusCode, header};
 
-/// `/metrics`, `/health/live`, `/health/ready`, and nothing else.
+/// Path, answer, and what it is.
+type AdminRoute = (&'static str, fn(&App) -> Response, &'static Operation);
+
+/// Their table.
+const ROUTES: [AdminRoute; 3] = [
+    ("/metrics", numbers, &describe::METRICS),
+    ("/health/live", live, &describe::LIVE),
+    ("/health/ready", ready, &describe::READY),
+];
+
+/// What is in the table, and nothing else.
 pub fn admin_router(live: Live) -> Router {
-    Router::new()
-        .route("/metrics", get(async |State(live): State<Live>| numbers(&live.app())))
-        .route("/health/live", get(async || json(StatusCode::OK, "{\"live\":true}".to_owned())))
-        .route("/health/ready", get(async |State(live): State<Live>| ready(&live.app())))
+    let mut router = Router::new();
+    for (path, answer, _) in &ROUTES {
+        router = router.route(path, get(async move |State(live): State<Live>| answer(&live.app())));
+    }
+    router
         .fallback(async || {
             json(
                 StatusCode::NOT_FOUND,
@@ -21,6 +34,25 @@ pub fn admin_router(live: Live) -> Router {
             )
         })
         .with_state(live)
+}
+
+/// For the description of the whole surface.
+pub fn described() -> impl Iterator<Item = Path> {
+    ROUTES.iter().map(|(path, _, operation)| Path {
+        path: (*path).to_owned(),
+        methods: vec![Method {
+            name: "get",
+            id: operation.id.to_owned(),
+            operation,
+            refusals: Vec::new(),
+            pages: Vec::new(),
+        }],
+        listener: Some("The listener of `[admin] listen`; nowhere without it"),
+    })
+}
+
+fn live(_: &App) -> Response {
+    json(StatusCode::OK, "{\"live\":true}".to_owned())
 }
 
 fn numbers(app: &App) -> Response {

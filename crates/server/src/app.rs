@@ -5,6 +5,7 @@ use crate::{
     clients::{
         assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
     },
+    describe,
     http::{rate_limit::RateLimiter, respond::Document},
     keys::TokenKeys,
     login::password::PasswordHasher,
@@ -56,6 +57,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The metadata document, written once.
     pub metadata: Document,
+    /// The description of the whole surface, written once.
+    pub openapi: Document,
 }
 
 /// What the server is made of.
@@ -124,6 +127,7 @@ impl App {
             }
         }
         let metadata = metadata::document(&parts.settings);
+        let openapi = describe::document(&parts.settings);
         let blocks = BlockList::load(&*parts.store).await?;
         Ok(Arc::new(Self {
             keys,
@@ -137,6 +141,7 @@ impl App {
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),
             metadata,
+            openapi,
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -168,6 +173,7 @@ impl App {
             blocks: Arc::clone(&self.blocks),
             spent: Arc::clone(&self.spent),
             metadata: metadata::document(&settings),
+            openapi: describe::document(&settings),
             settings,
             keys: Arc::clone(&self.keys),
             audit: Arc::clone(&self.audit),

@@ -12,6 +12,7 @@ mod cidr;
 mod clients;
 mod clock;
 mod cx;
+mod describe;
 pub mod feed;
 mod http;
 mod introspect;

@@ -63,6 +63,8 @@ pub fn document(settings: &Settings) -> Document {
         code_challenge_methods_supported: Some(list(&["S256"])),
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: settings.documents.accepts_some(),
+        // Each of their documents names this issuer in turn.
+        protected_resources: Some(settings.resources.iter().map(|one| one.uri.as_str().to_owned()).collect()),
         subject_types_supported: Some(list(&["public"])),
         id_token_signing_alg_values_supported: Some(list(&["ES256"])),
         ..AuthorizationServerMetadata::default()

@@ -5,6 +5,7 @@ use crate::{
     app::App,
     authorize,
     cx::{self, Cx},
+    describe::{self, Description, pages as page, protocol},
     http::{
         client_auth,
         rate_limit::{Limited, Source},
@@ -49,7 +50,7 @@ type Handler = for<'a> fn(&'a App, &'a Incoming) -> Pin<Box<dyn Future<Output = 
 
 /// What kind of answer a route gives: decides about CORS, caching and the form of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
+pub enum Class {
     /// A document for everybody: any origin may read it.
     Public,
     /// JSON for clients, also in browsers: any origin, never with cookies.
@@ -58,12 +59,20 @@ enum Class {
     Page,
 }
 
-struct Route {
-    path: &'static str,
-    methods: &'static [Method],
-    class: Class,
+/// A row of the table.
+pub struct Route {
+    /// Below the issuer.
+    pub path: &'static str,
+    /// What it takes.
+    pub methods: &'static [Method],
+    /// What kind of answer.
+    pub class: Class,
+    /// Most bytes of a body.
     body: usize,
-    limited: Option<Limited>,
+    /// What is limited by address.
+    pub limited: Option<Limited>,
+    /// For `/openapi.json`.
+    pub description: Description,
     handler: Handler,
 }
 
@@ -74,34 +83,36 @@ const QUERY_LIMIT: usize = 8 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 macro_rules! route {
-    ($path:literal, $methods:ident, $class:ident, $body:literal, $limited:expr, $handler:path) => {
+    ($path:literal, $methods:ident, $class:ident, $body:literal, $limited:expr, $description:expr, $handler:path) => {
         Route {
             path: $path,
             methods: $methods,
             class: Class::$class,
             body: $body,
             limited: $limited,
+            description: $description,
             handler: |app, incoming| Box::pin($handler(app, incoming)),
         }
     };
 }
 
-/// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, handler.
+/// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, description, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 13] = [
-    route!("/jwks",             GET,  Public,   0,      None,                         metadata::jwks),
-    route!("/register",         POST, Protocol, 16_384, None,                         register::register),
-    route!("/token",            POST, Protocol, 16_384, Some(Limited::Failure),       token::token),
-    route!("/revoke",           POST, Protocol, 16_384, Some(Limited::Failure),       revoke::revoke),
-    route!("/introspect",       POST, Protocol, 16_384, Some(Limited::Failure),       introspect::introspect),
-    route!("/authorize",        GET,  Page,     0,      Some(Limited::Authorization), authorize::authorize),
-    route!("/consent",          POST, Page,     24_576, None,                         authorize::consent::decide),
-    route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        login::sign_in),
-    route!("/sign-out",         POST, Page,     4_096,  None,                         login::sign_out),
-    route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        login::setup::setup),
-    route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        login::invitation::invitation),
-    route!("/account",          BOTH, Page,     4_096,  None,                         account::account),
-    route!("/",                 GET,  Page,     0,      None,                         login::start),
+const ROUTES: [Route; 14] = [
+    route!("/jwks",             GET,  Public,   0,      None,                         protocol::JWKS,           metadata::jwks),
+    route!("/openapi.json",     GET,  Public,   0,      None,                         protocol::OPENAPI,        describe::document_of_this),
+    route!("/register",         POST, Protocol, 16_384, None,                         protocol::REGISTER,       register::register),
+    route!("/token",            POST, Protocol, 16_384, Some(Limited::Failure),       protocol::TOKEN_ENDPOINT, token::token),
+    route!("/revoke",           POST, Protocol, 16_384, Some(Limited::Failure),       protocol::REVOKE,         revoke::revoke),
+    route!("/introspect",       POST, Protocol, 16_384, Some(Limited::Failure),       protocol::INTROSPECT,     introspect::introspect),
+    route!("/authorize",        GET,  Page,     0,      Some(Limited::Authorization), page::AUTHORIZE,          authorize::authorize),
+    route!("/consent",          POST, Page,     24_576, None,                         page::CONSENT,            authorize::consent::decide),
+    route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        page::SIGN_IN,            login::sign_in),
+    route!("/sign-out",         POST, Page,     4_096,  None,                         page::SIGN_OUT,           login::sign_out),
+    route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SETUP,              login::setup::setup),
+    route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        page::INVITATION,         login::invitation::invitation),
+    route!("/account",          BOTH, Page,     4_096,  None,                         page::ACCOUNT,            account::account),
+    route!("/",                 GET,  Page,     0,      None,                         page::START,              login::start),
 ];
 
 /// What the numbers call the routes.
@@ -112,6 +123,11 @@ pub fn routes() -> impl Iterator<Item = &'static str> {
 /// The paths that a gateway may not take, below the issuer.
 pub fn own_paths() -> impl Iterator<Item = &'static str> {
     ROUTES.iter().map(|route| route.path)
+}
+
+/// The table, and the row of the metadata document, which is found at several paths.
+pub const fn table() -> (&'static [Route], &'static Route) {
+    (&ROUTES, &METADATA)
 }
 
 /// The router of the authorization server, with the paths of its issuer.
@@ -144,10 +160,17 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-const METADATA: Route =
-    route!("/.well-known/oauth-authorization-server", GET, Public, 0, None, metadata::authorization_server);
-const UNKNOWN: Route = route!("/.well-known/*", GET, Public, 0, None, metadata::unknown);
-const NOT_FOUND: Route = route!("*", BOTH, Page, 0, None, pages::not_found);
+const METADATA: Route = route!(
+    "/.well-known/oauth-authorization-server",
+    GET,
+    Public,
+    0,
+    None,
+    protocol::METADATA,
+    metadata::authorization_server
+);
+const UNKNOWN: Route = route!("/.well-known/*", GET, Public, 0, None, describe::NOTHING, metadata::unknown);
+const NOT_FOUND: Route = route!("*", BOTH, Page, 0, None, describe::NOTHING, pages::not_found);
 
 async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> axum::response::Response {
     let started = std::time::Instant::now();

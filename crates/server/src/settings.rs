@@ -60,6 +60,8 @@ pub struct Settings {
     pub old_assertion_audience: Vec<String>,
     /// Where the audit log goes.
     pub audit: AuditSettings,
+    /// What others serve on the same listener, for the description of the whole surface.
+    pub beside: Vec<hallpass_core::openapi::Path>,
 }
 
 /// How access tokens are signed.
@@ -259,6 +261,7 @@ impl Settings {
             registration: RegistrationPolicy::Open,
             old_assertion_audience: Vec::new(),
             audit: AuditSettings::nothing(),
+            beside: Vec::new(),
         }
     }
 

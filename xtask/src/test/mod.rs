@@ -3,7 +3,7 @@
 mod needs;
 mod python;
 
-use crate::steps::Steps;
+use crate::{docs, steps::Steps};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +22,7 @@ pub fn run(root: &Path) -> Result<()> {
     let node = needs::node(&e2e)?;
     let program = program()?;
     steps.run("official clients, conformance suite, browser", &mut end_to_end(&e2e, &node, &program)?)?;
+    steps.note("the API reference", || docs::write(root, &program))?;
     print!("\n{}", steps.summary());
     Ok(())
 }

@@ -151,6 +151,8 @@ impl Check<'_> {
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
         self.introspection(&file.server, &mut settings);
+        let named: Vec<(&str, &str)> = servers.iter().map(|server| (&*server.name, &*server.path)).collect();
+        settings.beside = hallpass_gateway::describe(&named);
         let admin = self.admin(&file.admin, &listen);
         if let Err(error) = settings.check()
             && !file.server.is_empty()

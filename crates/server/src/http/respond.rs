@@ -53,7 +53,7 @@ impl Refusal {
 }
 
 /// The table: which status a code has at the endpoints that answer JSON.
-const fn status(code: ErrorCode, limited: bool) -> StatusCode {
+pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
     match code {
         ErrorCode::InvalidClient | ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
         ErrorCode::TemporarilyUnavailable if limited => StatusCode::TOO_MANY_REQUESTS,

@@ -40,6 +40,27 @@ async fn as_019_to_as_024_b_25_the_document() {
 }
 
 #[tokio::test]
+async fn as_032_the_protected_servers_are_listed() {
+    let server = Server::start().await;
+    let document = server.get("/.well-known/oauth-authorization-server").await.json();
+    assert_eq!(document["protected_resources"], json!([RESOURCE]));
+}
+
+#[tokio::test]
+async fn the_description_of_the_surface_is_for_everybody_and_kept() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").await;
+    assert_eq!((document.status, document.header("content-type")), (StatusCode::OK, "application/json"));
+    assert_eq!(document.header("cache-control"), "public, max-age=300");
+    assert_eq!(document.header("access-control-allow-origin"), "*");
+    let json = document.json();
+    assert_eq!(json["openapi"], "3.1.0");
+    let flow = &json["components"]["securitySchemes"]["accessToken"]["flows"]["authorizationCode"];
+    assert_eq!(flow["tokenUrl"], format!("{ISSUER}/token"));
+    assert_eq!(flow["scopes"]["read"], "May read your things");
+}
+
+#[tokio::test]
 async fn as_020_an_issuer_with_a_path() {
     let issuer = "https://auth.example/tenant/one";
     let server =

@@ -1,0 +1,277 @@
+//! What people see. Programs have no use for these, but whoever puts something in front of the server does.
+
+use super::{Described, Description};
+use hallpass_core::openapi::{
+    Answer, Field,
+    Kind::{Number, OneOf, Text, Uri},
+    Operation,
+};
+
+const GROUP: &str = "pages";
+const HTML: &[(&str, Option<&hallpass_core::openapi::Schema>)] = &[("text/html", None)];
+
+const fn answer(status: u16, text: &'static str) -> Answer {
+    Answer { status, text, content: HTML, headers: &[] }
+}
+
+const fn moved(text: &'static str) -> Answer {
+    Answer { status: 303, text, content: &[], headers: &[("Location", "The next page, always one of ours.")] }
+}
+
+const UNAVAILABLE: Answer = answer(503, "The store or a place for hashing is not there; the page says so.");
+const FOREIGN: Answer = answer(403, "The form did not come from a page of ours.");
+
+const fn field(name: &'static str, required: bool, text: &'static str) -> Field {
+    Field { name, kind: Text, required, text, example: "" }
+}
+
+const CSRF: Field = field("csrf", true, "Made by the page, bound to the browser.");
+const CODE: Field = field("code", true, "Of the one-time link.");
+const NAME: Field = field("name", true, "Of the account.");
+const PASSWORD: Field = field("password", true, "Of the account.");
+
+const fn both(get: &'static Operation, post: &'static Operation) -> Description {
+    Description {
+        get: Some(Described { operation: get, codes: &[] }),
+        post: Some(Described { operation: post, codes: &[] }),
+    }
+}
+
+const fn post(operation: &'static Operation) -> Description {
+    Description { get: None, post: Some(Described { operation, codes: &[] }) }
+}
+
+const fn get(operation: &'static Operation) -> Description {
+    Description { get: Some(Described { operation, codes: &[] }), post: None }
+}
+
+/// `/authorize`.
+pub const AUTHORIZE: Description = get(&Operation {
+    id: "authorize",
+    summary: "A client sends a person here (RFC 6749 §3.1)",
+    text: "The answer to the client is `code` or `error`, with `state` and `iss`, in the query of the redirect URI, by a page that moves on. Until client and redirect URI are known to belong together, nothing goes anywhere: what is wrong is said on a page. Codes of `error`: `invalid_request`, `unsupported_response_type`, `invalid_scope`, `invalid_target`, `access_denied`, `request_not_supported`, `request_uri_not_supported`.",
+    group: GROUP,
+    query: &[
+        Field {
+            name: "response_type",
+            kind: OneOf(&["code"]),
+            required: true,
+            text: "Only `code`.",
+            example: "code",
+        },
+        Field {
+            name: "client_id",
+            kind: Text,
+            required: true,
+            text: "An id from registration, or the URL of a metadata document.",
+            example: "https://client.example/metadata.json",
+        },
+        Field {
+            name: "redirect_uri",
+            kind: Uri,
+            required: false,
+            text: "One of the client's, as written; on the person's own computer the port may differ.",
+            example: "http://127.0.0.1:5000/callback",
+        },
+        Field {
+            name: "code_challenge",
+            kind: Text,
+            required: true,
+            text: "RFC 7636.",
+            example: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        },
+        Field {
+            name: "code_challenge_method",
+            kind: OneOf(&["S256"]),
+            required: true,
+            text: "Only `S256`.",
+            example: "S256",
+        },
+        Field {
+            name: "state",
+            kind: Text,
+            required: false,
+            text: "Comes back as it was.",
+            example: "af0ifjsldkj",
+        },
+        Field { name: "scope", kind: Text, required: false, text: "With spaces between.", example: "read" },
+        Field {
+            name: "resource",
+            kind: Uri,
+            required: false,
+            text: "Which protected server (RFC 8707); needed where there are several.",
+            example: "https://auth.example/mcp",
+        },
+        Field {
+            name: "prompt",
+            kind: Text,
+            required: false,
+            text: "`login` asks for a new sign-in.",
+            example: "",
+        },
+        Field {
+            name: "max_age",
+            kind: Number,
+            required: false,
+            text: "Seconds since the person signed in, at most.",
+            example: "",
+        },
+    ],
+    answers: &[
+        answer(
+            200,
+            "The sign-in, the question to the person, or a page that moves on to the client with the answer.",
+        ),
+        answer(403, "The operator does not want this client."),
+        answer(502, "The client's metadata document cannot be reached."),
+        UNAVAILABLE,
+    ],
+    security: &["", "session"],
+    ..Operation::NONE
+});
+
+/// `/consent`.
+pub const CONSENT: Description = post(&Operation {
+    id: "consent",
+    summary: "The person's answer",
+    group: GROUP,
+    form: &[
+        CSRF,
+        field("page", true, "What was shown, sealed."),
+        Field {
+            name: "decision",
+            kind: OneOf(&["allow", "deny"]),
+            required: true,
+            text: "Which button.",
+            example: "",
+        },
+    ],
+    answers: &[
+        answer(200, "A page that moves on to the client."),
+        moved("To the question again, where something has changed since it was shown."),
+        FOREIGN,
+        UNAVAILABLE,
+    ],
+    security: &["session"],
+    ..Operation::NONE
+});
+
+/// `/sign-in`.
+pub const SIGN_IN: Description = both(
+    &Operation {
+        id: "signInPage",
+        summary: "The sign-in",
+        group: GROUP,
+        answers: &[answer(200, "The form."), UNAVAILABLE],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "signIn",
+        summary: "Signs in with name and password",
+        group: GROUP,
+        form: &[CSRF, field("waiting", true, "Where to go on, sealed."), NAME, PASSWORD],
+        answers: &[
+            moved("Where it goes on, with a session."),
+            answer(401, "Not this name and password; the same for every reason."),
+            FOREIGN,
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+);
+
+/// `/sign-out`.
+pub const SIGN_OUT: Description = post(&Operation {
+    id: "signOut",
+    summary: "Ends the session of this browser",
+    group: GROUP,
+    form: &[CSRF, field("query", false, "The authorization request to go on with, for another account.")],
+    answers: &[moved("To the sign-in."), FOREIGN, UNAVAILABLE],
+    security: &["session"],
+    ..Operation::NONE
+});
+
+/// `/setup`.
+pub const SETUP: Description = both(
+    &Operation {
+        id: "setupPage",
+        summary: "Makes the first account, with the link that the program prints",
+        group: GROUP,
+        query: &[field("code", false, "Of the one-time link.")],
+        answers: &[answer(200, "The form."), moved("There is an account already."), UNAVAILABLE],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "setup",
+        summary: "Makes the first account",
+        group: GROUP,
+        form: &[CSRF, CODE, NAME, PASSWORD],
+        answers: &[
+            moved("Signed in."),
+            answer(403, "The link was used, has expired or is not complete."),
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+);
+
+/// `/invitation`.
+pub const INVITATION: Description = both(
+    &Operation {
+        id: "invitationPage",
+        summary: "Sets a password, with a link from the operator",
+        group: GROUP,
+        query: &[field("code", true, "Of the one-time link.")],
+        answers: &[answer(200, "The form."), answer(403, "The link is not good any more."), UNAVAILABLE],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "invitation",
+        summary: "Sets the password and signs in",
+        group: GROUP,
+        form: &[CSRF, CODE, PASSWORD],
+        answers: &[moved("Signed in."), answer(403, "The link is not good any more."), UNAVAILABLE],
+        ..Operation::NONE
+    },
+);
+
+/// `/account`.
+pub const ACCOUNT: Description = both(
+    &Operation {
+        id: "accountPage",
+        summary: "What the person allowed",
+        group: GROUP,
+        query: &[field("before", false, "The last grant of the page before.")],
+        answers: &[answer(200, "The grants, newest first."), moved("To the sign-in."), UNAVAILABLE],
+        security: &["session"],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "account",
+        summary: "Takes access back",
+        group: GROUP,
+        form: &[
+            CSRF,
+            Field {
+                name: "action",
+                kind: OneOf(&["revoke", "everywhere"]),
+                required: true,
+                text: "One grant, or all of them with every session.",
+                example: "",
+            },
+            field("grant", false, "Which, with `revoke`."),
+        ],
+        answers: &[moved("Done."), FOREIGN, UNAVAILABLE],
+        security: &["session"],
+        ..Operation::NONE
+    },
+);
+
+/// `/`.
+pub const START: Description = get(&Operation {
+    id: "start",
+    summary: "Where a browser goes that came without a path",
+    group: GROUP,
+    answers: &[moved("To the account, or to the setup while there is nobody."), UNAVAILABLE],
+    ..Operation::NONE
+});

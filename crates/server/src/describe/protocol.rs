@@ -1,0 +1,293 @@
+//! What clients and protected servers ask.
+
+use super::{Described, Description, schemas};
+use hallpass_core::{
+    error::ErrorCode::{
+        InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRedirectUri, InvalidRequest, InvalidScope,
+        InvalidSoftwareStatement, InvalidTarget, InvalidToken, TemporarilyUnavailable, UnauthorizedClient,
+        UnsupportedGrantType,
+    },
+    openapi::{
+        Answer, Field,
+        Kind::{OneOf, Text, Uri, Uris},
+        Operation,
+    },
+};
+
+const JSON: &str = "application/json";
+const DISCOVERY: &str = "discovery";
+const PROTOCOL: &str = "protocol";
+
+const KEPT: &[(&str, &str)] =
+    &[("ETag", "Names this version of the document."), ("Cache-Control", "For how long it may be kept.")];
+const KNOWN: Field = Field {
+    name: "If-None-Match",
+    kind: Text,
+    required: false,
+    text: "The `ETag` of the copy that the reader has.",
+    example: "",
+};
+const SAME: Answer =
+    Answer { status: 304, text: "The reader has this very document.", content: &[], headers: KEPT };
+
+const fn get(operation: &'static Operation) -> Description {
+    Description { get: Some(Described { operation, codes: &[] }), post: None }
+}
+
+/// `/.well-known/oauth-authorization-server`.
+pub const METADATA: Description = get(&METADATA_GET);
+/// `/jwks`.
+pub const JWKS: Description = get(&JWKS_GET);
+/// `/openapi.json`.
+pub const OPENAPI: Description = get(&OPENAPI_GET);
+
+static METADATA_GET: Operation = Operation {
+    id: "authorizationServerMetadata",
+    summary: "What the authorization server says about itself (RFC 8414)",
+    text: "The same bytes wherever clients look for it.",
+    group: DISCOVERY,
+    headers: &[KNOWN],
+    answers: &[
+        Answer {
+            status: 200,
+            text: "The document.",
+            content: &[(JSON, Some(&schemas::METADATA))],
+            headers: KEPT,
+        },
+        SAME,
+    ],
+    ..Operation::NONE
+};
+
+static JWKS_GET: Operation = Operation {
+    id: "keys",
+    summary: "The keys that verify access tokens (RFC 7517)",
+    group: DISCOVERY,
+    headers: &[KNOWN],
+    answers: &[
+        Answer {
+            status: 200,
+            text: "The keys.",
+            content: &[("application/jwk-set+json", Some(&schemas::KEYS))],
+            headers: KEPT,
+        },
+        SAME,
+    ],
+    ..Operation::NONE
+};
+
+static OPENAPI_GET: Operation = Operation {
+    id: "openApi",
+    summary: "This document",
+    group: DISCOVERY,
+    headers: &[KNOWN],
+    answers: &[
+        Answer {
+            status: 200,
+            text: "OpenAPI 3.1.",
+            content: &[(JSON, Some(&schemas::OPENAPI))],
+            headers: KEPT,
+        },
+        SAME,
+    ],
+    ..Operation::NONE
+};
+
+/// `/register`.
+pub const REGISTER: Description = Description {
+    get: None,
+    post: Some(Described {
+        operation: &Operation {
+            id: "register",
+            summary: "A client registers itself (RFC 7591)",
+            text: "Nothing is stored: the id itself carries what was registered and stays good. Where the operator closed registration, the answer is `invalid_client_metadata`; where he asks for a token, 401.",
+            group: PROTOCOL,
+            body: Some(&schemas::REGISTRATION),
+            answers: &[Answer {
+                status: 201,
+                text: "Registered.",
+                content: &[(JSON, Some(&schemas::REGISTERED))],
+                headers: &[],
+            }],
+            security: &["", "initialAccess"],
+            ..Operation::NONE
+        },
+        codes: &[
+            InvalidClientMetadata,
+            InvalidRedirectUri,
+            InvalidSoftwareStatement,
+            InvalidToken,
+            TemporarilyUnavailable,
+        ],
+    }),
+};
+
+const CLIENT_ID: Field = Field {
+    name: "client_id",
+    kind: Text,
+    required: false,
+    text: "Who asks, unless the `Authorization` header says so: an id from registration, or the URL of a metadata document.",
+    example: "https://client.example/metadata.json",
+};
+const CLIENT_SECRET: Field = Field {
+    name: "client_secret",
+    kind: Text,
+    required: false,
+    text: "With `client_secret_post`.",
+    example: "",
+};
+const CLIENT_ASSERTION_TYPE: Field = Field {
+    name: "client_assertion_type",
+    kind: OneOf(&["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]),
+    required: false,
+    text: "With `private_key_jwt`.",
+    example: "",
+};
+const CLIENT_ASSERTION: Field = Field {
+    name: "client_assertion",
+    kind: Text,
+    required: false,
+    text: "With `private_key_jwt`: a JWT that the client signed (RFC 7523 §2.2), good once.",
+    example: "",
+};
+const TOKEN: Field = Field {
+    name: "token",
+    kind: Text,
+    required: true,
+    text: "An access token or a refresh token.",
+    example: "",
+};
+const HINT: Field = Field {
+    name: "token_type_hint",
+    kind: Text,
+    required: false,
+    text: "Not needed: each token says what it is.",
+    example: "refresh_token",
+};
+
+/// `/token`.
+pub const TOKEN_ENDPOINT: Description = Description {
+    get: None,
+    post: Some(Described {
+        operation: &Operation {
+            id: "token",
+            summary: "A code or a refresh token becomes tokens (RFC 6749 §3.2)",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. Sent twice, a parameter is refused.",
+            group: PROTOCOL,
+            form: &[
+                Field {
+                    name: "grant_type",
+                    kind: OneOf(&["authorization_code", "refresh_token"]),
+                    required: true,
+                    text: "Which of the two.",
+                    example: "refresh_token",
+                },
+                Field {
+                    name: "code",
+                    kind: Text,
+                    required: false,
+                    text: "With `authorization_code`.",
+                    example: "",
+                },
+                Field {
+                    name: "redirect_uri",
+                    kind: Uri,
+                    required: false,
+                    text: "With `authorization_code`: the same as in the authorization request, if it is sent.",
+                    example: "http://127.0.0.1/callback",
+                },
+                Field {
+                    name: "code_verifier",
+                    kind: Text,
+                    required: false,
+                    text: "With `authorization_code` (RFC 7636).",
+                    example: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+                },
+                Field {
+                    name: "refresh_token",
+                    kind: Text,
+                    required: false,
+                    text: "With `refresh_token`.",
+                    example: "",
+                },
+                Field {
+                    name: "scope",
+                    kind: Text,
+                    required: false,
+                    text: "With `refresh_token`: less than was granted, for this access token alone.",
+                    example: "read",
+                },
+                Field {
+                    name: "resource",
+                    kind: Uris,
+                    required: false,
+                    text: "The resource of the grant (RFC 8707).",
+                    example: "https://auth.example/mcp",
+                },
+                CLIENT_ID,
+                CLIENT_SECRET,
+                CLIENT_ASSERTION_TYPE,
+                CLIENT_ASSERTION,
+            ],
+            answers: &[Answer {
+                status: 200,
+                text: "Tokens. What was answered is on disk.",
+                content: &[(JSON, Some(&schemas::TOKENS))],
+                headers: &[("Cache-Control", "`no-store`.")],
+            }],
+            security: &["", "clientSecretBasic"],
+            ..Operation::NONE
+        },
+        codes: &[
+            InvalidRequest,
+            InvalidClient,
+            InvalidGrant,
+            UnauthorizedClient,
+            UnsupportedGrantType,
+            InvalidScope,
+            InvalidTarget,
+            TemporarilyUnavailable,
+        ],
+    }),
+};
+
+/// `/revoke`.
+pub const REVOKE: Description = Description {
+    get: None,
+    post: Some(Described {
+        operation: &Operation {
+            id: "revoke",
+            summary: "A client takes a token back (RFC 7009)",
+            text: "The grant of the token ends, and every access token of it within a second. A token of somebody else, or none at all, changes nothing and looks the same.",
+            group: PROTOCOL,
+            form: &[TOKEN, HINT, CLIENT_ID, CLIENT_SECRET, CLIENT_ASSERTION_TYPE, CLIENT_ASSERTION],
+            answers: &[Answer { status: 200, text: "Done, or nothing to do.", content: &[], headers: &[] }],
+            security: &["", "clientSecretBasic"],
+            ..Operation::NONE
+        },
+        codes: &[InvalidRequest, InvalidClient, TemporarilyUnavailable],
+    }),
+};
+
+/// `/introspect`.
+pub const INTROSPECT: Description = Description {
+    get: None,
+    post: Some(Described {
+        operation: &Operation {
+            id: "introspect",
+            summary: "A protected server asks whether a token is alive (RFC 7662)",
+            text: "Only for clients with a secret or a key which the operator named for a resource, and only about tokens of that resource.",
+            group: PROTOCOL,
+            form: &[TOKEN, HINT, CLIENT_ID, CLIENT_SECRET, CLIENT_ASSERTION_TYPE, CLIENT_ASSERTION],
+            answers: &[Answer {
+                status: 200,
+                text: "What is known.",
+                content: &[(JSON, Some(&schemas::INTROSPECTION))],
+                headers: &[("Cache-Control", "`no-store`.")],
+            }],
+            security: &["clientSecretBasic", ""],
+            ..Operation::NONE
+        },
+        codes: &[InvalidRequest, InvalidClient, TemporarilyUnavailable],
+    }),
+};
