@@ -46,6 +46,17 @@ impl Clock for ManualClock {
     }
 }
 
+/// How far the state of SplitMix64 moves from one number to the next.
+pub const SPLIT_MIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The number that belongs to a state of SplitMix64.
+pub const fn split_mix(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 /// Repeatable bytes (SplitMix64). For tests only: whoever knows the seed knows every secret.
 #[derive(Debug)]
 pub struct SeededEntropy(AtomicU64);
@@ -60,10 +71,8 @@ impl SeededEntropy {
 impl Entropy for SeededEntropy {
     fn fill(&self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
-            let mut z = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            for (to, from) in chunk.iter_mut().zip((z ^ (z >> 31)).to_le_bytes()) {
+            let number = split_mix(self.0.fetch_add(SPLIT_MIX_STEP, Ordering::SeqCst));
+            for (to, from) in chunk.iter_mut().zip(number.to_le_bytes()) {
                 *to = from;
             }
         }

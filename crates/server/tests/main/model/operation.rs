@@ -1,5 +1,7 @@
 //! What may happen, and how a sequence of it is drawn from a number.
 
+use hallpass_testkit::{SPLIT_MIX_STEP, split_mix};
+
 /// One thing that happens. Which page, code or token is meant is counted back from the newest, so that a shorter
 /// sequence still means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +63,8 @@ pub struct Dice(pub u64);
 
 impl Dice {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0 = self.0.wrapping_add(SPLIT_MIX_STEP);
+        split_mix(self.0)
     }
 
     pub fn below(&mut self, end: usize) -> usize {
