@@ -36,7 +36,7 @@ pub enum Command {
     /// Look at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Accounts of a server: list, add, recover, sign out, disable.
+    /// Accounts of a server: list, add, recover, sign out, disable, remove.
     #[command(subcommand)]
     User(commands::user::UserCommand),
     /// Clients: make, list, remove, block; who may register.
@@ -54,7 +54,7 @@ pub enum Command {
     /// What is kept: back it up, move it between a file and PostgreSQL.
     #[command(subcommand)]
     Store(commands::store::StoreCommand),
-    /// After a restore.
+    /// When nobody can sign in any more, and after a restore.
     #[command(subcommand)]
     Admin(commands::admin::AdminCommand),
     /// Sign in to an MCP server.

@@ -1,7 +1,7 @@
 //! Results to standard output, everything else to standard error.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,6 +27,16 @@ pub fn line(text: &str) {
 /// Writes a line to standard error.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Asks on the terminal. Whoever is not at one has not agreed.
+pub fn agreed(question: &str) -> bool {
+    if !io::stdin().is_terminal() {
+        return false;
+    }
+    note(&format!("{question} Type yes:"));
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
 /// One sentence with its causes, each of which names the fix where there is one.

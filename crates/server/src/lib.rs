@@ -43,7 +43,7 @@ pub use keys::follow_keys;
 pub use login::{
     invitation::invitation_link,
     password::{fold as fold_name, name_complaint},
-    setup::setup_link,
+    setup::{new_setup_link, setup_link},
 };
 pub use router::{own_paths, router};
 pub use settings::{

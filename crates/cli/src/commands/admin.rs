@@ -4,15 +4,17 @@ use super::{
     audit,
     place::{Place, PlaceArgs},
 };
-use crate::{output::note, say};
+use crate::{
+    output::{agreed, note},
+    say,
+};
 use anyhow::bail;
 use clap::Subcommand;
-use hallpass_core::{id::PersonId, time::Timestamp};
+use hallpass_core::{entropy::SystemEntropy, id::PersonId, time::Timestamp};
 use hallpass_server::audit::{Event, Kind, Line};
 use hallpass_store::{Block, BlockKind, RevocationReason};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
@@ -20,11 +22,25 @@ use std::{
 /// `hallpass admin`.
 #[derive(Subcommand, Debug)]
 pub enum AdminCommand {
+    /// When nobody can sign in any more: print a one-time link. No server has to run.
+    ///
+    /// While there is no account, the link is that of the set-up. Later it lets the account named choose a new password;
+    /// a disabled account is enabled by it.
+    Recover(RecoverArgs),
     /// After a database was restored from a backup: end again what was ended since, as the audit log says.
     ///
     /// Revoked grants, "sign out everywhere" and disabled accounts come back to life with a backup. This repeats them.
     /// It may run beside the server, and as often as you like.
     Restored(RestoredArgs),
+}
+
+/// `hallpass admin recover`.
+#[derive(clap::Args, Debug)]
+pub struct RecoverArgs {
+    /// Whose account. May be left out while there is one at most.
+    name: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// `hallpass admin restored`.
@@ -48,7 +64,39 @@ pub struct RestoredArgs {
 
 /// Runs it.
 pub async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
-    let AdminCommand::Restored(args) = command;
+    match command {
+        AdminCommand::Recover(args) => recover(&args.place.open().await?, args.name.as_deref()).await,
+        AdminCommand::Restored(args) => restored(args).await,
+    }
+}
+
+async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let people = place.store.people_list(None, 2).await?;
+    let person = match (name, people.as_slice()) {
+        (_, []) => {
+            if let Some(link) =
+                hallpass_server::new_setup_link(&*place.store, &place.settings, &SystemEntropy, place.now)
+                    .await?
+            {
+                say!("{}", link.expose());
+                note(
+                    "There is no account yet. This link makes the first one; it works once and for an hour.",
+                );
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        (Some(name), _) => place.person(name).await?,
+        (None, [only]) => only.clone(),
+        (None, _) => bail!("whose account? `hallpass user list` shows them"),
+    };
+    if person.disabled_at.is_some() {
+        super::user::able(place, &person.name, false).await?;
+    }
+    super::user::link(place, &person).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn restored(args: RestoredArgs) -> anyhow::Result<ExitCode> {
     let place = args.place.open().await?;
     if args.audit.is_empty() {
         return everybody(&place, &args).await;
@@ -84,6 +132,7 @@ struct Done {
     unblocked: u64,
     clients: u64,
     keys: u64,
+    removed: u64,
     not_here: u64,
     /// Whether each account was disabled last, by the lines.
     wanted: BTreeMap<PersonId, bool>,
@@ -109,6 +158,7 @@ impl Done {
             + self.unblocked
             + self.clients
             + self.keys
+            + self.removed
     }
 
     fn block(&mut self, line: &Line, blocked: bool) {
@@ -125,13 +175,13 @@ impl Done {
                 "lines": self.lines, "grants_revoked": self.grants, "signed_out_everywhere": self.signed_out,
                 "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
                 "blocked": self.blocked, "unblocked": self.unblocked, "clients_removed": self.clients,
-                "keys_retired": self.keys,
+                "keys_retired": self.keys, "accounts_removed": self.removed,
                 "passwords_set_back": self.passwords, "secrets_set_back": self.secrets, "accounts_gone": self.gone,
             });
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             say!(
-                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up",
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up, {} account(s) removed",
                 self.lines,
                 self.grants,
                 self.signed_out,
@@ -140,7 +190,8 @@ impl Done {
                 self.clients,
                 self.blocked,
                 self.unblocked,
-                self.keys
+                self.keys,
+                self.removed
             );
         }
         if self.not_here > 0 {
@@ -201,6 +252,15 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
         Some(Kind::ClientRemoved) => {
             let id = line.client.clone().unwrap_or_default();
             done.clients += u64::from(place.store.client_remove(id, place.tokens_until()).await?);
+            Ok(())
+        }
+        Some(Kind::PersonRemoved) => {
+            let Some(id) = line.person_id() else { return Ok(()) };
+            if place.store.person_read(id).await?.is_none() {
+                done.not_here += 1;
+            } else if place.store.person_remove(id, place.tokens_until()).await?.is_some() {
+                done.removed += 1;
+            }
             Ok(())
         }
         Some(Kind::KeyRetired) => key(place, line, done).await,
@@ -290,7 +350,9 @@ async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
 
 /// Without an audit log nobody knows what was ended, so all is.
 async fn everybody(place: &Place, args: &RestoredArgs) -> anyhow::Result<ExitCode> {
-    if !args.everybody && !agreed() {
+    let question =
+        "Without audit files nobody knows what was revoked since. Sign all accounts out everywhere?";
+    if !args.everybody && !agreed(question) {
         bail!(
             "nothing was done: name the audit files with --audit, or say --everybody to sign all accounts out everywhere"
         );
@@ -309,15 +371,4 @@ async fn everybody(place: &Place, args: &RestoredArgs) -> anyhow::Result<ExitCod
     done.say(args.json)?;
     note("accounts that were disabled since the backup are enabled: `hallpass user list` shows them all");
     Ok(ExitCode::SUCCESS)
-}
-
-fn agreed() -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    note(
-        "Without audit files nobody knows what was revoked since. Sign all accounts out everywhere? Type yes:",
-    );
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }

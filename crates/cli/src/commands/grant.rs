@@ -1,13 +1,20 @@
 //! `hallpass grant`: what people allowed, and taking it back.
 
 use super::place::{Place, PlaceArgs};
-use crate::{output::note, say};
-use anyhow::bail;
+use crate::{
+    output::{agreed, note},
+    say,
+};
+use anyhow::{Context, bail};
 use clap::Subcommand;
-use hallpass_core::id::GrantId;
+use hallpass_core::id::{GrantId, PersonId};
 use hallpass_server::audit::{By, Event, Which};
-use hallpass_store::{Grant, RevocationReason};
-use std::process::ExitCode;
+use hallpass_store::{Grant, RevocationReason, StoreError};
+use std::{process::ExitCode, sync::Arc};
+use tokio::task::JoinSet;
+
+/// Grants at a time. A store takes more than this many writes before it says that it is busy.
+const PAGE: u32 = 250;
 
 /// `hallpass grant`.
 #[derive(Subcommand, Debug)]
@@ -23,36 +30,78 @@ pub enum GrantCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Revoke a grant: its tokens end within a second.
-    Revoke {
-        /// Its id, as listed.
-        id: String,
-        #[command(flatten)]
-        place: PlaceArgs,
-    },
+    /// Revoke grants: their tokens end within a second.
+    ///
+    /// With --user and --client those of both. The account stays signed in here (`hallpass user sign-out` ends that too),
+    /// and the client may be allowed again (`hallpass client block` prevents it).
+    Revoke(RevokeArgs),
+}
+
+/// `hallpass grant revoke`.
+#[derive(clap::Args, Debug)]
+pub struct RevokeArgs {
+    /// Their ids, as listed.
+    #[arg(value_name = "ID", conflicts_with_all = ["user", "client", "all"])]
+    ids: Vec<String>,
+    /// All of this account.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// All of this client, whoever gave them.
+    #[arg(long, value_name = "CLIENT_ID")]
+    client: Option<String>,
+    /// All there are. Asks first.
+    #[arg(long, conflicts_with_all = ["user", "client"])]
+    all: bool,
+    /// Do not ask.
+    #[arg(long, requires = "all")]
+    yes: bool,
+    /// The count as a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// Runs it.
 pub async fn run(command: GrantCommand) -> anyhow::Result<ExitCode> {
     match command {
         GrantCommand::List { user, json, place } => list(&place.open().await?, user.as_deref(), json).await?,
-        GrantCommand::Revoke { id, place } => revoke(&place.open().await?, &id).await?,
+        GrantCommand::Revoke(args) => revoke(&args.place.open().await?, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let person = match user {
-        Some(name) => Some(place.person(name).await?.id),
-        None => None,
-    };
-    let mut grants: Vec<Grant> = Vec::new();
-    loop {
-        let before = grants.last().map(|grant| grant.id);
-        let page = match person {
-            Some(person) => place.store.grants_of_person(person, before, 500).await?,
-            None => place.store.grants_list(before, 500).await?,
+/// Live grants, page by page: there may be more than fit into memory.
+struct Pages<'a> {
+    place: &'a Place,
+    person: Option<PersonId>,
+    before: Option<GrantId>,
+}
+
+impl<'a> Pages<'a> {
+    async fn of(place: &'a Place, user: Option<&str>) -> anyhow::Result<Self> {
+        let person = match user {
+            Some(name) => Some(place.person(name).await?.id),
+            None => None,
         };
+        Ok(Self { place, person, before: None })
+    }
+
+    /// The next one; empty behind the last.
+    async fn next(&mut self) -> anyhow::Result<Vec<Grant>> {
+        let page = match self.person {
+            Some(person) => self.place.store.grants_of_person(person, self.before, PAGE).await?,
+            None => self.place.store.grants_list(self.before, PAGE).await?,
+        };
+        self.before = page.last().map(|grant| grant.id).or(self.before);
+        Ok(page)
+    }
+}
+
+async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let (mut pages, mut grants) = (Pages::of(place, user).await?, Vec::new());
+    loop {
+        let page = pages.next().await?;
         if page.is_empty() {
             break;
         }
@@ -80,21 +129,85 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
     Ok(())
 }
 
-async fn revoke(place: &Place, id: &str) -> anyhow::Result<()> {
-    let Some(id) = GrantId::parse(id) else {
-        bail!("{id:?} is not the id of a grant: `hallpass grant list` shows them")
-    };
-    let Some(grant) = place.store.grant_read(id).await? else {
-        bail!("there is no grant {id}: `hallpass grant list` shows those that are live");
-    };
-    let done = place
-        .store
-        .grant_revoke(grant.id, RevocationReason::Operator, place.tokens_until(), place.now)
-        .await?;
-    if done {
-        let revoked = Event::grant_revoked(Which::of(&grant), place.tokens_until(), By::Operator);
-        place.record(&[revoked]).await?;
+async fn revoke(place: &Place, args: &RevokeArgs) -> anyhow::Result<()> {
+    let (mut found, mut revoked) = (0, 0);
+    if args.ids.is_empty() && args.user.is_none() && args.client.is_none() && !args.all {
+        bail!("which grants? Name their ids as `hallpass grant list` shows them, or --user, --client, --all");
     }
-    note(if done { "revoked" } else { "it was revoked before" });
+    if args.ids.is_empty() {
+        if args.all && !args.yes && !agreed("Take back all access of everybody?") {
+            bail!("nothing was done: say --yes to take back all access of everybody");
+        }
+        let mut pages = Pages::of(place, args.user.as_deref()).await?;
+        loop {
+            let mut page = pages.next().await?;
+            if page.is_empty() {
+                break;
+            }
+            page.retain(|grant| args.client.as_ref().is_none_or(|client| grant.client_id == *client));
+            found += page.len();
+            revoked += end(place, page).await?;
+        }
+    } else {
+        let grants = named(place, &args.ids).await?;
+        found += grants.len();
+        revoked += end(place, grants).await?;
+    }
+    if args.json {
+        say!("{}", serde_json::json!({ "revoked": revoked, "revoked_before": found - revoked }));
+        return Ok(());
+    }
+    note(&match (found, revoked) {
+        (0, _) => "there is nothing to revoke: `hallpass grant list` shows what is live".to_owned(),
+        (1, 1) => "revoked".to_owned(),
+        (1, 0) => "it was revoked before".to_owned(),
+        (_, _) => format!("{revoked} grants revoked"),
+    });
     Ok(())
+}
+
+/// All of them, or none: a mistyped id revokes nothing.
+async fn named(place: &Place, ids: &[String]) -> anyhow::Result<Vec<Grant>> {
+    let mut grants = Vec::new();
+    for id in ids {
+        let Some(id) = GrantId::parse(id) else {
+            bail!("{id:?} is not the id of a grant: `hallpass grant list` shows them")
+        };
+        let Some(grant) = place.store.grant_read(id).await? else {
+            bail!("there is no grant {id}: `hallpass grant list` shows those that are live");
+        };
+        grants.push(grant);
+    }
+    Ok(grants)
+}
+
+/// Revokes them and records it; answers how many were live. At the same time, so that they share commits.
+async fn end(place: &Place, grants: Vec<Grant>) -> anyhow::Result<usize> {
+    let (until, now) = (place.tokens_until(), place.now);
+    let mut under_way = JoinSet::new();
+    for grant in grants {
+        let store = Arc::clone(&place.store);
+        under_way.spawn(async move {
+            let done = store.grant_revoke(grant.id, RevocationReason::Operator, until, now).await?;
+            Ok::<_, StoreError>(done.then_some(grant))
+        });
+    }
+    let (mut ended, mut failed) = (Vec::new(), None);
+    while let Some(one) = under_way.join_next().await {
+        match one? {
+            Ok(grant) => ended.extend(grant),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if !ended.is_empty() {
+        let events: Vec<_> =
+            ended.iter().map(|grant| Event::grant_revoked(Which::of(grant), until, By::Operator)).collect();
+        place.record(&events).await?;
+    }
+    match failed {
+        Some(error) => {
+            Err(error).with_context(|| format!("{} revoked, then it failed: run it again", ended.len()))
+        }
+        None => Ok(ended.len()),
+    }
 }

@@ -1,10 +1,13 @@
 //! `hallpass user`: accounts, with the same power as the pages and more.
 
 use super::place::{Place, PlaceArgs};
-use crate::{output::note, say};
+use crate::{
+    output::{agreed, note},
+    say,
+};
 use anyhow::bail;
 use clap::Subcommand;
-use hallpass_core::{entropy::SystemEntropy, id::PersonId};
+use hallpass_core::{entropy::SystemEntropy, id::PersonId, time::Timestamp};
 use hallpass_server::audit::{By, Event, Who};
 use hallpass_store::Person;
 use std::process::ExitCode;
@@ -31,6 +34,26 @@ pub enum UserCommand {
     Recover {
         /// The name.
         name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Show one account.
+    Show {
+        /// The name.
+        name: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Remove an account for good, with everything it allowed. Its name is free for somebody else then.
+    Remove {
+        /// The name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -67,6 +90,8 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
             let person = place.person(&name).await?;
             link(&place, &person).await?;
         }
+        UserCommand::Show { name, json, place } => show(&place.open().await?, &name, json).await?,
+        UserCommand::Remove { name, yes, place } => remove(&place.open().await?, &name, yes).await?,
         UserCommand::SignOut { name, place } => {
             let place = place.open().await?;
             let person = place.person(&name).await?;
@@ -93,25 +118,72 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         people.extend(page);
     }
     if json {
-        let rows: Vec<_> = people
-            .iter()
-            .map(|person| {
-                serde_json::json!({
-                    "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
-                    "password": !person.password.is_empty(), "created_at": person.created_at.seconds(),
-                })
-            })
-            .collect();
+        let rows: Vec<_> = people.iter().map(described).collect();
         say!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     for person in &people {
-        let state = match (person.disabled_at, person.password.is_empty()) {
-            (Some(_), _) => "disabled",
-            (None, true) => "invited",
-            (None, false) => "active",
-        };
-        say!("{}  {state:8}  {}", person.id, person.name);
+        say!("{}  {:8}  {}", person.id, state(person), person.name);
+    }
+    Ok(())
+}
+
+const fn state(person: &Person) -> &'static str {
+    match (person.disabled_at, person.password.is_empty()) {
+        (Some(_), _) => "disabled",
+        (None, true) => "invited",
+        (None, false) => "active",
+    }
+}
+
+fn described(person: &Person) -> serde_json::Value {
+    serde_json::json!({
+        "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
+        "password": !person.password.is_empty(), "created_at": person.created_at.seconds(),
+    })
+}
+
+async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
+    let person = place.person(name).await?;
+    let (mut grants, mut before) = (0, None);
+    loop {
+        let page = place.store.grants_of_person(person.id, before, 500).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        grants += page.len();
+    }
+    if json {
+        let mut row = described(&person);
+        row["grants"] = grants.into();
+        row["disabled_at"] = person.disabled_at.map(Timestamp::seconds).into();
+        row["epoch"] = person.epoch.into();
+        say!("{}", serde_json::to_string_pretty(&row)?);
+        return Ok(());
+    }
+    say!("id       {}", person.id);
+    say!("name     {}", person.name);
+    say!("state    {}", state(&person));
+    say!("since    {}", person.created_at.to_rfc3339());
+    if let Some(at) = person.disabled_at {
+        say!("disabled {}", at.to_rfc3339());
+    }
+    say!("grants   {grants} (hallpass grant list --user {})", person.name);
+    Ok(())
+}
+
+async fn remove(place: &Place, name: &str, yes: bool) -> anyhow::Result<()> {
+    let person = place.person(name).await?;
+    let question = format!("Remove the account {} with all access that it gave, for good?", person.name);
+    if !yes && !agreed(&question) {
+        bail!("nothing was done: say --yes, or `hallpass user disable` for what can be undone");
+    }
+    let until = place.tokens_until();
+    if let Some(epoch) = place.store.person_remove(person.id, until).await? {
+        place.record(&[Event::person_removed(Who::of(&person), epoch, until)]).await?;
+    }
+    note(&format!("{} is removed", person.name));
+    if !place.store.person_exists().await? {
+        note("no account is left: `hallpass admin recover` prints the link for a new first one");
     }
     Ok(())
 }
@@ -136,7 +208,8 @@ async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
     link(place, &person).await
 }
 
-async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
+/// Prints a one-time link for this person.
+pub async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
     let link = hallpass_server::invitation_link(&*place.store, &place.settings, person.id, place.now).await?;
     place.record(&[Event::invitation_made(Who::of(person))]).await?;
     say!("{}", link.expose());
@@ -144,7 +217,8 @@ async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn able(place: &Place, name: &str, disabled: bool) -> anyhow::Result<()> {
+/// Disables or enables an account.
+pub async fn able(place: &Place, name: &str, disabled: bool) -> anyhow::Result<()> {
     let person = place.person(name).await?;
     let until = place.tokens_until();
     place.store.person_disable(person.id, disabled, until, place.now).await?;

@@ -72,3 +72,119 @@ fn accounts_and_grants_are_listed_added_disabled_and_revoked() {
     let empty = tempfile::tempdir().unwrap();
     assert!(hallpass(empty.path(), port, &["user", "list"]).2.contains("--state"));
 }
+
+#[test]
+fn as_227_as_185_an_account_is_shown_and_removed_with_all_it_gave() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let (mut ada, client, tokens) = person::granted(port, node.setup_link.as_deref());
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    let shown = |name: &str| {
+        serde_json::from_str::<serde_json::Value>(&run(&["user", "show", name, "--json"]).1).unwrap()
+    };
+    let before = shown("ada");
+    assert_eq!((&before["grants"], &before["disabled"]), (&1.into(), &false.into()));
+    assert!(run(&["user", "show", "Ada"]).1.contains("state    active"));
+    let code = ada.allow(&client).unwrap();
+    let (status, _, err) = run(&["user", "remove", "ada"]);
+    assert!(status == 1 && err.contains("nothing was done") && err.contains("--yes"), "{err}");
+    assert_eq!(shown("ada"), before, "who did not agree has changed nothing");
+    let (status, _, err) = run(&["user", "remove", "ada", "--yes"]);
+    assert!(status == 0 && err.contains("ada is removed") && !err.contains("no account is left"), "{err}");
+    assert_eq!(person::redeem(port, &client, &code).unwrap().status, 400);
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    assert_eq!(person::refresh(port, &client, refresh).unwrap().status, 400);
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    assert_eq!(http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap().status, 401);
+    assert!(run(&["user", "show", "ada"]).2.contains("hallpass user list"));
+    // Whoever gets the name is somebody else.
+    let (_, link, _) = run(&["user", "add", "ada"]);
+    let path = link.trim().split_once(&port.to_string()).unwrap().1.to_owned();
+    let mut second = Person::invited(port, &path, "a difference engine");
+    assert_ne!(shown("ada")["id"], before["id"]);
+    assert_eq!(shown("ada")["grants"], 0);
+    assert!(second.allow(&client).is_some());
+    assert_eq!(person::refresh(port, &client, refresh).unwrap().status, 400);
+}
+
+#[test]
+fn as_227_grants_of_a_client_an_account_or_everybody_are_revoked_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let (mut ada, first, _) = person::granted(port, node.setup_link.as_deref());
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    let (_, link, _) = run(&["user", "add", "grace"]);
+    let path = link.trim().split_once(&port.to_string()).unwrap().1.to_owned();
+    let mut grace = Person::invited(port, &path, "nanoseconds of wire");
+    let second = person::register(port);
+    let allow = |person: &mut Person, client: &str| {
+        let code = person.allow(client).unwrap();
+        let tokens = person::redeem(port, client, &code).unwrap().json();
+        tokens["refresh_token"].as_str().unwrap().to_owned()
+    };
+    let of_ada = allow(&mut ada, &second);
+    let of_grace = [allow(&mut grace, &first), allow(&mut grace, &second)];
+    let live = |client: &str, token: &str| person::refresh(port, client, token).unwrap().status == 200;
+    let (status, _, err) = run(&["grant", "revoke"]);
+    assert!(status == 1 && err.contains("--client"), "{err}");
+    let (status, out, _) = run(&["grant", "revoke", "--user", "grace", "--client", &second, "--json"]);
+    assert_eq!((status, out.trim()), (0, "{\"revoked\":1,\"revoked_before\":0}"));
+    assert!(live(&second, &of_ada) && !live(&second, &of_grace[1]));
+    let (status, _, err) = run(&["grant", "revoke", "--client", &first]);
+    assert!(status == 0 && err.contains("2 grants revoked"), "{err}");
+    assert!(!live(&first, &of_grace[0]));
+    let (status, _, err) = run(&["grant", "revoke", "--all"]);
+    assert!(status == 1 && err.contains("--yes"), "{err}");
+    // Which of two tokens is presented does not matter here: the first refresh was a success.
+    assert_eq!(run(&["grant", "list"]).1.lines().count(), 1);
+    let kept = run(&["grant", "list"]).1.split_whitespace().next().unwrap().to_owned();
+    let (status, _, err) = run(&["grant", "revoke", &kept, "0123"]);
+    assert!(status == 1 && err.contains("0123"), "{err}");
+    assert_eq!(run(&["grant", "list"]).1.lines().count(), 1, "a mistyped id revokes nothing");
+    assert_eq!(run(&["grant", "revoke", "--all", "--yes"]).0, 0);
+    assert!(run(&["grant", "list"]).1.is_empty());
+    // Signed in they still are.
+    assert!(ada.allow(&first).is_some() && grace.allow(&second).is_some());
+    assert_eq!(run(&["audit", "verify"]).0, 0);
+    let revoked = run(&["audit", "export", "--event", "grant_revoked"]).1;
+    assert_eq!(revoked.lines().filter(|line| line.contains("\"by\":\"operator\"")).count(), 4);
+}
+
+#[test]
+fn t_101_a_lost_link_or_password_is_recovered_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    let lost = Node::run(folder.path(), port);
+    let first = lost.setup_link.clone().unwrap();
+    assert!(lost.stop());
+    let (status, link, err) = run(&["admin", "recover"]);
+    assert!(status == 0 && link.contains("/setup?code=") && err.contains("no account yet"), "{link}{err}");
+    let node = Node::run(folder.path(), port);
+    let newest = run(&["admin", "recover"]).1;
+    for dead in [&first, &link] {
+        let code = dead.trim().split_once("code=").unwrap().1;
+        assert_ne!(code, newest.trim().split_once("code=").unwrap().1);
+    }
+    let ada = Person::set_up(port, newest.trim());
+    drop(ada);
+    assert!(node.stop());
+    let (status, link, _) = run(&["admin", "recover"]);
+    assert!(status == 0 && link.contains("/invitation?code="), "the only account: {link}");
+    assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    let (status, _, err) = run(&["admin", "recover"]);
+    assert!(status == 1 && err.contains("whose account"), "{err}");
+    assert_eq!(run(&["user", "disable", "ada"]).0, 0);
+    let (status, link, err) = run(&["admin", "recover", "ada"]);
+    assert!(status == 0 && err.contains("ada is enabled"), "{err}");
+    let _node = Node::run(folder.path(), port);
+    let path = link.trim().split_once(&port.to_string()).unwrap().1.to_owned();
+    let mut ada = Person::invited(port, &path, "a different engine");
+    let client = person::register(port);
+    assert!(ada.allow(&client).is_some());
+}

@@ -95,6 +95,7 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
         (answer.status, serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
     };
     assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    assert_eq!(run(&["user", "add", "mary"]).0, 0);
     let keys: serde_json::Value = serde_json::from_str(&run(&["key", "list", "--json"]).1).unwrap();
     let stolen = keys[0]["kid"].as_str().unwrap().to_owned();
     assert_eq!(run(&["key", "rotate", "--now"]).0, 0);
@@ -114,6 +115,7 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     assert_eq!(refresh(&tokens).0, 400);
     assert_eq!(run(&["user", "disable", "grace"]).0, 0);
     assert_eq!(run(&["user", "add", "joan"]).0, 0);
+    assert_eq!(run(&["user", "remove", "mary", "--yes"]).0, 0);
     assert_eq!(run(&["client", "block", "--host", "evil.example"]).0, 0);
     assert_eq!(run(&["client", "block", "--host", "forgiven.example"]).0, 0);
     assert_eq!(run(&["client", "unblock", "--host", "forgiven.example"]).0, 0);
@@ -141,7 +143,8 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
         (&done["blocked"], &done["unblocked"], &done["clients_removed"]),
         (&1.into(), &0.into(), &1.into())
     );
-    assert_eq!(done["keys_retired"], 1);
+    assert_eq!((&done["keys_retired"], &done["accounts_removed"]), (&1.into(), &1.into()));
+    assert!(!run(&["user", "list"]).1.contains("mary"));
     let blocks = run(&["client", "blocks"]).1;
     assert!(blocks.contains("evil.example") && !blocks.contains("forgiven"), "{blocks}");
     assert!(err.contains("hallpass user add joan"), "{err}");
@@ -149,7 +152,9 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     assert!(run(&["user", "list"]).1.contains("disabled  grace"));
     // Once more changes nothing.
     let again: serde_json::Value = serde_json::from_str(&run(&words).1).unwrap();
-    for what in ["grants_revoked", "disabled", "blocked", "clients_removed", "keys_retired"] {
+    for what in
+        ["grants_revoked", "disabled", "blocked", "clients_removed", "keys_retired", "accounts_removed"]
+    {
         assert_eq!(again[what], 0, "{what}");
     }
     // Without the log: everybody.

@@ -85,6 +85,11 @@ impl<'a> Event<'a> {
         Self::ending(Kind::PersonDisabled, Facts { epoch: Some(epoch), ..who.facts() }, until)
     }
 
+    /// The account is gone with all it gave. `epoch` is that of its entry in the feed.
+    pub fn person_removed(who: Who<'a>, epoch: u32, until: Timestamp) -> Self {
+        Self::ending(Kind::PersonRemoved, Facts { epoch: Some(epoch), ..who.facts() }, until)
+    }
+
     /// May sign in again.
     pub fn person_enabled(who: Who<'a>) -> Self {
         Self::new(Kind::PersonEnabled, who.facts())
@@ -300,7 +305,7 @@ impl<'a> Event<'a> {
 
     /// The node serves.
     pub fn started(version: &'a str) -> Self {
-        Self::of_key(Kind::Started, version)
+        Self::new(Kind::Started, Facts { version: Some(version), ..Facts::default() })
     }
 
     /// The node was told to stop.

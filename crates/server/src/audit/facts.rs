@@ -89,8 +89,10 @@ pub struct Facts<'a> {
     pub generation: Option<u32>,
     /// Until when a revocation matters.
     pub until: Option<Timestamp>,
-    /// `kid` of a key, or the version of the program.
+    /// `kid` of a key.
     pub key: Option<&'a str>,
+    /// The version of the program.
+    pub version: Option<&'a str>,
     /// How many.
     pub count: Option<u64>,
     /// The call that it is about.

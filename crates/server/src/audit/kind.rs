@@ -59,6 +59,7 @@ kinds! {
     PersonCreated           "person_created"            Info  "account created"
     PersonDisabled          "person_disabled"           Info  "account disabled"
     PersonEnabled           "person_enabled"            Info  "account enabled"
+    PersonRemoved           "person_removed"            Info  "account removed"
     ConsentAllowed          "consent_allowed"           Info  "person allowed"
     ConsentDenied           "consent_denied"            Info  "person declined"
     AuthorizationRefused    "authorization_refused"     Info  "authorization request refused"
@@ -139,6 +140,7 @@ impl Kind {
                 | Self::InvitationUsed
                 | Self::PersonDisabled
                 | Self::PersonEnabled
+                | Self::PersonRemoved
                 | Self::KeyRetired
                 | Self::ClientRemoved
                 | Self::ClientSecretChanged

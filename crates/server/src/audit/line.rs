@@ -31,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 24)?;
+        let mut out = serializer.serialize_struct("Line", 25)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -59,6 +59,7 @@ impl Serialize for Body<'_> {
             "generation" facts.generation;
             "until" facts.until.map(Timestamp::to_rfc3339);
             "key" facts.key;
+            "version" facts.version;
             "count" facts.count;
             "address" circumstances.address.map(|address| address.to_string());
             "request" circumstances.request.map(|id| id.to_string());

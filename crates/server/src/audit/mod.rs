@@ -246,6 +246,7 @@ fn log(circumstances: Circumstances, kind: Kind, facts: Facts<'_>) {
                 presented = facts.presented,
                 generation = facts.generation,
                 key = facts.key,
+                version = facts.version,
                 count = facts.count,
                 address = circumstances.address.map(tracing::field::display),
                 request = circumstances.request.map(tracing::field::display),

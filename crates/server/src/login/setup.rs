@@ -10,16 +10,19 @@ use crate::{
     login::{password, session, unavailable},
     pages::{self, Problem, SetupPage},
     router::Incoming,
+    settings::Settings,
     token::form,
 };
 use hallpass_core::{
-    encoding, entropy,
+    encoding,
+    entropy::{self, Entropy},
     grant::digest32,
     id::PersonId,
     parameters::{Limits, Parameters},
     secret::SecretString,
+    time::Timestamp,
 };
-use hallpass_store::{FirstPerson, Person, StoreError};
+use hallpass_store::{FirstPerson, Person, Store, StoreError};
 use http::{Method, StatusCode};
 use std::time::Duration;
 
@@ -28,10 +31,19 @@ const LINK_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A new one-time link, if there is no account yet. An older link dies. Only the digest of the code is kept.
 pub async fn setup_link(app: &App) -> Result<Option<SecretString>, StoreError> {
-    let code = encoding::base64url(&entropy::random::<24>(&*app.entropy));
-    let expires_at = app.clock.now().plus(LINK_LIFETIME);
-    let open = app.store.setup_code_put(digest32(&code), expires_at).await?;
-    let link = format!("{}?code={code}", app.settings.issuer.endpoint("/setup"));
+    new_setup_link(&*app.store, &app.settings, &*app.entropy, app.clock.now()).await
+}
+
+/// The same beside a server, or where none runs.
+pub async fn new_setup_link(
+    store: &dyn Store,
+    settings: &Settings,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<Option<SecretString>, StoreError> {
+    let code = encoding::base64url(&entropy::random::<24>(entropy));
+    let open = store.setup_code_put(digest32(&code), now.plus(LINK_LIFETIME)).await?;
+    let link = format!("{}?code={code}", settings.issuer.endpoint("/setup"));
     Ok(open.then(|| SecretString::new(link)))
 }
 
@@ -76,7 +88,7 @@ pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
         Ok(Created::WrongCode) => page(
             "",
             Some(
-                "This link was used, has expired or is not complete. Restart hallpass: it prints a new one.",
+                "This link was used, has expired or is not complete. `hallpass admin recover` prints a new one.",
             ),
             StatusCode::FORBIDDEN,
         ),

@@ -62,6 +62,8 @@ macro_rules! contract_tests {
             as_207_a_grant_is_live_until_it_is_revoked_or_withdrawn
             set_up_is_closed_for_ever_by_the_first_account
             a_setup_code_that_is_wrong_late_or_replaced_makes_nobody
+            as_185_as_227_a_removed_account_leaves_nothing_that_works
+            as_227_ending_everything_of_a_person_or_a_client_is_one_entry
             sessions_of_an_old_epoch_are_void
             an_invitation_is_good_once_and_signs_out_everywhere
             sixty_four_uses_of_an_invitation_have_one_winner

@@ -1,7 +1,10 @@
 //! People, their browsers, and what keeps guessing slow.
 
 use super::story::{SETUP, START, Story, count, minutes, seconds, somebody, together};
-use crate::{Attempt, EndedBefore, FirstPerson, GrantRotated, Revoked, Session, Store, Swept};
+use crate::{
+    Attempt, Block, BlockKind, EndedBefore, FirstPerson, GrantOpened, GrantRotated, Revoked, Session, Store,
+    Swept,
+};
 use hallpass_core::{
     entropy::SystemEntropy,
     id::{PersonId, SessionId},
@@ -115,6 +118,60 @@ pub async fn an_account_is_made_once_and_disabled_for_good(store: Arc<dyn Store>
     assert!(store.grants_list(None, 10).await.unwrap().is_empty());
     assert!(!store.person_disable(somebody("nobody").id, true, until, story.now).await.unwrap());
     assert_eq!(store.feed_after(0, 10).await.unwrap().counter, 1);
+}
+
+/// A removed account is gone with all it gave; its name is free for somebody else, its id for nobody.
+pub async fn as_185_as_227_a_removed_account_leaves_nothing_that_works(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let until = story.now.plus(minutes(60));
+    let (grant, code, browser) = (story.open().await, story.new_grant(), session(&story));
+    assert!(store.session_open(browser.clone()).await.unwrap());
+    assert!(store.invitation_put(story.person, [1; 32], until).await.unwrap());
+    assert_eq!(store.person_remove(story.person, until).await.unwrap(), Some(1));
+    assert_eq!(store.person_remove(story.person, until).await.unwrap(), Some(1), "run twice");
+    assert_eq!(store.person_remove(somebody("nobody").id, until).await.unwrap(), None);
+    let feed = store.feed_after(0, 10).await.unwrap();
+    assert_eq!(feed.entries.len(), 1);
+    assert_eq!(feed.entries[0].what, Revoked::Person { person: story.person, epoch: 1 });
+    assert_eq!(store.person_read(story.person).await.unwrap(), None);
+    assert_eq!(store.session_read(browser.id, story.now).await.unwrap(), None);
+    assert_eq!(store.invitation_redeem([1; 32], "x".into(), until, story.now).await.unwrap(), None);
+    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    assert_eq!(rotated, GrantRotated::Withdrawn);
+    assert!(!store.grant_live(grant, 0).await.unwrap());
+    assert_eq!(store.grant_open(code, story.now).await.unwrap(), GrantOpened::Withdrawn);
+    let again = somebody("ada");
+    assert!(store.person_create(again.clone()).await.unwrap(), "the name is free");
+    assert!(store.grants_of_person(again.id, None, 10).await.unwrap().is_empty());
+    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    assert_eq!(rotated, GrantRotated::Withdrawn, "the account of the same name is another one");
+}
+
+/// However much somebody or something gave, ending it is one entry that every node reads.
+pub async fn as_227_ending_everything_of_a_person_or_a_client_is_one_entry(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let until = story.now.plus(minutes(60));
+    let mut grants = Vec::new();
+    for _ in 0..10 {
+        let opened = together(|_| {
+            let story = story.clone();
+            async move { story.open().await }
+        });
+        grants.extend(opened.await);
+    }
+    assert_eq!(grants.len(), 640);
+    let client = story.new_grant().client_id;
+    let block =
+        Block { kind: BlockKind::Client, key: client.clone(), created_at: story.now, note: String::new() };
+    assert!(store.block_put(block, until).await.unwrap());
+    assert_eq!(store.person_epoch_raise(story.person, until, story.now).await.unwrap(), Some(1));
+    let what: Vec<_> =
+        store.feed_after(0, 10).await.unwrap().entries.into_iter().map(|entry| entry.what).collect();
+    assert_eq!(what, [Revoked::Client(client), Revoked::Person { person: story.person, epoch: 1 }]);
+    for grant in grants {
+        assert!(!store.grant_live(grant, 0).await.unwrap());
+        assert_eq!(story.rotate(grant, 0).await, GrantRotated::Withdrawn);
+    }
 }
 
 /// Sessions end with their time, by hand, and all at once with the epoch.

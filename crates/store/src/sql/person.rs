@@ -21,6 +21,11 @@ statements! {
         ORDER BY id LIMIT $2";
     DISABLE = "UPDATE person SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL RETURNING id";
     ENABLE = "UPDATE person SET disabled_at = NULL WHERE id = $1";
+    REMOVE = "DELETE FROM person WHERE id = $1 RETURNING epoch";
+    REMOVE_SESSIONS = "DELETE FROM session WHERE person = $1";
+    REMOVE_INVITATION = "DELETE FROM invitation WHERE person = $1";
+    // Kind 2 is a person: see the first migration.
+    REMOVED = "SELECT epoch FROM revocation WHERE kind = 2 AND key = $1 ORDER BY ticket DESC LIMIT 1";
     INVITE = "INSERT INTO invitation (person, digest, expires_at) SELECT p.id, $1, $2 FROM person p WHERE p.id = $3
         ON CONFLICT (person) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at
         RETURNING person";
@@ -93,6 +98,20 @@ operation! {
 
 operation! {
     Enable { id: PersonId } -> bool, Write, |on, this| Ok(on.change(ENABLE, args![&this.id]).await? > 0)
+}
+
+operation! {
+    Remove { id: PersonId, until: Timestamp } -> Option<u32>, Several, |on, this| {
+        let Some(epoch) = on.first(REMOVE, args![&this.id], |row| row.unsigned(0)).await? else {
+            // Its own entry means that this very write was run before.
+            return on.first(REMOVED, args![&this.id], |row| row.unsigned(0)).await;
+        };
+        on.change(REMOVE_SESSIONS, args![&this.id]).await?;
+        on.change(REMOVE_INVITATION, args![&this.id]).await?;
+        let epoch = epoch.saturating_add(1);
+        feed::append(on, &Revoked::Person { person: this.id, epoch }, this.until).await?;
+        Ok(Some(epoch))
+    }
 }
 
 operation! {
@@ -187,6 +206,10 @@ impl<B: Backend> People for B {
         now: Timestamp,
     ) -> Answer<'_, bool> {
         if disabled { self.run(Disable { id, until, now }) } else { self.run(Enable { id }) }
+    }
+
+    fn person_remove(&self, id: PersonId, until: Timestamp) -> Answer<'_, Option<u32>> {
+        self.run(Remove { id, until })
     }
 
     fn invitation_put(&self, person: PersonId, digest: [u8; 32], expires_at: Timestamp) -> Answer<'_, bool> {

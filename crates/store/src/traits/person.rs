@@ -40,6 +40,11 @@ pub trait People: Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, bool>;
 
+    /// Removes an account with its browsers and its invitation, and puts one entry into the feed, so that everything the
+    /// account gave ends. Answers the epoch of that entry, also when it is run again; `None` for nobody. The rows of its
+    /// grants are void from now on and are left to the sweep.
+    fn person_remove(&self, id: PersonId, until: Timestamp) -> Answer<'_, Option<u32>>;
+
     /// Puts a one-time code in force with which this person chooses a password, replacing an older one. `false` for
     /// nobody.
     fn invitation_put(&self, person: PersonId, digest: [u8; 32], expires_at: Timestamp) -> Answer<'_, bool>;
