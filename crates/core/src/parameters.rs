@@ -111,6 +111,14 @@ impl Parameters {
         self.all(name).next()
     }
 
+    /// Whether any name at all occurs twice. A form of our own has each of its fields once.
+    pub fn repeat(&self) -> bool {
+        self.0
+            .iter()
+            .enumerate()
+            .any(|(at, (name, _))| self.0.iter().skip(at + 1).any(|(other, _)| other == name))
+    }
+
     /// All values of this name, for the few that may repeat (`resource`, RFC 8707 §2).
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.0
@@ -161,6 +169,14 @@ mod tests {
 
     fn parse(text: &[u8]) -> Result<Parameters, ParameterError> {
         Parameters::parse(text, Limits::default())
+    }
+
+    #[test]
+    fn t_16_any_name_that_repeats_is_seen() {
+        for (text, repeats) in [("", false), ("a=1&b=2", false), ("a=1&b=2&a=", true), ("a=1&%61=1", true)] {
+            let parameters = Parameters::parse(text.as_bytes(), Limits::default()).unwrap();
+            assert_eq!(parameters.repeat(), repeats, "{text}");
+        }
     }
 
     #[test]

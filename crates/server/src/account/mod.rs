@@ -10,7 +10,6 @@ use crate::{
     login::unavailable,
     pages::{self, AccountPage, GrantRow, Problem},
     router::Incoming,
-    token::form,
 };
 use hallpass_core::{id::GrantId, parameters::Parameters, time::Timestamp};
 use hallpass_store::{Grant, RevocationReason, StoreError};
@@ -31,7 +30,7 @@ pub async fn account(app: &App, incoming: &Incoming) -> Reply {
         return with_cookie(see_other(&format!("{base}/sign-in")), browser.cookie(app));
     };
     let done = if incoming.method == Method::POST {
-        let Ok(parameters) = form(incoming) else {
+        let Some(parameters) = browser::form(incoming) else {
             return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
         };
         if !browser.sent_this(app, incoming, parameters.get("csrf")) {

@@ -4,7 +4,7 @@
 //! again from the sealed query; if something looks different by then, the question is asked again. A page sent twice
 //! is still one grant, because both codes carry the page's id. A refusal stores nothing and burns nothing.
 
-use super::{Asked, Stop, again, respond, rules::AuthorizeRefusal, stopped};
+use super::{Asked, Stop, again, respond, stopped};
 use crate::{
     app::App,
     audit::{Event, Which},
@@ -20,7 +20,6 @@ use crate::{
     pages::{self, ConsentPage, Problem},
     router::Incoming,
     settings::OFFLINE_ACCESS,
-    token::form,
 };
 use hallpass_core::{
     encoding,
@@ -97,7 +96,7 @@ pub async fn decide(app: &App, incoming: &Incoming) -> Reply {
 }
 
 async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
-    let Ok(parameters) = form(incoming) else {
+    let Some(parameters) = browser::form(incoming) else {
         return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest));
     };
     let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
@@ -141,7 +140,7 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
         }
         Some("deny") => {
             app.audit.record(incoming.cx, Event::consent_denied(which, name, client_name, &receiver, &scope));
-            Ok(respond::refusal(app, &asked.redirect, &request, AuthorizeRefusal::Denied))
+            Ok(respond::declined(app, &asked.redirect, &request))
         }
         Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),
     }

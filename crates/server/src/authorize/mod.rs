@@ -81,7 +81,7 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
             Err(refusal) => {
                 let refused = Event::authorization_refused(&client.id, refusal.reason());
                 app.audit.record(incoming.cx, refused);
-                respond::refusal(app, &redirect, &request, refusal)
+                respond::refusal(app, &redirect, &request, refusal, &client.origin)
             }
         },
     };

@@ -6,8 +6,9 @@
 use super::{request::AuthorizationRequest, rules::AuthorizeRefusal};
 use crate::{
     app::App,
+    clients::Origin,
     http::respond::Reply,
-    pages::{self, Moving},
+    pages::{self, Moving, Outcome},
 };
 use hallpass_core::{parameters, redirect::CheckedRedirect, secret::SecretString};
 
@@ -18,18 +19,43 @@ pub fn code(
     request: &AuthorizationRequest,
     code: &SecretString,
 ) -> Reply {
-    move_on(app, redirect, request, &[("code", code.expose())], true)
+    move_on(app, redirect, request, &[("code", code.expose())], Outcome::Allowed)
 }
 
-/// With an error.
+/// With the person's no.
+pub fn declined(app: &App, redirect: &CheckedRedirect, request: &AuthorizationRequest) -> Reply {
+    error(app, redirect, request, AuthorizeRefusal::Denied, Outcome::Declined)
+}
+
+/// With an error that came before any question. Anybody can register a host, so a link through us must not carry a person
+/// there unseen: such an answer waits for a click. A program on the person's own computer and a client of an operator's
+/// get theirs at once.
 pub fn refusal(
     app: &App,
     redirect: &CheckedRedirect,
     request: &AuthorizationRequest,
     refusal: AuthorizeRefusal,
+    origin: &Origin,
+) -> Reply {
+    let outcome = if is_trusted(redirect, origin) { Outcome::Refused } else { Outcome::RefusedAndWaiting };
+    error(app, redirect, request, refusal, outcome)
+}
+
+/// Whether nobody can be led astray there.
+pub fn is_trusted(redirect: &CheckedRedirect, origin: &Origin) -> bool {
+    let uri = redirect.uri();
+    matches!(origin, Origin::Operator) || uri.is_loopback() || uri.is_private_use()
+}
+
+fn error(
+    app: &App,
+    redirect: &CheckedRedirect,
+    request: &AuthorizationRequest,
+    refusal: AuthorizeRefusal,
+    outcome: Outcome,
 ) -> Reply {
     let (code, description) = refusal.code();
-    move_on(app, redirect, request, &[("error", code.name()), ("error_description", description)], false)
+    move_on(app, redirect, request, &[("error", code.name()), ("error_description", description)], outcome)
 }
 
 fn move_on(
@@ -37,12 +63,12 @@ fn move_on(
     redirect: &CheckedRedirect,
     request: &AuthorizationRequest,
     answer: &[(&str, &str)],
-    allowed: bool,
+    outcome: Outcome,
 ) -> Reply {
     let state = request.state.as_deref().map(|state| ("state", state));
     // RFC 9207: who answers, on success and on errors, so that no other server's answer is taken for ours.
     let issuer = ("iss", app.settings.issuer.as_str());
     let all = answer.iter().copied().chain(state).chain([issuer]);
     let target = parameters::append_to(redirect.uri().as_str(), all);
-    pages::moving(&Moving { target: &target, receiver: &redirect.uri().receiver(), allowed })
+    pages::moving(&Moving { target: &target, receiver: &redirect.uri().receiver(), outcome })
 }

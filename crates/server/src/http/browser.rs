@@ -4,10 +4,11 @@
 //! session. The session's id is authenticated, so that a forged one costs no lookup and a dump of the database signs
 //! nobody in.
 
-use crate::{app::App, router::Incoming};
+use crate::{app::App, router::Incoming, token};
 use hallpass_core::{
     encoding, entropy,
     id::{PersonId, SessionId},
+    parameters::Parameters,
     seal::Purpose,
     secret,
 };
@@ -86,6 +87,11 @@ fn from_own_page(app: &App, incoming: &Incoming) -> bool {
         header("origin").is_none_or(|origin| origin == app.settings.issuer.origin() || origin == "null");
     let site = header("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     origin && site
+}
+
+/// Reads a form of our own pages: each of its fields once, or a proxy and we could read two different answers.
+pub fn form(incoming: &Incoming) -> Option<Parameters> {
+    token::form(incoming).ok().filter(|parameters| !parameters.repeat())
 }
 
 /// The cookie of a session.

@@ -12,7 +12,6 @@ use crate::{
     pages::{self, InvitationPage, Problem},
     router::Incoming,
     settings::Settings,
-    token::form,
 };
 use hallpass_core::{
     encoding,
@@ -54,7 +53,7 @@ async fn answer(app: &App, incoming: &Incoming) -> Result<Reply, StoreError> {
     let browser = browser::read(app, incoming).await?;
     let posted = incoming.method == Method::POST;
     let parameters = if posted {
-        form(incoming).ok()
+        browser::form(incoming)
     } else {
         Parameters::parse(incoming.query.as_bytes(), Limits::default()).ok()
     };

@@ -19,7 +19,6 @@ use crate::{
     },
     pages::{self, Problem, SignInPage},
     router::Incoming,
-    token::form,
 };
 use hallpass_core::{
     encoding,
@@ -90,7 +89,7 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         let reply = sign_in_page(app, &browser, &Waiting::default(), None, StatusCode::OK);
         return with_cookie(reply, browser.cookie(app));
     }
-    let Ok(parameters) = form(incoming) else {
+    let Some(parameters) = browser::form(incoming) else {
         return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     let waiting = parameters.get("waiting").and_then(|text| open(app, &browser, text));
@@ -115,7 +114,7 @@ async fn attempt(
     let (name, password) =
         (parameters.get("name").unwrap_or_default(), parameters.get("password").unwrap_or_default());
     let (message, status, wait) = match password::check(app, incoming, name, password).await {
-        Ok(Checked { person }) => return signed_in(app, incoming, waiting, person).await,
+        Ok(Checked { person }) => return signed_in(app, incoming, browser, waiting, person).await,
         Err(SignInError::Wrong) => ("Name or password is wrong.", StatusCode::UNAUTHORIZED, None),
         Err(SignInError::TooMany(wait)) => (
             "Too many tries. Please wait a quarter of an hour, or use a browser in which you signed in before.",
@@ -139,6 +138,7 @@ async fn attempt(
 async fn signed_in(
     app: &App,
     incoming: &Incoming,
+    browser: &Browser,
     waiting: &Waiting,
     person: hallpass_store::Person,
 ) -> Reply {
@@ -147,6 +147,12 @@ async fn signed_in(
         Ok(None) => return pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut),
         Err(error) => return unavailable(&error),
     };
+    // The session that this browser had is over: whoever planted or copied its cookie has nothing.
+    if let Some(before) = &browser.signed_in
+        && let Err(error) = app.store.session_close(before.session.id).await
+    {
+        return unavailable(&error);
+    }
     let base = app.settings.issuer.path();
     let target = match &waiting.query {
         None => format!("{base}/account"),
@@ -167,7 +173,7 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
         Ok(browser) => browser,
         Err(error) => return unavailable(&error),
     };
-    let Ok(parameters) = form(incoming) else {
+    let Some(parameters) = browser::form(incoming) else {
         return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     if !browser.sent_this(app, incoming, parameters.get("csrf")) {

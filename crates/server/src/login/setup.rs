@@ -11,7 +11,6 @@ use crate::{
     pages::{self, Problem, SetupPage},
     router::Incoming,
     settings::Settings,
-    token::form,
 };
 use hallpass_core::{
     encoding,
@@ -67,7 +66,7 @@ pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
         let query = Parameters::parse(incoming.query.as_bytes(), Limits::default()).unwrap_or_default();
         return page(query.get("code").unwrap_or_default(), None, StatusCode::OK);
     }
-    let Ok(parameters) = form(incoming) else {
+    let Some(parameters) = browser::form(incoming) else {
         return pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest);
     };
     let code = parameters.get("code").unwrap_or_default();

@@ -101,8 +101,36 @@ pub struct Moving<'a> {
     pub target: &'a str,
     /// Its host.
     pub receiver: &'a str,
-    /// Whether the person said yes.
-    pub allowed: bool,
+    /// What the answer says.
+    pub outcome: Outcome,
+}
+
+/// What an answer says, and with it what the person knows of where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The person saw where it goes and said yes.
+    Allowed,
+    /// The person saw where it goes and said no.
+    Declined,
+    /// An error, before anything was asked. It goes where no harm can be done.
+    Refused,
+    /// An error, before anything was asked, for a host that nobody vouches for: the person decides whether to go there
+    /// (RFC 9700 §4.11.2).
+    RefusedAndWaiting,
+}
+
+impl Outcome {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Allowed => "Allowed",
+            Self::Declined => "Not allowed",
+            Self::Refused | Self::RefusedAndWaiting => "The application’s request has a fault",
+        }
+    }
+
+    const fn waits(self) -> bool {
+        matches!(self, Self::RefusedAndWaiting)
+    }
 }
 
 /// What I allowed.

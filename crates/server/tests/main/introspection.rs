@@ -214,3 +214,24 @@ async fn as_136_t_31_tokens_of_a_blocked_or_removed_client_are_inactive() {
     assert!(server.app.store.client_remove("stored".into(), until).await.unwrap());
     inactive(&ask(&server, "things", token).await);
 }
+
+#[tokio::test]
+async fn as_182_a_token_lives_ten_minutes_by_default_and_expires_in_is_true() {
+    for lifetime in [None, Some(90)] {
+        let mut settings = asked();
+        if let Some(seconds) = lifetime {
+            settings.access_token_lifetime = std::time::Duration::from_secs(seconds);
+        }
+        let server = Server::with(settings).await;
+        let (_, tokens) = granted(&server).await;
+        let token = text(&tokens, "access_token");
+        let (seconds, claims) = (tokens["expires_in"].as_u64().unwrap(), claims(token));
+        assert_eq!(seconds, lifetime.unwrap_or(600));
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), seconds);
+        assert_eq!(claims["iat"].as_i64().unwrap(), server.now().millis() / 1000);
+        server.push(seconds - 1);
+        assert_eq!(ask(&server, "things", token).await.json()["active"], true);
+        server.push(1);
+        inactive(&ask(&server, "things", token).await);
+    }
+}

@@ -3,6 +3,7 @@
 use crate::support::*;
 use axum::body::Body;
 use hallpass_core::uri::Issuer;
+use hallpass_server::{RefreshPolicy, Settings};
 use http::{Request, StatusCode};
 use serde_json::json;
 
@@ -63,9 +64,7 @@ async fn the_description_of_the_surface_is_for_everybody_and_kept() {
 #[tokio::test]
 async fn as_020_an_issuer_with_a_path() {
     let issuer = "https://auth.example/tenant/one";
-    let server =
-        Server::with(hallpass_server::Settings { issuer: Issuer::parse(issuer).unwrap(), ..settings() })
-            .await;
+    let server = Server::with(Settings { issuer: Issuer::parse(issuer).unwrap(), ..settings() }).await;
     let texts: Vec<String> = [
         "/.well-known/oauth-authorization-server/tenant/one",
         "/.well-known/openid-configuration/tenant/one",
@@ -147,4 +146,60 @@ async fn as_186_the_key_set_is_public_only() {
     let key = &keys["keys"][0];
     assert_eq!((text(key, "kty"), text(key, "alg"), text(key, "use")), ("EC", "ES256", "sig"));
     assert!(key.get("d").is_none() && key.get("kid").is_some());
+}
+
+#[tokio::test]
+async fn as_028_listed_grant_types_and_scopes_are_those_there_are() {
+    let server = Server::start().await;
+    let document = server.get("/.well-known/oauth-authorization-server").await.json();
+    let listed: Vec<&str> = document["grant_types_supported"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one.as_str().unwrap())
+        .collect();
+    assert!(listed.contains(&"authorization_code") && listed.contains(&"refresh_token"));
+    for grant_type in [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "password",
+        "implicit",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "Authorization_Code",
+    ] {
+        let client = server.register(REDIRECT).await;
+        let answer = server.form("/token", &[("grant_type", grant_type), ("client_id", &client)]).await;
+        let unknown = answer.error() == "unsupported_grant_type";
+        assert_eq!(unknown, !listed.contains(&grant_type), "{grant_type}: {}", answer.text);
+    }
+    // Each listed scope can be had, each alone.
+    let mut browser = server.set_up().await;
+    let client = server.register(REDIRECT).await;
+    for scope in document["scopes_supported"].as_array().unwrap() {
+        let scope = scope.as_str().unwrap();
+        let mut request = Server::request(&client);
+        request.insert("scope".into(), scope.into());
+        let code = browser.allow(&request).await;
+        assert_eq!(text(&server.redeem(&client, &code).await.json(), "scope"), scope);
+    }
+}
+
+#[tokio::test]
+async fn as_028_offline_access_is_listed_where_it_changes_what_is_given() {
+    for (policy, by_scope) in [(RefreshPolicy::OfflineAccess, true), (RefreshPolicy::Never, false)] {
+        let server = Server::with(Settings { refresh_tokens: policy, ..settings() }).await;
+        let mut browser = server.set_up().await;
+        let client = server.register(REDIRECT).await;
+        for (scope, given) in [("read", false), ("read offline_access", by_scope)] {
+            let mut request = Server::request(&client);
+            request.insert("scope".into(), scope.into());
+            let code = browser.allow(&request).await;
+            let tokens = server.redeem(&client, &code).await.json();
+            assert_eq!(tokens.get("refresh_token").is_some(), given, "{policy:?} {scope}");
+        }
+    }
 }

@@ -66,6 +66,13 @@ impl Answer {
         Some(unescape(&self.text[start..end]))
     }
 
+    /// The link to the client on a page that waits for a click.
+    pub fn link(&self) -> Option<String> {
+        let end = self.text.find("\" rel=\"noreferrer\"")?;
+        let start = self.text[..end].rfind("href=\"")? + 6;
+        Some(unescape(&self.text[start..end]))
+    }
+
     /// A parameter of the target.
     pub fn answered(&self, name: &str) -> Option<String> {
         let target = self.target()?;
@@ -370,7 +377,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    async fn send(&mut self, mut request: Request<Body>) -> Answer {
+    pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use axum::body::Body;
+use hallpass_core::{entropy::SystemEntropy, id::PersonId};
 use http::{Request, StatusCode};
 
 #[tokio::test]
@@ -248,4 +249,43 @@ async fn t_33_a_client_never_has_the_id_of_a_person() {
     assert_ne!(text(&registered, "client_id"), subject);
     assert!(text(&registered, "client_id").starts_with("hpc_"));
     assert_eq!(hallpass_core::encoding::from_base64url(subject).map(|bytes| bytes.len()), Some(16));
+}
+
+#[tokio::test]
+async fn as_185_sub_stays_the_same_says_nothing_and_is_nobody_elses() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    let store = &server.app.store;
+    let (until, ada) = (server.now(), store.person_by_name(NAME.into()).await.unwrap().unwrap());
+    let mut subs = std::collections::BTreeSet::new();
+    for round in 0..3 {
+        let client = server.register(REDIRECT).await;
+        let code = browser.allow(&Server::request(&client)).await;
+        let sub = claims(text(&server.redeem(&client, &code).await.json(), "access_token"))["sub"].clone();
+        subs.insert(sub.as_str().unwrap().to_owned());
+        // Signed out everywhere, disabled and enabled again: still the same person.
+        if round == 0 {
+            assert!(store.person_epoch_raise(ada.id, until, server.now()).await.unwrap().is_some());
+        } else {
+            assert!(store.person_disable(ada.id, true, until, server.now()).await.unwrap());
+            assert!(store.person_disable(ada.id, false, until, server.now()).await.unwrap());
+        }
+        let form = browser.get("/sign-in").await;
+        browser.sign_in(&form).await;
+    }
+    assert_eq!(subs.len(), 1, "{subs:?}");
+    let sub = subs.first().unwrap();
+    assert!(!sub.to_lowercase().contains(NAME) && !sub.contains('@') && sub.len() >= 22, "{sub}");
+    // Somebody else has another one, also who is made under this name when the account is gone.
+    let again = hallpass_store::Person { id: PersonId::new(server.now(), &SystemEntropy), ..ada.clone() };
+    assert!(!store.person_create(again.clone()).await.unwrap(), "the name is taken");
+    assert!(store.person_remove(ada.id, until).await.unwrap().is_some());
+    assert!(store.person_create(again).await.unwrap());
+    let mut browser = Browser::new(&server);
+    let form = browser.get("/sign-in").await;
+    browser.sign_in(&form).await;
+    let client = server.register(REDIRECT).await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let of_another = claims(text(&server.redeem(&client, &code).await.json(), "access_token"))["sub"].clone();
+    assert_ne!(of_another.as_str(), Some(&**sub));
 }
