@@ -1,6 +1,6 @@
 //! Asks over all connections at once for a while, and counts.
 
-use crate::{CONNECTIONS, exchange::Connection, process::Running};
+use crate::{exchange::Connection, process::Running};
 use anyhow::{Result, bail};
 use std::{
     net::SocketAddr,
@@ -43,29 +43,40 @@ struct Shared {
     over: AtomicBool,
 }
 
-/// Runs one work on each connection. They come back, to be gone on with in the next round.
-pub async fn run<W: Work>(
-    address: SocketAddr,
-    works: Vec<W>,
-    time: Duration,
-    server: &Running,
-) -> Result<(Sample, Vec<W>)> {
-    if works.len() != CONNECTIONS {
-        bail!("one work for each connection");
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Where to connect to; the connections go round.
+    pub addresses: &'a [SocketAddr],
+    /// Whose processor time counts.
+    pub servers: &'a [&'a Running],
+    /// Whether the core of the load is its own, and is kept awake.
+    pub own_core: bool,
+}
+
+impl Target<'_> {
+    fn cpu(&self) -> Result<Duration> {
+        self.servers.iter().map(|server| server.cpu()).sum()
     }
+}
+
+/// Runs one work on each connection. They come back, to be gone on with in the next round.
+pub async fn run<W: Work>(target: Target<'_>, works: Vec<W>, time: Duration) -> Result<(Sample, Vec<W>)> {
     let shared = Arc::new(Shared::default());
     let mut tasks = Vec::new();
-    for work in works {
-        tasks.push(tokio::spawn(one(address, work, Arc::clone(&shared))));
+    for (work, address) in works.into_iter().zip(target.addresses.iter().cycle()) {
+        tasks.push(tokio::spawn(one(*address, work, Arc::clone(&shared))));
     }
-    stay_awake(&shared);
+    if target.own_core {
+        stay_awake(&shared);
+    }
     tokio::time::sleep(WARM_UP).await;
-    let (began, cpu, before) = (Instant::now(), server.cpu()?, shared.answers.load(Ordering::Relaxed));
+    let (began, cpu, before) = (Instant::now(), target.cpu()?, shared.answers.load(Ordering::Relaxed));
     shared.counting.store(true, Ordering::Relaxed);
     tokio::time::sleep(time).await;
     // The three are read together: the timer may have come late, what was counted is still what happened meanwhile.
     let answers = shared.answers.load(Ordering::Relaxed).saturating_sub(before);
-    let (time, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
+    let (time, cpu) = (began.elapsed(), target.cpu()?.saturating_sub(cpu));
     shared.over.store(true, Ordering::Relaxed);
     let (mut latencies, mut works) = (Vec::new(), Vec::new());
     for task in tasks {

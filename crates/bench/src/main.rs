@@ -20,7 +20,9 @@ mod exchange;
 mod floor;
 mod load;
 mod measure;
+mod nodes;
 mod options;
+mod peer;
 mod process;
 mod report;
 mod start;
@@ -41,7 +43,8 @@ cargo run --release -p hallpass-bench -- [--seconds N] [--only a,b,c,…] [--log
 
   --seconds N   length of each measurement (5); one second of warm-up comes before it
   --only LIST   a metadata, b code redemption, c refresh, d gateway, e start and idle memory, f introspection,
-                g refresh under a flood of sign-ins, h refresh among a million grants
+                g refresh under a flood of sign-ins, h refresh among a million grants,
+                i refresh over two nodes on PostgreSQL
   --log LEVEL   HALLPASS_LOG of the program, such as `warn` (its own default: info, to a file)
   --write       puts the table into docs/benchmarks.md as well";
 

@@ -22,9 +22,11 @@ pub enum Part {
     Flood,
     /// Refreshes among a million grants, and what a grant takes on disk.
     Million,
+    /// Refreshes over two nodes on PostgreSQL.
+    Nodes,
 }
 
-const LETTERS: [(&str, Part); 8] = [
+const LETTERS: [(&str, Part); 9] = [
     ("a", Part::Metadata),
     ("b", Part::Redemption),
     ("c", Part::Refresh),
@@ -33,6 +35,7 @@ const LETTERS: [(&str, Part); 8] = [
     ("f", Part::Introspection),
     ("g", Part::Flood),
     ("h", Part::Million),
+    ("i", Part::Nodes),
 ];
 
 /// The options.
@@ -85,7 +88,7 @@ impl Options {
 
 fn part(letter: &str) -> Result<Part> {
     let found = LETTERS.iter().find(|(name, _)| *name == letter.trim());
-    found.map(|(_, part)| *part).with_context(|| format!("--only knows a to h, not {letter:?}"))
+    found.map(|(_, part)| *part).with_context(|| format!("--only knows a to i, not {letter:?}"))
 }
 
 #[cfg(test)]
@@ -103,7 +106,7 @@ mod tests {
         let some = parse("--only a,c --seconds 2 --write").unwrap();
         assert!(some.wants(Part::Refresh) && !some.wants(Part::Gateway) && some.write);
         assert_eq!(some.time, Duration::from_secs(2));
-        for bad in ["--only i", "--seconds 0", "--seconds 61", "--seconds", "--other x", "x"] {
+        for bad in ["--only j", "--seconds 0", "--seconds 61", "--seconds", "--other x", "x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

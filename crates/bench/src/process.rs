@@ -13,6 +13,9 @@ pub const SERVER_CORE: &str = "0";
 /// Where the load and the upstream run.
 pub const LOAD_CORE: &str = "1";
 
+/// Where everything runs that shares the machine with PostgreSQL.
+pub const BOTH_CORES: &str = "0,1";
+
 /// Ticks a second in `/proc`: 100 in the interface to user space, whatever the kernel counts with.
 const TICKS: u32 = 100;
 
@@ -21,6 +24,13 @@ pub fn pinned(core: &str, program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]).arg(program);
     command
+}
+
+/// Moves this process, and what it starts from now on, to these cores.
+pub fn move_self(cores: &str) -> Result<()> {
+    let own = std::process::id().to_string();
+    let moved = Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", cores, &own]).output()?;
+    if moved.status.success() { Ok(()) } else { anyhow::bail!("taskset cannot move a process to {cores}") }
 }
 
 /// A running child, stopped when dropped.

@@ -50,7 +50,8 @@ pub fn measure(setting: &Setting) -> Result<Starts> {
     Ok(Starts { ready, resident_kib })
 }
 
-fn started(setting: &Setting) -> Result<(Running, Duration)> {
+/// Starts it and waits for its first answer.
+pub fn started(setting: &Setting) -> Result<(Running, Duration)> {
     let mut command = setting.command()?;
     let began = Instant::now();
     let process = Running::new(command.stdout(Stdio::null()).spawn()?);

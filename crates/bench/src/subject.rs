@@ -2,7 +2,7 @@
 
 use crate::{
     exchange::{self, Connection},
-    process::{Running, SERVER_CORE, pinned},
+    process::{BOTH_CORES, Running, SERVER_CORE, pinned},
     work::member,
 };
 use anyhow::{Context, Result, bail};
@@ -19,7 +19,7 @@ use hallpass_core::{
     secret::{SecretBytes, SecretString},
     time::{Clock, SystemClock},
 };
-use hallpass_store::NewGrant;
+use hallpass_store::{NewGrant, Store};
 use rusqlite::OpenFlags;
 use std::{
     fs::{self, File},
@@ -39,6 +39,8 @@ pub struct Setting {
     pub folder: PathBuf,
     /// Its port on this machine.
     pub port: u16,
+    public_port: u16,
+    cores: &'static str,
     log: Option<String>,
 }
 
@@ -48,25 +50,40 @@ impl Setting {
 
     /// On a free port, in a folder that is not there yet, in front of this upstream.
     pub fn new(folder: PathBuf, upstream: u16, log: Option<String>) -> Result<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let secret = folder.with_extension("secret");
+        let port = free_port()?;
+        let setting = Self { folder, port, public_port: port, cores: SERVER_CORE, log };
+        setting.write(upstream, "")?;
+        Ok(setting)
+    }
+
+    /// One of several nodes on this PostgreSQL, on all cores. All are known under the port of the first.
+    pub fn node(folder: PathBuf, first: Option<&Self>, url: &str, log: Option<String>) -> Result<Self> {
+        let port = free_port()?;
+        let public_port = first.map_or(port, |first| first.port);
+        let setting = Self { folder, port, public_port, cores: BOTH_CORES, log };
+        setting.write(port, &format!("[database]\nurl = \"{url}\"\n"))?;
+        Ok(setting)
+    }
+
+    fn write(&self, upstream: u16, more: &str) -> Result<()> {
+        let (port, public_port) = (self.port, self.public_port);
+        let secret = self.folder.with_extension("secret");
         fs::write(&secret, Self::SECRET)?;
         let text = format!(
-            "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = {}\n\
+            "public_url = \"http://localhost:{public_port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = {}\n\
              [[client]]\nid = \"asks\"\nname = \"Asks\"\nauth = \"client_secret_basic\"\nsecret_file = {}\n\
              grant_types = []\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n\
-             upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n",
-            quoted(&folder),
+             upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n{more}",
+            quoted(&self.folder),
             quoted(&secret)
         );
-        fs::write(folder.with_extension("toml"), text)?;
-        Ok(Self { folder, port, log })
+        Ok(fs::write(self.folder.with_extension("toml"), text)?)
     }
 
     /// The command, on the core of the server. Its log goes to a file beside the state, as a service's goes to a file.
     pub fn command(&self) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.folder.with_extension("log"))?;
-        let mut command = pinned(SERVER_CORE, &program()?);
+        let mut command = pinned(self.cores, &program()?);
         command.args(["serve", "--config"]).arg(self.folder.with_extension("toml"));
         command.stdin(Stdio::null()).stderr(log);
         if let Some(filter) = &self.log {
@@ -82,8 +99,12 @@ impl Setting {
 
     /// `Host` for requests to it.
     pub fn host(&self) -> String {
-        format!("localhost:{}", self.port)
+        format!("localhost:{}", self.public_port)
     }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// As TOML writes it: paths of this machine, without what would need more than quotes.
@@ -130,11 +151,24 @@ impl Subject {
 
     /// Creates the first account and registers a client.
     pub async fn account(&self) -> Result<Account> {
+        let client_id = self.client().await?;
+        Account::read(&self.setting, client_id)
+    }
+
+    /// The same, on a store that is reached in another way.
+    pub async fn account_in(&self, store: &impl Store) -> Result<Account> {
+        let client_id = self.client().await?;
+        let person = store.people_list(None, 1).await?.pop().context("no account was made")?;
+        // The program has made one: what is offered here is not taken.
+        let root = store.root_secret(SecretBytes::new([0; 32])).await?;
+        Account::new(&self.setting, client_id, &root, (person.id, person.epoch))
+    }
+
+    async fn client(&self) -> Result<String> {
         let host = self.setting.host();
         let mut connection = Connection::open(self.setting.address()).await?;
         create_account(&mut connection, &host, &self.setup_link).await?;
-        let client_id = register(&mut connection, &host).await?;
-        Account::read(&self.setting, client_id)
+        register(&mut connection, &host).await
     }
 }
 
@@ -195,18 +229,28 @@ impl Account {
 
     /// Reads master key, root secret and person from the folder of the running program.
     fn read(setting: &Setting, client_id: String) -> Result<Self> {
-        let master = master_key(&setting.folder.join("master.key"))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = rusqlite::Connection::open_with_flags(setting.folder.join("hallpass.sqlite"), flags)?;
         let root: [u8; 32] = database.query_row("SELECT secret FROM root", [], |row| row.get(0))?;
         let (person, epoch): ([u8; 16], u32) =
             database.query_row("SELECT id, epoch FROM person", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let person = (PersonId::from_bytes(person), epoch);
+        Self::new(setting, client_id, &SecretBytes::new(root), person)
+    }
+
+    fn new(
+        setting: &Setting,
+        client_id: String,
+        root: &SecretBytes<32>,
+        (person, epoch): (PersonId, u32),
+    ) -> Result<Self> {
+        let master = master_key(&setting.folder.join("master.key"))?;
         let host = setting.host();
         let issuer = format!("http://{host}");
-        let keys = KeyRing::new(&[master], &SecretBytes::new(root), &issuer)?;
+        let keys = KeyRing::new(&[master], root, &issuer)?;
         let challenge = CodeVerifier::from_text(Self::VERIFIER)?.challenge();
         let challenge = CodeChallenge::from_request(Some(&challenge), Some("S256"))?;
-        Ok(Self { client_id, host, issuer, keys, person: PersonId::from_bytes(person), epoch, challenge })
+        Ok(Self { client_id, host, issuer, keys, person, epoch, challenge })
     }
 
     /// A fresh code, as the consent page would have sent it to the client: for the scope `mcp`, the only one.

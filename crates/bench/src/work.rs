@@ -66,36 +66,47 @@ impl Work for Redemptions {
 
 /// The request that redeems a fresh code.
 pub fn redemption(account: &Account) -> Vec<u8> {
+    redemption_of(&account.host, &account.client_id, account.code().expose())
+}
+
+/// The request that redeems this code.
+pub fn redemption_of(host: &str, client_id: &str, code: &str) -> Vec<u8> {
     let body = format!(
-        "grant_type=authorization_code&client_id={}&code={}&code_verifier={}&redirect_uri={}",
-        account.client_id,
-        account.code().expose(),
+        "grant_type=authorization_code&client_id={client_id}&code={code}&code_verifier={}&redirect_uri={}",
         Account::VERIFIER,
         "http%3A%2F%2F127.0.0.1%3A5000%2Fcallback",
     );
-    exchange::post(&account.host, "/token", FORM, &body)
+    exchange::post(host, "/token", FORM, &body)
+}
+
+/// The request that asks whether this token is alive.
+pub fn introspection_of(host: &str, path: &str, authorization: &str, token: &str) -> Vec<u8> {
+    let fields = format!(
+        "content-type: application/x-www-form-urlencoded\r\naccept: application/json\r\nauthorization: {authorization}\r\n"
+    );
+    exchange::post(host, path, &fields, &format!("token={token}"))
 }
 
 /// Refreshes some grants in turn, each time with the token that came last.
 pub struct Refreshes {
-    account: Arc<Account>,
+    host: String,
+    client_id: String,
     tokens: Vec<String>,
     at: usize,
 }
 
 impl Refreshes {
-    /// Of these grants, one refresh token each.
-    pub const fn new(account: Arc<Account>, tokens: Vec<String>) -> Self {
-        Self { account, tokens, at: 0 }
+    /// Of these grants of this client, one refresh token each.
+    pub fn new(host: &str, client_id: &str, tokens: Vec<String>) -> Self {
+        Self { host: host.to_owned(), client_id: client_id.to_owned(), tokens, at: 0 }
     }
 }
 
 impl Work for Refreshes {
     fn request(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let token = self.tokens.get(self.at).context("no grant")?;
-        let body =
-            format!("grant_type=refresh_token&client_id={}&refresh_token={token}", self.account.client_id);
-        out.extend_from_slice(&exchange::post(&self.account.host, "/token", FORM, &body));
+        let body = format!("grant_type=refresh_token&client_id={}&refresh_token={token}", self.client_id);
+        out.extend_from_slice(&exchange::post(&self.host, "/token", FORM, &body));
         Ok(())
     }
 

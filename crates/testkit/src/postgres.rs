@@ -130,6 +130,18 @@ impl Cluster {
         launch(folder, *port, "fsync=on");
     }
 
+    /// A program of PostgreSQL that talks to this server, such as `pgbench`, as its administrator.
+    ///
+    /// # Panics
+    /// For a server that is not ours.
+    pub fn program(&self, name: &str) -> Command {
+        let Base::Own { port, .. } = &self.base else { panic!("only for a server of our own") };
+        let mut command = as_owner(name);
+        command.env("PGHOST", "127.0.0.1").env("PGPORT", port.to_string()).env("PGUSER", "hallpass");
+        command.env("PGDATABASE", "postgres");
+        command
+    }
+
     fn url(&self, database: Option<&str>) -> String {
         match &self.base {
             Base::Own { port, .. } => {
