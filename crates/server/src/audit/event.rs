@@ -51,7 +51,7 @@ impl<'a> Event<'a> {
 
     /// `epoch` is the new one.
     pub fn signed_out_everywhere(who: Who<'a>, epoch: u32, until: Timestamp, by: By) -> Self {
-        let facts = Facts { by: Some(by.name()), epoch: Some(epoch), ..who.facts() };
+        let facts = Facts { by: Some(by), epoch: Some(epoch), ..who.facts() };
         Self::ending(Kind::SignedOutEverywhere, facts, until)
     }
 
@@ -160,7 +160,7 @@ impl<'a> Event<'a> {
     }
 
     fn by_operator(client: &'a str) -> Facts<'a> {
-        Facts { client: Some(client), by: Some(By::Operator.name()), ..Facts::default() }
+        Facts { client: Some(client), by: Some(By::Operator), ..Facts::default() }
     }
 
     /// An operator made a client.
@@ -181,7 +181,7 @@ impl<'a> Event<'a> {
 
     /// An operator made a token with which clients may register, until then.
     pub fn initial_access_issued(until: Timestamp) -> Self {
-        let facts = Facts { by: Some(By::Operator.name()), ..Facts::default() };
+        let facts = Facts { by: Some(By::Operator), ..Facts::default() };
         Self::ending(Kind::InitialAccessIssued, facts, until)
     }
 
@@ -248,7 +248,7 @@ impl<'a> Event<'a> {
 
     /// A grant was revoked, by whom.
     pub fn grant_revoked(which: Which<'a>, until: Timestamp, by: By) -> Self {
-        Self::ending(Kind::GrantRevoked, Facts { by: Some(by.name()), ..which.facts() }, until)
+        Self::ending(Kind::GrantRevoked, Facts { by: Some(by), ..which.facts() }, until)
     }
 
     /// A client presented a token of another one to be revoked.

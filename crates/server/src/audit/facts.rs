@@ -80,7 +80,7 @@ pub struct Facts<'a> {
     /// Why: a rule's name, never text of a peer.
     pub reason: Option<&'static str>,
     /// Who did it, where that is not the person of the line.
-    pub by: Option<&'static str>,
+    pub by: Option<By>,
     /// The person's epoch after it: whatever names an older one is void.
     pub epoch: Option<u32>,
     /// Generation of a refresh token that was presented.

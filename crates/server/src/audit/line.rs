@@ -2,7 +2,7 @@
 
 use super::{
     Kind,
-    facts::{Call, Facts},
+    facts::{By, Call, Facts},
 };
 use hallpass_core::{
     id::{GrantId, PersonId, RequestId},
@@ -41,7 +41,7 @@ impl Serialize for Body<'_> {
         out.serialize_field("event", kind.name())?;
         put! {
             "reason" facts.reason;
-            "by" facts.by;
+            "by" facts.by.map(By::name);
             "server" facts.call.map(|call| call.server);
             "person" facts.person.map(|id| id.to_string());
             "name" facts.name;

@@ -236,7 +236,7 @@ fn log(circumstances: Circumstances, kind: Kind, facts: Facts<'_>) {
                 target: "hallpass::audit",
                 event = kind.name(),
                 reason = facts.reason,
-                by = facts.by,
+                by = facts.by.map(By::name),
                 person = facts.person.map(tracing::field::display),
                 client = facts.client,
                 grant = facts.grant.map(tracing::field::display),
