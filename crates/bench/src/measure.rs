@@ -276,7 +276,7 @@ impl Rounds {
     }
 }
 
-/// The peer, once as most people run it and once as well as it can be run.
+/// The peer, once as a careful user runs it and once as fast as it can be made.
 struct Peers {
     all: [Peer; 2],
     rounds: [Rounds; 2],
@@ -297,10 +297,11 @@ impl Peers {
         rounds.run(bench, &peer.process, peer.address, works).await
     }
 
+    /// The first is what we are compared with.
     fn report(self, report: &mut Report, names: [&'static str; 2]) {
-        for (rounds, name) in self.rounds.into_iter().zip(names) {
-            report.peer(rounds.row(name));
-        }
+        let ([first, second], [name, other]) = (self.rounds, names);
+        report.peer(first.row(name));
+        report.beside(&second.row(other));
     }
 }
 

@@ -57,11 +57,13 @@ impl Report {
 
     /// Somebody else's server that does the same; what follows is compared with it too.
     pub fn peer(&mut self, row: Row) {
+        self.beside(&row);
+        self.peer = Some(row);
+    }
+
+    /// A line that nothing is compared with.
+    pub fn beside(&mut self, row: &Row) {
         self.lines.push(format!("{} | | |", row.line()));
-        // Of two peers the faster one counts.
-        if self.peer.as_ref().is_none_or(|best| best.per_second < row.per_second) {
-            self.peer = Some(row);
-        }
     }
 
     /// Forgets floor and peer: what follows has others, or none.
@@ -189,8 +191,8 @@ mod tests {
     fn what_was_missed_is_said_again_at_the_end() {
         let mut report = Report::new(&Options::parse(&[]).unwrap()).unwrap();
         report.floor(row("floor", 1000, 1000, 5));
-        report.peer(row("fast peer", 50, 1000, 5));
-        report.peer(row("slow peer", 10, 1000, 5));
+        report.peer(row("peer", 50, 1000, 5));
+        report.beside(&row("the peer in another way", 10, 1000, 5));
         report.own(&row("c. ours", 700, 1000, 5), &[Goal::OfFloor(0.65), Goal::TimesPeer(15.0)]);
         let table = report.table();
         assert!(table.contains(

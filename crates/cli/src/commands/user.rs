@@ -154,9 +154,11 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     }
     if json {
         let mut row = described(&person);
-        row["grants"] = grants.into();
-        row["disabled_at"] = person.disabled_at.map(Timestamp::seconds).into();
-        row["epoch"] = person.epoch.into();
+        if let Some(row) = row.as_object_mut() {
+            row.insert("grants".to_owned(), grants.into());
+            row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::seconds).into());
+            row.insert("epoch".to_owned(), person.epoch.into());
+        }
         say!("{}", serde_json::to_string_pretty(&row)?);
         return Ok(());
     }

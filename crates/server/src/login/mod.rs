@@ -3,6 +3,7 @@
 //! A sign-in answers 303 to the authorization request it was for. The request waits in the form itself, sealed and
 //! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF).
 
+mod argon2id;
 pub mod invitation;
 pub mod password;
 pub mod session;
