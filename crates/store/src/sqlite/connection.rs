@@ -2,7 +2,7 @@
 
 use super::SqliteSettings;
 use crate::{ErrorKind, StoreError, migrations};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::path::Path;
 
 /// `hpas`, in the header of every database of ours, so that no other program's file is taken for one.
@@ -63,6 +63,9 @@ fn writable(path: &Path, settings: &SqliteSettings, cache_kib: u32) -> Result<Co
 fn common(connection: &Connection, settings: &SqliteSettings, cache_kib: u32) -> Result<(), StoreError> {
     connection.busy_timeout(settings.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // A plan follows from the statement alone, never from what is bound to it: otherwise SQLite prepares a join anew for
+    // each value of a parameter (query planner stability guarantee).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let log_limit = settings.log_limit;
     connection.execute_batch(&format!(
         "PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {log_limit};"
@@ -145,4 +148,31 @@ fn sentence_for_damage(error: StoreError) -> StoreError {
 
 fn corrupt(text: String) -> StoreError {
     StoreError::caused_by(ErrorKind::Corrupt, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    /// In a join, a comparison with a parameter beside the key was enough: SQLite looked at its value, so as to plan for
+    /// it, and planned again whenever one was bound. Every introspection did.
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_asked() {
+        const ASKED: &str = "SELECT g.id FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch \
+             WHERE g.id = $1 AND g.epoch = $2";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hallpass.sqlite");
+        create(&path).unwrap();
+        let settings = SqliteSettings::default();
+        let writer = writer(&path, &settings).unwrap();
+        let reader = reader(&path, &settings).unwrap();
+        for connection in [&writer, &reader] {
+            for epoch in 0..5 {
+                let mut statement = connection.prepare_cached(ASKED).unwrap();
+                assert!(!statement.exists(rusqlite::params![[0_u8; 16], epoch]).unwrap());
+                assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "epoch {epoch}");
+            }
+        }
+    }
 }
