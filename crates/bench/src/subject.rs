@@ -324,6 +324,7 @@ impl Account {
             scope: "mcp".to_owned(),
             consented_at: now,
             code_digest: hallpass_core::entropy::random(&SystemEntropy),
+            from: Some(Ipv4Addr::LOCALHOST.into()),
         }
     }
 }

@@ -35,6 +35,10 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// OpenID Connect Core §3.1.2.6.
     RequestUriNotSupported,
+    /// OpenID Connect Core §3.1.2.6.
+    LoginRequired,
+    /// OpenID Connect Core §3.1.2.6.
+    ConsentRequired,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
     /// RFC 6750 §3.1.
@@ -45,7 +49,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Each of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -62,6 +66,8 @@ impl ErrorCode {
         Self::InvalidSoftwareStatement,
         Self::RequestNotSupported,
         Self::RequestUriNotSupported,
+        Self::LoginRequired,
+        Self::ConsentRequired,
         Self::UnsupportedTokenType,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -86,6 +92,8 @@ impl ErrorCode {
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",

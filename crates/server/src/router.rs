@@ -108,7 +108,7 @@ const ROUTES: [Route; 14] = [
     route!("/authorize",        GET,  Page,     0,      Some(Limited::Authorization), page::AUTHORIZE,          authorize::authorize),
     route!("/consent",          POST, Page,     24_576, None,                         page::CONSENT,            authorize::consent::decide),
     route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        page::SIGN_IN,            login::sign_in),
-    route!("/sign-out",         POST, Page,     4_096,  None,                         page::SIGN_OUT,           login::sign_out),
+    route!("/sign-out",         POST, Page,     32_768, None,                         page::SIGN_OUT,           login::sign_out),
     route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SETUP,              login::setup::setup),
     route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        page::INVITATION,         login::invitation::invitation),
     route!("/account",          BOTH, Page,     4_096,  None,                         page::ACCOUNT,            account::account),

@@ -13,7 +13,7 @@ use hallpass_core::{
     time::Timestamp,
     uri::{Issuer, ResourceUri},
 };
-use hallpass_store::RotationWindows;
+use hallpass_store::{Grant, RotationWindows};
 use std::time::Duration;
 
 /// How far the clock that stamped a token may have been ahead of the one that stamps its revocation: a jump of an hour, a
@@ -313,6 +313,23 @@ impl Settings {
     /// revocation matters.
     pub fn tokens_until(&self, now: Timestamp) -> Timestamp {
         now.plus(self.access_token_lifetime).plus(CLOCKS_APART)
+    }
+
+    /// Whether a grant can still be refreshed: not revoked, not unused for too long, not too old.
+    pub fn is_alive(&self, grant: &Grant, now: Timestamp) -> bool {
+        grant.revoked_at.is_none()
+            && grant.rotated_at >= self.alive_if_used_since(now)
+            && grant.consented_at >= self.alive_if_given_since(now)
+    }
+
+    /// A grant that was not used since then has ended by itself.
+    pub fn alive_if_used_since(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.refresh_idle_lifetime)
+    }
+
+    /// A grant that was given before that has ended by itself.
+    pub fn alive_if_given_since(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.grant_lifetime)
     }
 
     /// Whether the issuer is on this very machine and without TLS.

@@ -115,7 +115,7 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
                     "id": grant.id.to_string(), "person": grant.person.to_string(), "client_id": grant.client_id,
                     "client_name": grant.client_name, "receiver": grant.redirect_host, "resource": grant.resource,
                     "scope": grant.scope, "consented_at": grant.consented_at.seconds(),
-                    "refreshed_at": grant.rotated_at.seconds(), "generation": grant.generation,
+                    "refreshed_at": grant.rotated_at.seconds(), "used_from": grant.used_from, "generation": grant.generation,
                 })
             })
             .collect();

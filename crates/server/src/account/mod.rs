@@ -1,4 +1,6 @@
-//! What I allowed, with a button to take each back.
+//! What I allowed and where I am signed in, with a button to take each back.
+
+mod view;
 
 use crate::{
     app::App,
@@ -8,16 +10,23 @@ use crate::{
         respond::{Reply, see_other, with_cookie},
     },
     login::unavailable,
-    pages::{self, AccountPage, GrantRow, Problem},
+    pages::{self, AccountPage, Crowd, Problem},
     router::Incoming,
 };
-use hallpass_core::{id::GrantId, parameters::Parameters, time::Timestamp};
-use hallpass_store::{Grant, RevocationReason, StoreError};
+use hallpass_core::{
+    id::{GrantId, SessionId},
+    parameters::{Limits, Parameters},
+};
+use hallpass_store::{RevocationReason, StoreError};
 use http::{Method, StatusCode};
-use std::time::Duration;
 
 /// Rows of one page.
 const ROWS: u32 = 100;
+/// Browsers that are shown.
+const BROWSERS: u32 = 50;
+/// More live grants than this, and the page offers the one that was unused longest. None ends by itself: that would be
+/// a sign-in lost in some program for no reason that anybody could see.
+const MANY: u32 = 200;
 
 /// `GET` and `POST /account`.
 pub async fn account(app: &App, incoming: &Incoming) -> Reply {
@@ -49,51 +58,36 @@ async fn page(
     browser: &Browser,
     signed_in: &SignedIn,
 ) -> Result<Reply, StoreError> {
-    let query = Parameters::parse(incoming.query.as_bytes(), hallpass_core::parameters::Limits::default())
-        .unwrap_or_default();
+    let (now, settings) = (incoming.cx.now, &app.settings);
+    let query = Parameters::parse(incoming.query.as_bytes(), Limits::default()).unwrap_or_default();
     let before = query.get("before").and_then(GrantId::parse);
-    let grants = app.store.grants_of_person(signed_in.person.id, before, ROWS).await?;
-    let next = (grants.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX))
-        .then(|| grants.last().map(|grant| grant.id.to_string()))
-        .flatten();
-    let rows = grants.iter().map(|grant| row(app, grant, incoming.cx.now)).collect();
+    let person = signed_in.person.id;
+    let grants = app.store.grants_of_person(person, before, ROWS).await?;
+    let full = grants.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX);
+    let next = grants.last().filter(|_| full).map(|grant| grant.id.to_string());
+    // What has ended by itself is not taken back any more.
+    let alive = grants.iter().filter(|grant| settings.is_alive(grant, now));
+    let crowd = if full || before.is_some() { crowd(app, signed_in, incoming).await? } else { None };
+    let sessions = app.store.sessions_of_person(person, now, BROWSERS).await?;
     Ok(pages::account(&AccountPage {
-        base: app.settings.issuer.path(),
+        base: settings.issuer.path(),
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
-        rows,
+        rows: alive.map(|grant| view::grant(app, grant, now)).collect(),
         next: next.as_deref(),
+        crowd,
+        browsers: sessions.iter().map(|one| view::browser(one, &signed_in.session, now)).collect(),
     }))
 }
 
-fn row(app: &App, grant: &Grant, now: Timestamp) -> GrantRow {
-    let resource = app.settings.resource(&grant.resource);
-    let host = grant.client_id.strip_prefix("https://").and_then(|rest| rest.split('/').next());
-    let name = if grant.client_name.is_empty() {
-        host.unwrap_or("An application without a name").to_owned()
-    } else {
-        grant.client_name.clone()
-    };
-    GrantRow {
-        id: grant.id.to_string(),
-        name,
-        receiver: grant.redirect_host.clone(),
-        resource: resource.map_or_else(|| grant.resource.clone(), |resource| resource.title.clone()),
-        scope: grant.scope.clone(),
-        allowed: ago(now.since(grant.consented_at)),
-        used: ago(now.since(grant.rotated_at)),
-    }
-}
-
-fn ago(past: Duration) -> String {
-    let seconds = past.as_secs();
-    let (number, unit) = match seconds {
-        0..60 => return "just now".to_owned(),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {unit}{} ago", if number == 1 { "" } else { "s" })
+async fn crowd(app: &App, signed_in: &SignedIn, incoming: &Incoming) -> Result<Option<Crowd>, StoreError> {
+    let (now, settings) = (incoming.cx.now, &app.settings);
+    let (used, given) = (settings.alive_if_used_since(now), settings.alive_if_given_since(now));
+    let held = app.store.grants_held(signed_in.person.id, used, given).await?;
+    Ok((held.live > MANY).then(|| Crowd {
+        live: held.live,
+        oldest: held.longest_unused.map(|grant| view::grant(app, &grant, now)),
+    }))
 }
 
 async fn act(
@@ -106,17 +100,26 @@ async fn act(
     let until = app.settings.tokens_until(now);
     let person = signed_in.person.id;
     let base = app.settings.issuer.path();
-    match (parameters.get("action"), parameters.get("grant").and_then(GrantId::parse)) {
-        (Some("revoke"), Some(id)) => {
+    let again = || see_other(&format!("{base}/account"));
+    let grant = parameters.get("grant").and_then(GrantId::parse);
+    let session = parameters.get("session").and_then(SessionId::parse);
+    match (parameters.get("action"), grant, session) {
+        (Some("revoke"), Some(id), _) => {
             let grant = app.store.grant_read(id).await?;
             if let Some(grant) = grant.filter(|grant| grant.person == person)
                 && app.store.grant_revoke(id, RevocationReason::Person, until, now).await?
             {
                 app.audit.record(incoming.cx, Event::grant_revoked(Which::of(&grant), until, By::Person));
             }
-            Ok(see_other(&format!("{base}/account")))
+            Ok(again())
         }
-        (Some("everywhere"), _) => {
+        (Some("end"), _, Some(id)) => {
+            if app.store.session_end(id, person).await? {
+                app.audit.record(incoming.cx, Event::session_ended(Who::of(&signed_in.person)));
+            }
+            Ok(again())
+        }
+        (Some("everywhere"), ..) => {
             if let Some(epoch) = app.store.person_epoch_raise(person, until, now).await? {
                 let who = Who::of(&signed_in.person);
                 app.audit.record(incoming.cx, Event::signed_out_everywhere(who, epoch, until, By::Person));

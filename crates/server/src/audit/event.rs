@@ -49,6 +49,11 @@ impl<'a> Event<'a> {
         Self::new(Kind::SignedOut, who.facts())
     }
 
+    /// Another browser, from the account page.
+    pub fn session_ended(who: Who<'a>) -> Self {
+        Self::new(Kind::SessionEnded, who.facts())
+    }
+
     /// `epoch` is the new one.
     pub fn signed_out_everywhere(who: Who<'a>, epoch: u32, until: Timestamp, by: By) -> Self {
         let facts = Facts { by: Some(by), epoch: Some(epoch), ..who.facts() };

@@ -51,6 +51,7 @@ kinds! {
     SignInRefused           "sign_in_refused"           Info  "sign-in refused"
     SignInThrottled         "sign_in_throttled"         Warn  "sign-in turned away: too many tries"
     SignedOut               "signed_out"                Info  "signed out"
+    SessionEnded            "session_ended"             Info  "signed out in another browser"
     SignedOutEverywhere     "signed_out_everywhere"     Info  "signed out everywhere"
     SetupUsed               "setup_used"                Info  "first account created"
     SetupRefused            "setup_refused"             Warn  "set-up refused: wrong, used or expired code"

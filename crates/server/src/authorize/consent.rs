@@ -4,7 +4,7 @@
 //! again from the sealed query; if something looks different by then, the question is asked again. A page sent twice
 //! is still one grant, because both codes carry the page's id. A refusal stores nothing and burns nothing.
 
-use super::{Asked, Stop, again, respond, stopped};
+use super::{Asked, Stop, again, respond, step_up, stopped};
 use crate::{
     app::App,
     audit::{Event, Which},
@@ -28,6 +28,7 @@ use hallpass_core::{
     seal::Purpose,
     time::Timestamp,
 };
+use hallpass_store::StoreError;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -47,7 +48,14 @@ struct Sealed {
 }
 
 /// The page that asks.
-pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, asked: &Asked<'_>) -> Reply {
+pub(super) async fn page(
+    app: &App,
+    cx: Cx,
+    browser: &Browser,
+    signed_in: &SignedIn,
+    asked: &Asked<'_>,
+) -> Result<Reply, StoreError> {
+    let held = step_up::held(app, signed_in, asked, cx.now).await?;
     let sealed = Sealed {
         grant: *GrantId::new(cx.now, &*app.entropy).as_bytes(),
         shown: shown(asked, signed_in),
@@ -68,7 +76,13 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
     };
     let local = redirect.is_loopback() || redirect.is_private_use();
     let look_alikes = look_alike::found(asked.client.name.as_str(), &redirect.receiver(), vouched, local);
-    pages::consent(&ConsentPage {
+    let (before, scopes): (Vec<&str>, Vec<&str>) = asked
+        .checked
+        .scope
+        .iter()
+        .filter(|name| *name != OFFLINE_ACCESS)
+        .partition(|name| held.contains(name));
+    Ok(pages::consent(&ConsentPage {
         base: app.settings.issuer.path(),
         receiver: &redirect.receiver(),
         on_this_computer: redirect.is_loopback(),
@@ -78,13 +92,14 @@ pub(super) fn page(app: &App, cx: Cx, browser: &Browser, signed_in: &SignedIn, a
         look_alikes: look_alikes.into_iter().map(LookAlike::sentence).collect(),
         resource_title: &asked.checked.resource.title,
         resource: asked.checked.resource.uri.as_str(),
-        scopes: asked.checked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),
+        scopes: scopes.into_iter().map(title).collect(),
+        before: before.into_iter().map(title).collect(),
         offline: asked.refresh,
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
         query: asked.query,
         page: &encoding::base64url(&sealed),
-    })
+    }))
 }
 
 /// `POST /consent`.

@@ -14,22 +14,28 @@ pub enum Next<'a> {
     SignIn {
         /// When the request was first seen.
         since: Timestamp,
+        /// Whether whoever is signed in already may go on without signing in again.
+        may_go_on: bool,
     },
     /// Answer the question.
     Ask(&'a SignedIn),
 }
 
-/// Decides. `prompt=login` and `max_age` ask for a sign-in of a certain age; one that happened since this request was
-/// first seen always satisfies them, or the person would go round in circles.
+/// Decides. `prompt=login` and `max_age` ask for a sign-in of a certain age, `prompt=select_account` for a choice; a
+/// sign-in since this request was first seen always satisfies them, or the person would go round in circles.
 pub fn next<'a>(app: &App, request: &AuthorizationRequest, browser: &'a Browser, now: Timestamp) -> Next<'a> {
     let since = request.since.as_deref().and_then(|text| open_since(app, text)).unwrap_or(now);
-    let Some(signed_in) = &browser.signed_in else { return Next::SignIn { since } };
+    let Some(signed_in) = &browser.signed_in else {
+        return Next::SignIn { since, may_go_on: false };
+    };
     let at = signed_in.session.signed_in_at;
-    let wants_login =
-        request.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|one| one == "login"));
     let max_age = request.max_age.as_deref().and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let too_old = wants_login || max_age.is_some_and(|max_age| now.since(at) > max_age);
-    if too_old && at < since { Next::SignIn { since } } else { Next::Ask(signed_in) }
+    let too_old = request.prompts("login") || max_age.is_some_and(|max_age| now.since(at) > max_age);
+    if (too_old || request.prompts("select_account")) && at < since {
+        Next::SignIn { since, may_go_on: !too_old }
+    } else {
+        Next::Ask(signed_in)
+    }
 }
 
 /// Seals the moment for the query.

@@ -7,6 +7,7 @@ mod interaction;
 mod request;
 mod respond;
 mod rules;
+mod step_up;
 
 use crate::{
     app::App,
@@ -14,7 +15,7 @@ use crate::{
     clients::{self, Client, ClientRefusal},
     cx::Cx,
     http::{browser, respond::Reply},
-    login,
+    login::{self, Behind},
     pages::{self, Problem},
     router::Incoming,
 };
@@ -26,7 +27,7 @@ use hallpass_store::StoreError;
 use http::StatusCode;
 use interaction::Next;
 use request::{AuthorizationRequest, RequestRefusal};
-use rules::CheckedRequest;
+use rules::{AuthorizeRefusal, CheckedRequest};
 
 pub use interaction::seal_since;
 pub use request::SINCE;
@@ -68,21 +69,31 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     let (client, redirect) = who(app, &request).await?;
     let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
     let checked = rules::check(&request, &app.settings, client.scopes.as_ref());
+    let refused = |refusal: AuthorizeRefusal| {
+        let event = Event::authorization_refused(&client.id, refusal.reason());
+        app.audit.record(incoming.cx, event);
+        respond::refusal(app, &redirect, &request, refusal, &client.origin)
+    };
+    // `prompt=none` is answered at once only where that carries nobody anywhere: to a host that anybody may have
+    // registered, a link with it would be an open redirect for whoever is not signed in (AS-090).
+    let silent = request.prompts("none");
     let reply = match interaction::next(app, &request, &browser, incoming.cx.now) {
-        Next::SignIn { since } => login::form_page(app, &browser, &incoming.query, since, &client),
+        Next::SignIn { .. } if silent && respond::is_trusted(&redirect, &client.origin) => {
+            refused(AuthorizeRefusal::SignInNeeded)
+        }
+        Next::SignIn { since, may_go_on } => {
+            let hint = request.login_hint.as_deref();
+            let behind = Behind { query: &incoming.query, client: &client, since, may_go_on, hint };
+            login::form_page(app, &browser, &behind)
+        }
+        // Nobody is let through without being asked (AS-093).
+        Next::Ask(_) if silent => refused(checked.err().unwrap_or(AuthorizeRefusal::ConsentNeeded)),
         Next::Ask(signed_in) => match checked {
-            Ok(checked) => consent::page(
-                app,
-                incoming.cx,
-                &browser,
-                signed_in,
-                &Asked::new(app, &request, (client, redirect), checked, &incoming.query),
-            ),
-            Err(refusal) => {
-                let refused = Event::authorization_refused(&client.id, refusal.reason());
-                app.audit.record(incoming.cx, refused);
-                respond::refusal(app, &redirect, &request, refusal, &client.origin)
+            Ok(checked) => {
+                let asked = Asked::new(app, &request, (client, redirect), checked, &incoming.query);
+                consent::page(app, incoming.cx, &browser, signed_in, &asked).await.map_err(Stop::Store)?
             }
+            Err(refusal) => refused(refusal),
         },
     };
     Ok(crate::http::respond::with_cookie(reply, browser.cookie(app)))

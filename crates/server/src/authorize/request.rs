@@ -52,12 +52,21 @@ pub struct AuthorizationRequest {
     pub prompt: Option<String>,
     /// `max_age`, seconds.
     pub max_age: Option<String>,
+    /// `login_hint`: what the client thinks the person is called here. It is never looked up.
+    pub login_hint: Option<String>,
     /// `request`, not supported.
     pub request: bool,
     /// `request_uri`, not supported and never fetched.
     pub request_uri: bool,
     /// Ours: when this request was first seen, sealed, so that a sign-in since then satisfies `prompt=login`.
     pub since: Option<String>,
+}
+
+impl AuthorizationRequest {
+    /// Whether `prompt` has this value among its values.
+    pub fn prompts(&self, value: &str) -> bool {
+        self.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|one| one == value))
+    }
 }
 
 /// The name of our own parameter.
@@ -84,6 +93,7 @@ pub fn read(query: &str) -> Result<AuthorizationRequest, RequestRefusal> {
         resources: parameters.all("resource").map(str::to_owned).collect(),
         prompt: get("prompt"),
         max_age: get("max_age"),
+        login_hint: get("login_hint"),
         request: parameters.get("request").is_some(),
         request_uri: parameters.get("request_uri").is_some(),
         since: get(SINCE),

@@ -47,6 +47,10 @@ pub enum AuthorizeRefusal {
     ScopeMalformed,
     /// Nothing that was asked for exists here.
     ScopeUnknown,
+    /// `prompt=none`, and nobody is signed in.
+    SignInNeeded,
+    /// `prompt=none`, and there is no answer without asking.
+    ConsentNeeded,
     /// The person said no.
     Denied,
 }
@@ -65,6 +69,8 @@ impl Reason for AuthorizeRefusal {
             Self::ResourceUnknown => "resource_unknown",
             Self::ScopeMalformed => "scope_malformed",
             Self::ScopeUnknown => "scope_unknown",
+            Self::SignInNeeded => "sign_in_needed",
+            Self::ConsentNeeded => "consent_needed",
             Self::Denied => "denied",
         }
     }
@@ -95,6 +101,8 @@ impl AuthorizeRefusal {
             }
             Self::ScopeMalformed => (ErrorCode::InvalidScope, "scope is malformed"),
             Self::ScopeUnknown => (ErrorCode::InvalidScope, "none of the scopes exists at this resource"),
+            Self::SignInNeeded => (ErrorCode::LoginRequired, "the person has to sign in"),
+            Self::ConsentNeeded => (ErrorCode::ConsentRequired, "the person is always asked"),
             Self::Denied => (ErrorCode::AccessDenied, "the person declined"),
         }
     }

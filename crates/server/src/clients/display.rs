@@ -30,6 +30,11 @@ impl DisplayName {
     }
 }
 
+/// Whether nothing in this text is hidden.
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(is_hidden)
+}
+
 /// Characters that are not seen but change what is seen: controls, direction marks and overrides, joiners, fillers,
 /// variation selectors, tags, private use.
 fn is_hidden(c: char) -> bool {

@@ -49,7 +49,7 @@ const fn get(operation: &'static Operation) -> Description {
 pub const AUTHORIZE: Description = get(&Operation {
     id: "authorize",
     summary: "A client sends a person here (RFC 6749 §3.1)",
-    text: "The answer to the client is `code` or `error`, with `state` and `iss`, in the query of the redirect URI, by a page that moves on. Until client and redirect URI are known to belong together, nothing goes anywhere: what is wrong is said on a page. Codes of `error`: `invalid_request`, `unsupported_response_type`, `invalid_scope`, `invalid_target`, `access_denied`, `request_not_supported`, `request_uri_not_supported`.",
+    text: "The answer to the client is `code` or `error`, with `state` and `iss`, in the query of the redirect URI, by a page that moves on. Until client and redirect URI are known to belong together, nothing goes anywhere: what is wrong is said on a page. Codes of `error`: `invalid_request`, `unsupported_response_type`, `invalid_scope`, `invalid_target`, `access_denied`, `request_not_supported`, `request_uri_not_supported`, `login_required`, `consent_required`. An error that came before any question goes to an https host only with a click of the person, unless an operator made the client.",
     group: GROUP,
     query: &[
         Field {
@@ -106,7 +106,7 @@ pub const AUTHORIZE: Description = get(&Operation {
             name: "prompt",
             kind: Text,
             required: false,
-            text: "`login` asks for a new sign-in.",
+            text: "`login` asks for a new sign-in, `select_account` for a choice of the account; `none` is answered with an error, because the person is always asked.",
             example: "",
         },
         Field {
@@ -115,6 +115,13 @@ pub const AUTHORIZE: Description = get(&Operation {
             required: false,
             text: "Seconds since the person signed in, at most.",
             example: "",
+        },
+        Field {
+            name: "login_hint",
+            kind: Text,
+            required: false,
+            text: "A name for the sign-in form to begin with; it is not looked up.",
+            example: "ada",
         },
     ],
     answers: &[
@@ -239,27 +246,32 @@ pub const INVITATION: Description = both(
 pub const ACCOUNT: Description = both(
     &Operation {
         id: "accountPage",
-        summary: "What the person allowed",
+        summary: "What the person allowed, and where they are signed in",
         group: GROUP,
         query: &[field("before", false, "The last grant of the page before.")],
-        answers: &[answer(200, "The grants, newest first."), moved("To the sign-in."), UNAVAILABLE],
+        answers: &[
+            answer(200, "The grants and the browsers, newest first."),
+            moved("To the sign-in."),
+            UNAVAILABLE,
+        ],
         security: &["session"],
         ..Operation::NONE
     },
     &Operation {
         id: "account",
-        summary: "Takes access back",
+        summary: "Takes access back, or ends a session",
         group: GROUP,
         form: &[
             CSRF,
             Field {
                 name: "action",
-                kind: OneOf(&["revoke", "everywhere"]),
+                kind: OneOf(&["revoke", "end", "everywhere"]),
                 required: true,
-                text: "One grant, or all of them with every session.",
+                text: "One grant, one session, or all of them.",
                 example: "",
             },
             field("grant", false, "Which, with `revoke`."),
+            field("session", false, "Which, with `end`."),
         ],
         answers: &[moved("Done."), FOREIGN, UNAVAILABLE],
         security: &["session"],

@@ -248,7 +248,7 @@ async fn check(
             Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
         };
         let refresh = client.refresh;
-        let (name, scopes) = (String::new(), None);
+        let (name, scopes) = (client.name.as_str().to_owned(), None);
         let confidential = assertion.is_some();
         return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion, confidential });
     }

@@ -73,6 +73,8 @@ pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
         | ErrorCode::InvalidSoftwareStatement
         | ErrorCode::RequestNotSupported
         | ErrorCode::RequestUriNotSupported
+        | ErrorCode::LoginRequired
+        | ErrorCode::ConsentRequired
         | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
     }
 }

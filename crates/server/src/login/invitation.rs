@@ -101,7 +101,7 @@ async fn redeem(
         return Ok(None);
     };
     app.audit.record(cx, Event::invitation_used(Who::of(&person), person.epoch, until));
-    let cookie = session::open(app, cx, &person).await?;
+    let cookie = session::open(app, incoming, &person).await?;
     let reply = with_cookie(see_other(&format!("{}/account", app.settings.issuer.path())), cookie);
     Ok(Some(with_cookie(reply, browser::known_cookie(app, person.id))))
 }

@@ -3,6 +3,7 @@
 //! A sign-in answers 303 to the authorization request it was for. The request waits in the form itself, sealed and
 //! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF).
 
+mod agent;
 mod argon2id;
 pub mod invitation;
 pub mod password;
@@ -13,7 +14,7 @@ use crate::{
     app::App,
     audit::{Event, Who},
     authorize::{SINCE, seal_since},
-    clients::Client,
+    clients::{Client, display},
     http::{
         browser::{self, Browser},
         respond::{self, Reply, see_other, with_cookie},
@@ -40,34 +41,81 @@ struct Waiting {
     query: Option<String>,
     since: i64,
     client: String,
+    #[serde(default)]
+    may_go_on: bool,
+}
+
+/// An authorization request that waits for a sign-in.
+pub struct Behind<'a> {
+    /// As it came.
+    pub query: &'a str,
+    /// Who asks.
+    pub client: &'a Client,
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// Whether whoever is signed in already may go on without signing in again.
+    pub may_go_on: bool,
+    /// `login_hint`.
+    pub hint: Option<&'a str>,
+}
+
+/// What goes into the form beside what waits behind it.
+#[derive(Clone, Copy, Default)]
+struct Shown<'a> {
+    /// A name to begin with. Whoever is called so, or nobody: it is not looked up.
+    name: &'a str,
+    message: Option<&'static str>,
 }
 
 /// The form, with an authorization request waiting behind it.
-pub fn form_page(app: &App, browser: &Browser, query: &str, since: Timestamp, client: &Client) -> Reply {
-    let client = client.name.as_str().to_owned();
-    let waiting = Waiting { query: Some(query.to_owned()), since: since.millis(), client };
-    sign_in_page(app, browser, &waiting, None, StatusCode::OK)
+pub fn form_page(app: &App, browser: &Browser, behind: &Behind<'_>) -> Reply {
+    let waiting = Waiting {
+        query: Some(behind.query.to_owned()),
+        since: behind.since.millis(),
+        client: behind.client.name.as_str().to_owned(),
+        may_go_on: behind.may_go_on,
+    };
+    let shown = Shown { name: behind.hint.unwrap_or_default(), message: None };
+    sign_in_page(app, browser, &waiting, shown, StatusCode::OK)
 }
 
 fn sign_in_page(
     app: &App,
     browser: &Browser,
     waiting: &Waiting,
-    message: Option<&str>,
+    shown: Shown<'_>,
     status: StatusCode,
 ) -> Reply {
     let plaintext = serde_json::to_vec(waiting).unwrap_or_default();
     let sealed = app.keys.seal(Purpose::SignInForm, &browser.id, &plaintext, &*app.entropy);
+    let base = app.settings.issuer.path();
+    let query = waiting.query.as_deref();
+    let person = browser.signed_in.as_ref().map(|signed_in| signed_in.person.name.as_str());
+    let go_on = query.filter(|_| waiting.may_go_on).map(|query| {
+        let without = query.split('&').filter(|pair| !pair.starts_with("prompt=")).collect::<Vec<_>>();
+        format!("{base}/authorize?{}", without.join("&"))
+    });
+    let again = person.filter(|_| go_on.is_none()).unwrap_or_default();
+    let name = if is_a_name(shown.name) { shown.name.trim() } else { again };
     pages::sign_in(
         status,
         &SignInPage {
-            base: app.settings.issuer.path(),
+            base,
             client_name: &waiting.client,
-            message,
+            message: shown.message,
             csrf: &browser.csrf(app),
             waiting: &encoding::base64url(&sealed),
+            name,
+            person,
+            go_on: go_on.as_deref(),
+            query,
         },
     )
+}
+
+/// Whether this may stand in the field for the name: what a link brings must not make the page say something else.
+fn is_a_name(text: &str) -> bool {
+    password::name_complaint(&password::fold(text)).is_none() && display::is_plain(text)
 }
 
 /// `GET /` : to set-up while there is nobody, else to the account.
@@ -87,7 +135,7 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         Err(error) => return unavailable(&error),
     };
     if incoming.method != Method::POST {
-        let reply = sign_in_page(app, &browser, &Waiting::default(), None, StatusCode::OK);
+        let reply = sign_in_page(app, &browser, &Waiting::default(), Shown::default(), StatusCode::OK);
         return with_cookie(reply, browser.cookie(app));
     }
     let Some(parameters) = browser::form(incoming) else {
@@ -99,7 +147,8 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         let message = Some(
             "This form is no longer valid. Please sign in again; if this page keeps coming back, allow cookies for this site.",
         );
-        let reply = sign_in_page(app, &browser, &Waiting::default(), message, StatusCode::FORBIDDEN);
+        let shown = Shown { name: "", message };
+        let reply = sign_in_page(app, &browser, &Waiting::default(), shown, StatusCode::FORBIDDEN);
         return with_cookie(reply, browser.cookie(app));
     };
     attempt(app, incoming, &browser, &waiting, &parameters).await
@@ -129,7 +178,8 @@ async fn attempt(
         ),
         Err(SignInError::Store(error)) => return unavailable(&error),
     };
-    let reply = sign_in_page(app, browser, waiting, Some(message), status);
+    let shown = Shown { name, message: Some(message) };
+    let reply = sign_in_page(app, browser, waiting, shown, status);
     match wait {
         Some(wait) => respond::with_retry_after(reply, wait),
         None => reply,
@@ -143,7 +193,7 @@ async fn signed_in(
     waiting: &Waiting,
     person: hallpass_store::Person,
 ) -> Reply {
-    let cookie = match session::open(app, incoming.cx, &person).await {
+    let cookie = match session::open(app, incoming, &person).await {
         Ok(Some(cookie)) => cookie,
         Ok(None) => return pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut),
         Err(error) => return unavailable(&error),
@@ -186,7 +236,7 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
         }
         app.audit.record(incoming.cx, Event::signed_out(Who::of(&signed_in.person)));
     }
-    // "Not you? Switch account" of the consent page comes here with the request to return to.
+    // "Not you? Switch account" comes here with the request to return to.
     let back = parameters.get("query").filter(|query| query.len() < 8192);
     let base = app.settings.issuer.path();
     let target = back.map_or_else(|| format!("{base}/sign-in"), |query| format!("{base}/authorize?{query}"));

@@ -127,7 +127,7 @@ async fn create(
     match app.store.person_create_first(digest32(code), person.clone(), cx.now).await? {
         FirstPerson::Created => {
             app.audit.record(cx, Event::setup_used(Who::of(&person)));
-            let cookie = session::open(app, cx, &person).await?;
+            let cookie = session::open(app, incoming, &person).await?;
             let reply = with_cookie(see_other(&account), cookie);
             Ok(Created::Yes(with_cookie(reply, browser::known_cookie(app, person.id))))
         }

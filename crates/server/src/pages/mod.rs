@@ -25,6 +25,14 @@ pub struct SignInPage<'a> {
     pub csrf: &'a str,
     /// What waits behind the form, sealed.
     pub waiting: &'a str,
+    /// What stands in the field for the name.
+    pub name: &'a str,
+    /// Who is signed in at present.
+    pub person: Option<&'a str>,
+    /// Where that person goes on without signing in again, if that will do.
+    pub go_on: Option<&'a str>,
+    /// The request that waits, for "switch account".
+    pub query: Option<&'a str>,
 }
 
 /// The form that makes the first account.
@@ -79,8 +87,10 @@ pub struct ConsentPage<'a> {
     pub resource_title: &'a str,
     /// Its identifier.
     pub resource: &'a str,
-    /// What the client may do there, in words.
+    /// What the client may do there, in words, as far as it is new.
     pub scopes: Vec<String>,
+    /// What it was allowed before, and asks for again.
+    pub before: Vec<String>,
     /// Whether it stays signed in.
     pub offline: bool,
     /// Who is asked.
@@ -147,24 +157,54 @@ pub struct AccountPage<'a> {
     pub rows: Vec<GrantRow>,
     /// Where the next page begins.
     pub next: Option<&'a str>,
+    /// That there are too many to keep an eye on.
+    pub crowd: Option<Crowd>,
+    /// Where the person is signed in.
+    pub browsers: Vec<BrowserRow>,
 }
 
 /// One grant, in words.
 pub struct GrantRow {
     /// Its id.
     pub id: String,
-    /// Who.
+    /// What the client calls itself.
     pub name: String,
+    /// Who vouches for that, if anybody does: a host, or the operator.
+    pub vouched: Option<String>,
     /// Where the code went.
     pub receiver: String,
     /// Which server.
     pub resource: String,
-    /// Which scopes.
-    pub scope: String,
+    /// What it may do there, in words.
+    pub scopes: Vec<String>,
     /// When it was allowed.
     pub allowed: String,
     /// When it was last refreshed.
     pub used: String,
+    /// The address that this came from.
+    pub place: Option<String>,
+}
+
+/// More grants than anybody keeps an eye on.
+pub struct Crowd {
+    /// So many.
+    pub live: u32,
+    /// The one that was unused longest.
+    pub oldest: Option<GrantRow>,
+}
+
+/// A browser in which the person is signed in, in words.
+pub struct BrowserRow {
+    /// Of the session.
+    pub id: String,
+    /// "Firefox on Linux".
+    pub name: String,
+    /// When the person signed in.
+    pub since: String,
+    /// From which address.
+    pub place: Option<String>,
+    /// Whether it is the one that shows this page.
+    pub this: bool,
 }
 
 /// What can be wrong, and what the person can do.

@@ -41,6 +41,7 @@ pub async fn redeem(
         scope: checked.scope.to_string(),
         consented_at: checked.code.consented_at,
         code_digest: digest32(text),
+        from: Some(cx.address),
     };
     let issued = Issued {
         grant: grant.id,

@@ -40,7 +40,7 @@ pub async fn refresh(
         app.limits.take(Limited::Refresh, &grant.id, most, cx.now).map_err(TokenRefusal::TooOften)?;
     }
     let which = Which::of(&grant);
-    let generation = match rotate(app, client, token, cx.now).await? {
+    let generation = match rotate(app, client, token, cx).await? {
         GrantRotated::Rotated { generation } => {
             app.audit.record(cx, Event::refresh_rotated(which, generation));
             generation
@@ -113,15 +113,15 @@ async fn rotate(
     app: &App,
     client: &AuthenticatedClient,
     token: RefreshToken,
-    now: Timestamp,
+    cx: Cx,
 ) -> Result<GrantRotated, StoreError> {
     let (id, presented, windows) = (token.grant, token.generation, app.settings.rotation);
+    let rotation = Rotation { id, presented, windows, from: Some(cx.address) };
     let Some(assertion) = client.assertion() else {
-        return app.store.grant_rotate(id, presented, windows, now).await;
+        return app.store.grant_rotate(rotation, cx.now).await;
     };
-    let spends = assertion.with_attempt(AttemptId::new(now, &*app.entropy));
-    let rotation = Rotation { id, presented, windows };
-    let rotated = app.store.grant_rotate_spending(rotation, spends, now).await?;
+    let spends = assertion.with_attempt(AttemptId::new(cx.now, &*app.entropy));
+    let rotated = app.store.grant_rotate_spending(rotation, spends, cx.now).await?;
     if matches!(
         rotated,
         GrantRotated::Rotated { .. }

@@ -30,7 +30,7 @@ async fn as_090_t_02_no_fault_of_a_request_sends_a_stranger_anywhere() {
             ("resource", "https://other.example/"),
             ("request", "x"),
             ("request_uri", "https://other.example/"),
-            ("prompt", "none"),
+            ("prompt", "login"),
         ] {
             let mut request = to(&client, redirect);
             request.insert(name.into(), value.into());

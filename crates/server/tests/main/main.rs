@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod account;
 mod assertions;
 mod audit;
 mod authorize;
@@ -31,6 +32,8 @@ mod register;
 mod revocation;
 mod rotation;
 mod secrets;
+mod step_up;
 mod support;
+mod switch;
 mod token;
 mod upgrade;

@@ -129,16 +129,14 @@ async fn t_01_as_075_as_076_forty_near_misses_of_every_kind_of_redirect_uri_go_n
                 tried += 1;
                 let mut request = Server::request(&client);
                 request.insert("redirect_uri".into(), near.clone());
-                for fault in ["scope", "response_type"] {
-                    server.push(1);
-                    request.insert(fault.into(), "broken \"".into());
-                    let page = browser.get(&query(&request)).await;
-                    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{kind}: {near}");
-                    let led = (page.target(), page.link(), page.header("location"));
-                    assert_eq!(led, (None, None, ""), "{kind}: {near}");
-                    assert!(!page.text.contains("evil"), "{kind}: {near}");
-                    request.remove(fault);
-                }
+                // With a fault that would go to the client, so that no check before this one hides it.
+                request.insert("scope".into(), "broken \"".into());
+                server.push(1);
+                let page = browser.get(&query(&request)).await;
+                assert_eq!(page.status, StatusCode::BAD_REQUEST, "{kind}: {near}");
+                let led = (page.target(), page.link(), page.header("location"));
+                assert_eq!(led, (None, None, ""), "{kind}: {near}");
+                assert!(!page.text.contains("evil"), "{kind}: {near}");
             }
             assert!(tried >= 40, "{tried} for {registered}");
             // And the client's own one does go through.

@@ -140,7 +140,10 @@ async fn b_14_as_131_unknown_and_wrong_look_the_same() {
         let answer = browser.submit(&form, "/sign-in", &["csrf", "waiting"], &typed).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         let (csrf, waiting) = (answer.hidden("csrf").unwrap(), answer.hidden("waiting").unwrap());
-        shown.push(answer.text.replace(&csrf, "").replace(&waiting, ""));
+        // What was typed comes back, whoever it is.
+        let typed = format!("value=\"{name}\"");
+        assert!(answer.text.contains(&typed));
+        shown.push(answer.text.replace(&csrf, "").replace(&waiting, "").replace(&typed, ""));
     }
     assert_eq!(shown[0], shown[1]);
     let body = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post"});

@@ -1,6 +1,6 @@
 //! A server with one protected resource, a browser that keeps cookies and fills forms, and a client.
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::ConnectInfo};
 use hallpass_core::{
     encoding,
     entropy::SystemEntropy,
@@ -17,7 +17,7 @@ use hallpass_testkit::{DocumentHost, ManualClock};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
 pub const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -365,6 +365,8 @@ pub struct Browser<'a> {
     pub cookies: BTreeMap<String, String>,
     pub origin: Option<String>,
     pub site: Option<String>,
+    pub agent: Option<String>,
+    pub address: Option<SocketAddr>,
 }
 
 impl<'a> Browser<'a> {
@@ -374,6 +376,8 @@ impl<'a> Browser<'a> {
             cookies: BTreeMap::new(),
             origin: Some("null".to_owned()),
             site: Some("same-origin".to_owned()),
+            agent: None,
+            address: None,
         }
     }
 
@@ -388,6 +392,12 @@ impl<'a> Browser<'a> {
         }
         if let (&Method::POST, Some(site)) = (request.method(), &self.site) {
             request.headers_mut().insert("sec-fetch-site", site.parse().unwrap());
+        }
+        if let Some(agent) = &self.agent {
+            request.headers_mut().insert(header::USER_AGENT, agent.parse().unwrap());
+        }
+        if let Some(address) = self.address {
+            request.extensions_mut().insert(ConnectInfo(address));
         }
         let answer = self.server.send(request).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {

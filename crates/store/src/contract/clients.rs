@@ -2,8 +2,8 @@
 
 use super::story::{START, Story, minutes, together};
 use crate::{
-    Block, BlockKind, EndedBefore, GrantOpened, GrantRotated, Revoked, Rotation, SpentAssertion, Store,
-    StoredClient, StoredDocument,
+    Block, BlockKind, EndedBefore, GrantOpened, GrantRotated, Revoked, SpentAssertion, Store, StoredClient,
+    StoredDocument,
 };
 use hallpass_core::{
     entropy::SystemEntropy,
@@ -33,7 +33,7 @@ fn assertion(fill: u8) -> SpentAssertion {
 }
 
 async fn rotate(story: &Story, id: GrantId, presented: u32, spends: SpentAssertion) -> GrantRotated {
-    let rotation = Rotation { id, presented, windows: story.windows };
+    let rotation = story.rotation(id, presented);
     story.store.grant_rotate_spending(rotation, spends, story.now).await.unwrap()
 }
 

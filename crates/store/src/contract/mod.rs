@@ -13,6 +13,7 @@
 )]
 #![allow(clippy::similar_names, clippy::must_use_candidate, reason = "a story is told about a store")]
 
+mod account;
 mod clients;
 mod feed;
 mod people;
@@ -21,6 +22,7 @@ mod single_use;
 mod story;
 mod twice;
 
+pub use account::*;
 pub use clients::*;
 pub use feed::*;
 pub use people::*;
@@ -57,6 +59,10 @@ macro_rules! contract_tests {
             a_poller_of_the_feed_misses_nothing_and_tickets_have_no_gaps
             a_page_of_the_feed_is_bounded_and_says_where_the_counter_is
             the_account_page_shows_live_grants_newest_first_and_goes_on
+            a_grant_remembers_where_it_was_used_last
+            the_grants_of_one_installation_are_found_and_no_others
+            who_holds_many_grants_learns_which_was_unused_longest
+            a_person_sees_and_ends_their_own_browsers_only
             the_sweep_removes_what_is_over_and_nothing_else
             as_220_the_sweep_removes_grants_that_ended_by_themselves
             as_207_a_grant_is_live_until_it_is_revoked_or_withdrawn

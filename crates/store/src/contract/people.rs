@@ -1,6 +1,6 @@
 //! People, their browsers, and what keeps guessing slow.
 
-use super::story::{SETUP, START, Story, count, minutes, seconds, somebody, together};
+use super::story::{HERE, SETUP, START, Story, count, minutes, seconds, somebody, together};
 use crate::{
     Attempt, Block, BlockKind, EndedBefore, FirstPerson, GrantOpened, GrantRotated, Revoked, Session, Store,
     Swept,
@@ -19,6 +19,8 @@ pub(super) fn session(story: &Story) -> Session {
         epoch: 0,
         signed_in_at: story.now,
         expires_at: story.now.plus(minutes(60)),
+        from: Some(HERE),
+        browser: "Firefox on Linux".into(),
     }
 }
 
@@ -72,7 +74,7 @@ pub async fn an_invitation_is_good_once_and_signs_out_everywhere(store: Arc<dyn 
     assert_eq!(redeem([2; 32], "thief", story.now).await.unwrap(), None);
     assert_eq!(redeem([2; 32], "new", story.now).await.unwrap().unwrap().epoch, 1, "run twice");
     assert_eq!(store.session_read(session.id, story.now).await.unwrap(), None);
-    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    let rotated = store.grant_rotate(story.rotation(grant, 0), story.now).await.unwrap();
     assert_eq!(rotated, GrantRotated::Withdrawn);
     let feed = store.feed_after(0, 10).await.unwrap();
     assert_eq!(feed.entries.last().unwrap().what, Revoked::Person { person: story.person, epoch: 1 });
@@ -113,7 +115,7 @@ pub async fn an_account_is_made_once_and_disabled_for_good(store: Arc<dyn Store>
     assert_eq!(store.invitation_read([1; 32], story.now).await.unwrap(), None);
     assert_eq!(store.invitation_redeem([1; 32], "x".into(), until, story.now).await.unwrap(), None);
     assert!(store.person_disable(story.person, false, until, story.now).await.unwrap());
-    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    let rotated = store.grant_rotate(story.rotation(grant, 0), story.now).await.unwrap();
     assert_eq!(rotated, GrantRotated::Withdrawn);
     assert!(store.grants_list(None, 10).await.unwrap().is_empty());
     assert!(!store.person_disable(somebody("nobody").id, true, until, story.now).await.unwrap());
@@ -136,14 +138,14 @@ pub async fn as_185_as_227_a_removed_account_leaves_nothing_that_works(store: Ar
     assert_eq!(store.person_read(story.person).await.unwrap(), None);
     assert_eq!(store.session_read(browser.id, story.now).await.unwrap(), None);
     assert_eq!(store.invitation_redeem([1; 32], "x".into(), until, story.now).await.unwrap(), None);
-    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    let rotated = store.grant_rotate(story.rotation(grant, 0), story.now).await.unwrap();
     assert_eq!(rotated, GrantRotated::Withdrawn);
     assert!(!store.grant_live(grant, 0).await.unwrap());
     assert_eq!(store.grant_open(code, story.now).await.unwrap(), GrantOpened::Withdrawn);
     let again = somebody("ada");
     assert!(store.person_create(again.clone()).await.unwrap(), "the name is free");
     assert!(store.grants_of_person(again.id, None, 10).await.unwrap().is_empty());
-    let rotated = store.grant_rotate(grant, 0, story.windows, story.now).await.unwrap();
+    let rotated = store.grant_rotate(story.rotation(grant, 0), story.now).await.unwrap();
     assert_eq!(rotated, GrantRotated::Withdrawn, "the account of the same name is another one");
 }
 

@@ -126,7 +126,7 @@ pub async fn generations_end_at_the_top(store: Arc<dyn Store>) {
     let mut story = Story::begin(store).await;
     let id = story.open().await;
     assert_eq!(story.rotate(id, u32::MAX - 1).await, StoreWentBack { generation: u32::MAX });
-    let end = story.store.grant_rotate(id, u32::MAX, story.windows, story.now).await;
+    let end = story.store.grant_rotate(story.rotation(id, u32::MAX), story.now).await;
     assert_eq!(end.unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(story.rotate(id, u32::MAX - 1).await, Repeated { generation: u32::MAX });
     story.wait(minutes(10));

@@ -1,14 +1,20 @@
 //! What the properties share: people, grants, a time that moves, and tasks that start together.
 
 use crate::{
-    FirstPerson, Grant, GrantOpened, GrantRotated, NewGrant, Person, RevocationReason, RotationWindows, Store,
+    FirstPerson, Grant, GrantOpened, GrantRotated, NewGrant, Person, RevocationReason, Rotation,
+    RotationWindows, Store,
 };
 use hallpass_core::{
     entropy::SystemEntropy,
     id::{AttemptId, GrantId, PersonId},
     time::Timestamp,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A store with one person in it, and a clock that moves when told.
 #[derive(Clone)]
@@ -33,6 +39,8 @@ pub const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
+/// Where everybody is, unless they are somewhere else.
+pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 /// Where every story begins.
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 /// The digest of the setup code that makes the first account.
@@ -68,6 +76,7 @@ impl Story {
             scope: "read write".into(),
             consented_at: self.now,
             code_digest: [1; 32],
+            from: Some(HERE),
         }
     }
 
@@ -81,7 +90,12 @@ impl Story {
 
     /// Presents the token of a generation.
     pub async fn rotate(&self, id: GrantId, presented: u32) -> GrantRotated {
-        self.store.grant_rotate(id, presented, self.windows, self.now).await.unwrap()
+        self.store.grant_rotate(self.rotation(id, presented), self.now).await.unwrap()
+    }
+
+    /// A token of a generation, presented from [`HERE`].
+    pub const fn rotation(&self, id: GrantId, presented: u32) -> Rotation {
+        Rotation { id, presented, windows: self.windows, from: Some(HERE) }
     }
 
     /// Revokes because of reuse.

@@ -10,6 +10,7 @@ const TEXTS: &[&str] = &[
     include_str!("0003_audit_head.sql"),
     include_str!("0004_clients.sql"),
     include_str!("0005_key_signs_from.sql"),
+    include_str!("0006_places.sql"),
 ];
 
 /// How a backend spells what the texts leave open.
@@ -70,7 +71,7 @@ mod tests {
     fn no_index_covers_what_a_refresh_changes() {
         for (_, text) in after(0, Dialect::SQLITE) {
             for index in text.split(';').filter(|statement| statement.contains("INDEX")) {
-                for column in ["generation", "predecessor", "rotated_at", "turn"] {
+                for column in ["generation", "predecessor", "rotated_at", "turn", "used_from"] {
                     assert!(!index.contains(column), "{index}");
                 }
             }

@@ -4,6 +4,7 @@ use hallpass_core::{
     id::{AttemptId, GrantId, PersonId},
     time::Timestamp,
 };
+use std::net::IpAddr;
 
 /// A grant about to be opened by redeeming its authorization code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct NewGrant {
     /// SHA-256 of the whole code: only the very same code, presented again, revokes; a second code of the same
     /// page is just refused.
     pub code_digest: [u8; 32],
+    /// The address that it is redeemed from, for the account page.
+    pub from: Option<IpAddr>,
 }
 
 /// A grant as kept.
@@ -64,6 +67,30 @@ pub struct Grant {
     pub revoked_at: Option<Timestamp>,
     /// Whether the client proved a key when it was opened: it has to prove one ever after.
     pub key_proven: bool,
+    /// The address that the last refresh came from, or the redemption before the first.
+    pub used_from: Option<IpAddr>,
+}
+
+/// What a grant is given to: one installation of a client, as far as anybody can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// Whose.
+    pub person: PersonId,
+    /// The `client_id` as written.
+    pub client_id: String,
+    /// Host (or scheme) that receives codes.
+    pub redirect_host: String,
+    /// The protected resource, in its registered form.
+    pub resource: String,
+}
+
+/// How many live grants a person has, and which one could go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantsHeld {
+    /// So many.
+    pub live: u32,
+    /// The one that was unused longest.
+    pub longest_unused: Option<Grant>,
 }
 
 /// Answer of `grant_open`.
@@ -125,6 +152,8 @@ pub struct Rotation {
     pub presented: u32,
     /// What predecessors are good for.
     pub windows: RotationWindows,
+    /// The address that presents it, for the account page.
+    pub from: Option<IpAddr>,
 }
 
 /// How long the predecessor of a refresh token is honoured.

@@ -4,7 +4,7 @@ use hallpass_core::{
     id::{PersonId, SessionId},
     time::Timestamp,
 };
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// A person with an account. `Debug` leaves the password hash out.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,4 +71,8 @@ pub struct Session {
     pub signed_in_at: Timestamp,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
+    /// The address that the person signed in from.
+    pub from: Option<IpAddr>,
+    /// Which browser that was, in a few words.
+    pub browser: String,
 }

@@ -49,6 +49,7 @@ from! {
     Option<&'a str> => |value| Self::Text(value);
     &'a [u8] => |value| Self::Bytes(Some(value));
     &'a Vec<u8> => |value| Self::Bytes(Some(value));
+    &'a Option<Vec<u8>> => |value| Self::Bytes(value.as_deref());
     &'a AttemptId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a GrantId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a PersonId => |value| Self::Bytes(Some(value.as_bytes()));

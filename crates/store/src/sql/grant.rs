@@ -1,9 +1,9 @@
 //! Grants: the statements that decide, and what their answers mean.
 
-use super::{Backend, Row, Statements, args, feed, operation, statements};
+use super::{Backend, Row, Statements, args, feed, operation, row::octets, statements};
 use crate::{
-    Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, NewGrant, RevocationReason, Revoked,
-    Rotation, RotationWindows, SpentAssertion, StoreError,
+    Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, GrantsHeld, Installation, NewGrant,
+    RevocationReason, Revoked, Rotation, SpentAssertion, StoreError,
 };
 use hallpass_core::{
     id::{GrantId, PersonId},
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 statements! {
     OPEN = "INSERT INTO grants (id, attempt, epoch, client_id, client_name, redirect_host, resource, scope,
-            consented_at, code_digest, person, generation, rotated_at, turn)
-        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0 FROM person p
-        WHERE p.id = $11 AND p.epoch = $12 AND p.disabled_at IS NULL
+            consented_at, code_digest, person, generation, rotated_at, turn, used_from)
+        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11 FROM person p
+        WHERE p.id = $12 AND p.epoch = $13 AND p.disabled_at IS NULL
         ON CONFLICT (id) DO NOTHING RETURNING id";
     OPENED_BEFORE = "SELECT attempt, person, client_id, code_digest FROM grants WHERE id = $1";
-    // $1 presented, $2 begin of the first window, $3 now, $5 begin of the second window. 4294967295 is the last
+    // $1 presented, $2 begin of the first window, $3 now, $4 from where, $6 begin of the second window. 4294967295 is the last
     // generation there can be. `turn` tells the branches apart: the other values cannot, because a rotation and
     // its repetition in the same millisecond leave the same row.
     ROTATE = "UPDATE grants SET
@@ -27,11 +27,12 @@ statements! {
             predecessor = CASE WHEN $1 >= generation THEN $1 ELSE predecessor END,
             rotated_at = CASE WHEN $1 >= generation OR rotated_at < $2 THEN $3 ELSE rotated_at END,
             turn = CASE WHEN $1 = generation THEN 0 WHEN $1 > generation THEN 3 WHEN rotated_at < $2 THEN 2
-                ELSE 1 END
-        WHERE id = $4 AND revoked_at IS NULL
+                ELSE 1 END,
+            used_from = $4
+        WHERE id = $5 AND revoked_at IS NULL
             AND (($1 >= generation AND $1 < 4294967295)
                 OR ($1 = predecessor
-                    AND (rotated_at >= $2 OR (rotated_at >= $5 AND generation < 4294967295))))
+                    AND (rotated_at >= $2 OR (rotated_at >= $6 AND generation < 4294967295))))
             AND EXISTS (SELECT 1 FROM person p
                 WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
         RETURNING generation, turn";
@@ -48,18 +49,30 @@ statements! {
     LIVE = "SELECT g.id FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1 AND g.epoch = $2 AND g.revoked_at IS NULL";
     READ = "SELECT id, person, epoch, client_id, client_name, redirect_host, resource, scope, consented_at,
-            generation, predecessor, rotated_at, revoked_at, key_proven
+            generation, predecessor, rotated_at, revoked_at, key_proven, used_from
         FROM grants WHERE id = $1";
     OF_PERSON = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven
+            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
         FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.person = $1 AND g.id < $2 AND g.revoked_at IS NULL
         ORDER BY g.id DESC LIMIT $3";
     LIST = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven
+            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
         FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.id < $1 AND g.revoked_at IS NULL
         ORDER BY g.id DESC LIMIT $2";
+    OF_INSTALLATION = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource,
+            g.scope, g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
+        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
+        WHERE g.person = $1 AND g.client_id = $2 AND g.redirect_host = $3 AND g.resource = $4 AND g.revoked_at IS NULL
+        ORDER BY g.id DESC LIMIT $5";
+    HELD = "SELECT COUNT(*) FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
+        WHERE g.person = $1 AND g.revoked_at IS NULL AND g.rotated_at >= $2 AND g.consented_at >= $3";
+    LONGEST_UNUSED = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource,
+            g.scope, g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
+        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
+        WHERE g.person = $1 AND g.revoked_at IS NULL AND g.rotated_at >= $2 AND g.consented_at >= $3
+        ORDER BY g.rotated_at, g.id LIMIT 1";
 }
 
 /// Above every id: its milliseconds would be in the year 10889.
@@ -70,8 +83,7 @@ operation! {
 }
 
 operation! {
-    Rotate { id: GrantId, presented: u32, windows: RotationWindows, now: Timestamp } -> GrantRotated, Write,
-    |on, this| rotate(on, this).await
+    Rotate { rotation: Rotation, now: Timestamp } -> GrantRotated, Write, |on, this| rotate(on, this).await
 }
 
 operation! {
@@ -143,6 +155,22 @@ operation! {
     |on, this| on.all(OF_PERSON, args![&this.person, &this.before, this.limit], grant).await
 }
 
+operation! {
+    OfInstallation { installation: Installation, limit: u32 } -> Vec<Grant>, Read, |on, this| {
+        let Installation { person, client_id, redirect_host, resource } = &this.installation;
+        on.all(OF_INSTALLATION, args![person, client_id, redirect_host, resource, this.limit], grant).await
+    }
+}
+
+operation! {
+    Held { person: PersonId, used: Timestamp, given: Timestamp } -> GrantsHeld, List, |on, this| {
+        let live = on.first(HELD, args![&this.person, this.used, this.given], |row| row.unsigned(0)).await?;
+        let longest_unused =
+            on.first(LONGEST_UNUSED, args![&this.person, this.used, this.given], grant).await?;
+        Ok(GrantsHeld { live: live.unwrap_or_default(), longest_unused })
+    }
+}
+
 impl<B: Backend> Grants for B {
     fn grant_open(&self, grant: NewGrant, now: Timestamp) -> Answer<'_, GrantOpened> {
         self.run(Open { grant, now })
@@ -167,18 +195,11 @@ impl<B: Backend> Grants for B {
         spends: SpentAssertion,
         now: Timestamp,
     ) -> Answer<'_, GrantRotated> {
-        let Rotation { id, presented, windows } = rotation;
-        self.run(RotateSpending { rotate: Rotate { id, presented, windows, now }, spends })
+        self.run(RotateSpending { rotate: Rotate { rotation, now }, spends })
     }
 
-    fn grant_rotate(
-        &self,
-        id: GrantId,
-        presented: u32,
-        windows: RotationWindows,
-        now: Timestamp,
-    ) -> Answer<'_, GrantRotated> {
-        self.run(Rotate { id, presented, windows, now })
+    fn grant_rotate(&self, rotation: Rotation, now: Timestamp) -> Answer<'_, GrantRotated> {
+        self.run(Rotate { rotation, now })
     }
 
     fn grant_revoke(
@@ -210,6 +231,14 @@ impl<B: Backend> Grants for B {
         limit: u32,
     ) -> Answer<'_, Vec<Grant>> {
         self.run(OfPerson { person, before: before.map_or(ABOVE_ALL, |id| *id.as_bytes()), limit })
+    }
+
+    fn grants_of_installation(&self, installation: Installation, limit: u32) -> Answer<'_, Vec<Grant>> {
+        self.run(OfInstallation { installation, limit })
+    }
+
+    fn grants_held(&self, person: PersonId, used: Timestamp, given: Timestamp) -> Answer<'_, GrantsHeld> {
+        self.run(Held { person, used, given })
     }
 }
 
@@ -244,6 +273,7 @@ async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, Stor
                 new.consented_at,
                 &new.code_digest,
                 this.now,
+                &octets(new.from),
                 &new.person,
                 new.epoch,
             ],
@@ -273,20 +303,22 @@ async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, Stor
 }
 
 async fn rotate(on: &mut impl Statements, this: &Rotate) -> Result<GrantRotated, StoreError> {
-    let same_since = window_begin(this.windows.same_successor, this.now);
-    let new_since = window_begin(this.windows.new_successor, this.now);
-    let args = args![this.presented, same_since, this.now, &this.id, new_since];
+    let Rotation { id, presented, windows, from } = &this.rotation;
+    let same_since = window_begin(windows.same_successor, this.now);
+    let new_since = window_begin(windows.new_successor, this.now);
+    let from = octets(*from);
+    let args = args![*presented, same_since, this.now, &from, id, new_since];
     let rotated = on.first(ROTATE, args, |row| Ok((row.unsigned(0)?, row.int(1)?))).await?;
     match rotated {
         Some((generation, 0)) => Ok(GrantRotated::Rotated { generation }),
         Some((generation, 1)) => Ok(GrantRotated::Repeated { generation }),
         Some((generation, 2)) => Ok(GrantRotated::Replaced { generation }),
         Some((generation, _)) => Ok(GrantRotated::StoreWentBack { generation }),
-        None => why_not_rotated(on, this).await,
+        None => why_not_rotated(on, &this.rotation).await,
     }
 }
 
-async fn why_not_rotated(on: &mut impl Statements, this: &Rotate) -> Result<GrantRotated, StoreError> {
+async fn why_not_rotated(on: &mut impl Statements, this: &Rotation) -> Result<GrantRotated, StoreError> {
     let row = on
         .first(NOT_ROTATED, args![&this.id], |row| Ok((row.unsigned(0)?, row.yes(1)?, row.yes(2)?)))
         .await?;
@@ -324,5 +356,6 @@ fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
         rotated_at: row.time(11)?,
         revoked_at: row.maybe_time(12)?,
         key_proven: row.yes(13)?,
+        used_from: row.maybe_address(14)?,
     })
 }

@@ -5,6 +5,7 @@ use hallpass_core::{
     id::{AttemptId, GrantId, PersonId, SessionId},
     time::Timestamp,
 };
+use std::net::IpAddr;
 use tokio_postgres::types::Type;
 
 /// A row of a backend.
@@ -70,6 +71,15 @@ impl Row<'_> {
         }
     }
 
+    /// A network address, of 4 or 16 bytes, or NULL.
+    pub fn maybe_address(&self, column: usize) -> Result<Option<IpAddr>, StoreError> {
+        let bytes: Option<Vec<u8>> = match self {
+            Self::Sqlite(row) => row.get(column)?,
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column))?,
+        };
+        bytes.map(|bytes| address(&bytes).ok_or_else(|| damaged(column))).transpose()
+    }
+
     /// Bytes of this length.
     pub fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
         match self {
@@ -90,6 +100,20 @@ impl Row<'_> {
     pub fn maybe_time(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.maybe_int(column)?.map(Timestamp::from_millis))
     }
+}
+
+/// As it is kept.
+pub(super) fn octets(address: Option<IpAddr>) -> Option<Vec<u8>> {
+    address.map(|address| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    })
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four: Option<[u8; 4]> = bytes.try_into().ok();
+    let sixteen: Option<[u8; 16]> = bytes.try_into().ok();
+    four.map(IpAddr::from).or(sixteen.map(IpAddr::from))
 }
 
 macro_rules! id_column {

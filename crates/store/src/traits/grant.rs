@@ -1,7 +1,7 @@
 //! Grants: opening, rotating, revoking.
 
 use crate::{
-    Answer, Grant, GrantOpened, GrantRotated, NewGrant, RevocationReason, Rotation, RotationWindows,
+    Answer, Grant, GrantOpened, GrantRotated, GrantsHeld, Installation, NewGrant, RevocationReason, Rotation,
     SpentAssertion,
 };
 use hallpass_core::{
@@ -24,13 +24,7 @@ pub trait Grants: Send + Sync + 'static {
     ) -> Answer<'_, GrantOpened>;
 
     /// Exchanges a refresh token: one conditional update.
-    fn grant_rotate(
-        &self,
-        id: GrantId,
-        presented: u32,
-        windows: RotationWindows,
-        now: Timestamp,
-    ) -> Answer<'_, GrantRotated>;
+    fn grant_rotate(&self, rotation: Rotation, now: Timestamp) -> Answer<'_, GrantRotated>;
 
     /// The same, paid for by a client assertion that is spent in the same transaction and only if the token is
     /// exchanged.
@@ -71,4 +65,11 @@ pub trait Grants: Send + Sync + 'static {
         before: Option<GrantId>,
         limit: u32,
     ) -> Answer<'_, Vec<Grant>>;
+
+    /// Live grants of one installation, newest first, at most `limit`.
+    fn grants_of_installation(&self, installation: Installation, limit: u32) -> Answer<'_, Vec<Grant>>;
+
+    /// How many live grants a person has that were used since `used` and given since `given`, and which of them was
+    /// unused longest.
+    fn grants_held(&self, person: PersonId, used: Timestamp, given: Timestamp) -> Answer<'_, GrantsHeld>;
 }

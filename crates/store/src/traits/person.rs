@@ -96,4 +96,10 @@ pub trait Sessions: Send + Sync + 'static {
 
     /// Ends it. Ending twice is the same.
     fn session_close(&self, id: SessionId) -> Answer<'_, ()>;
+
+    /// Ends a session of this person; `false` when it is none of theirs.
+    fn session_end(&self, id: SessionId, person: PersonId) -> Answer<'_, bool>;
+
+    /// Browsers in which this person is signed in, newest first, at most `limit`.
+    fn sessions_of_person(&self, person: PersonId, now: Timestamp, limit: u32) -> Answer<'_, Vec<Session>>;
 }

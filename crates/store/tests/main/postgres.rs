@@ -51,10 +51,11 @@ async fn as_218_t_97_connections_that_are_cut_cost_nobody_an_answer() {
     let refreshing = async {
         let all = grants.iter().enumerate().map(|(at, grant)| {
             let store = Arc::clone(if at % 2 == 0 { &one } else { &other });
-            let (id, windows, now) = (grant.id, story.windows, story.now);
+            let (story, id) = (story.clone(), grant.id);
             tokio::spawn(async move {
                 for generation in 0..20 {
-                    let rotated = store.grant_rotate(id, generation, windows, now).await.unwrap();
+                    let rotated =
+                        store.grant_rotate(story.rotation(id, generation), story.now).await.unwrap();
                     // An answer that was lost with its connection is found again as our own.
                     let next = generation + 1;
                     assert!(

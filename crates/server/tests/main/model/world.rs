@@ -279,6 +279,8 @@ impl World {
             epoch: account.epoch,
             signed_in_at: now,
             expires_at: now.plus(app.settings.session_lifetime),
+            from: None,
+            browser: String::new(),
         };
         let opened = app.store.session_open(session).await.unwrap();
         if opened {
