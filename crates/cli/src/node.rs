@@ -55,8 +55,8 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let state = StateFolder::open(&config.state)?;
     let masters = state.master_keys()?;
     let store = store::open(&config, &state, true).await?;
-    let fetch = fetch(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
+    let fetch = fetch(&config, Arc::clone(&clock))?;
     let parts = Parts {
         settings: config.settings.clone(),
         masters,
@@ -87,10 +87,11 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     Ok(Node { running: Arc::new(running), listeners, demo, admin })
 }
 
-fn fetch(config: &Config) -> anyhow::Result<Fetch> {
+fn fetch(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Fetch> {
     Ok(Fetch::new(hallpass_fetch::Settings {
         extra_ca: store::certificates(config)?,
         private_hosts: config.private_hosts.clone(),
+        clock,
         ..hallpass_fetch::Settings::default()
     })?)
 }
@@ -104,7 +105,8 @@ impl Node {
 
     /// A one-time link for the first account, if there is none yet.
     pub async fn setup_link(&self) -> anyhow::Result<Option<SecretString>> {
-        Ok(hallpass_server::setup_link(&self.running.live.app()).await?)
+        let link = hallpass_server::setup_link(&self.running.live.app()).await;
+        link.map_err(|error| anyhow::anyhow!("no link for the first account can be made: {}", words(&error)))
     }
 
     /// Reads its configuration again from this file, when told to and, with `watch`, when the file changes.
@@ -261,10 +263,17 @@ fn tell(revocations: &Revocations, change: Change, clock: &dyn Clock) {
     }
 }
 
+/// What happened, and what to do where SQLite only says what happened.
+fn words(error: &StoreError) -> String {
+    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let fix = if reason.ends_with("disk is full") { ": make room" } else { "" };
+    format!("{reason}{fix}")
+}
+
 /// A sentence for the operator.
 pub fn store_words(error: &StoreError, state: &StateFolder) -> anyhow::Error {
     let path = state.database();
-    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let reason = words(error);
     match error.kind() {
         ErrorKind::Corrupt => anyhow::anyhow!("the database {} cannot be used: {reason}", path.display()),
         ErrorKind::Unavailable | ErrorKind::Busy | ErrorKind::Unknown | ErrorKind::Internal => {

@@ -89,12 +89,18 @@ impl StateFolder {
             file.write_all(text.expose().as_bytes())?;
             file.sync_all()
         });
-        written.with_context(|| {
-            format!(
-                "{} cannot be written: choose a folder that you may write to with --state",
-                path.display()
-            )
-        })?;
+        if let Err(error) = written {
+            // Made by us and not whole: the next start would take it for a damaged one.
+            if error.kind() != ErrorKind::AlreadyExists {
+                drop(fs::remove_file(&path));
+            }
+            return Err(error).with_context(|| {
+                format!(
+                    "{} cannot be written: make room there, or choose a folder that you may write to with --state",
+                    path.display()
+                )
+            });
+        }
         fs::File::open(&self.path).and_then(|folder| folder.sync_all()).ok();
         Ok(vec![MasterKey { number: 0, bytes: SecretBytes::new(bytes) }])
     }

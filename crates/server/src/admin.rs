@@ -61,7 +61,7 @@ fn numbers(app: &App) -> Response {
 
 /// 503 with the reasons, so that a load balancer sends nobody here and a person sees why.
 fn ready(app: &App) -> Response {
-    let reasons = app.metrics.not_ready(app.clock.now(), app.audit.refuses());
+    let reasons = app.metrics.not_ready(app.clock.now(), app.audit.refuses(), app.store.trouble());
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let names: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
     json(status, serde_json::json!({ "ready": names.is_empty(), "reasons": names }).to_string())

@@ -98,10 +98,16 @@ pub enum StartError {
     #[error("there is no master key")]
     NoMasterKey,
     /// The audit log cannot be written.
-    #[error(
-        "the audit log cannot be written ({0}): give its folder to this user, and each node a name of its own with [audit] node"
-    )]
+    #[error("the audit log cannot be written ({0}): {fix}", fix = audit_fix(.0))]
     Audit(std::io::Error),
+}
+
+fn audit_fix(error: &std::io::Error) -> &'static str {
+    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+        "its disk is full, make room"
+    } else {
+        "give its folder to this user, and each node a name of its own with [audit] node"
+    }
 }
 
 impl App {

@@ -50,4 +50,4 @@ pub use settings::{
     DocumentPolicy, KeySettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings,
     SettingsError,
 };
-pub use sweep::sweep_forever;
+pub use sweep::{sweep, sweep_forever};

@@ -1,32 +1,38 @@
 //! Removing what can never matter again, in small slices behind everything else.
 
-use crate::app::Live;
-use hallpass_store::EndedBefore;
+use crate::app::{App, Live};
+use hallpass_store::{EndedBefore, StoreError};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_mins(10);
 const SLICE: u32 = 200;
+/// Between two slices.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// Ended grants stay this long: a replayed code or token must still be recognised.
 const KEEP_ENDED: Duration = Duration::from_hours(48);
+
+/// The sweep looks at the time of so long ago: a clock that has jumped ahead by an hour finds sessions over, and proofs,
+/// that are good again when it is set right. A row removed does not come back, and a proof could be used twice.
+const BEHIND: Duration = Duration::from_hours(2);
 
 /// Sweeps for ever.
 pub async fn sweep_forever(live: Live) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let app = live.app();
-        let now = app.clock.now();
-        let idle = now.minus(KEEP_ENDED).minus(app.settings.refresh_idle_lifetime);
-        let given = now.minus(KEEP_ENDED).minus(app.settings.grant_lifetime);
-        let before = EndedBefore { revoked: idle, used: idle, given };
-        loop {
-            match app.store.sweep(before, now, SLICE).await {
-                Ok(swept) if swept.more => tokio::time::sleep(Duration::from_millis(50)).await,
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(?error, "sweep failed");
-                    break;
-                }
-            }
+        if let Err(error) = sweep(&live.app()).await {
+            tracing::warn!(?error, "sweep failed");
         }
     }
+}
+
+/// Sweeps once through everything.
+pub async fn sweep(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.now().minus(BEHIND);
+    let idle = now.minus(KEEP_ENDED).minus(app.settings.refresh_idle_lifetime);
+    let given = now.minus(KEEP_ENDED).minus(app.settings.grant_lifetime);
+    let before = EndedBefore { revoked: idle, used: idle, given };
+    while app.store.sweep(before, now, SLICE).await?.more {
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Ok(())
 }

@@ -102,11 +102,16 @@ impl Place {
 
     /// Writes what an operator did into the audit log of the operators, behind what others did at the same time.
     pub async fn record(&self, events: &[Event<'_>]) -> anyhow::Result<()> {
+        self.write(events)
+            .await
+            .context("done, but not written to the audit log: make room, and give its folder to this user")
+    }
+
+    async fn write(&self, events: &[Event<'_>]) -> anyhow::Result<()> {
         // Files also where the server's lines go to standard output: that of a command is its result.
         let to = AuditTo::Folder(self.audit_folder());
         let settings = AuditSettings { node: config::OPERATOR.into(), to, ..self.settings.audit.clone() };
-        let audit = Audit::open_in_turn(&settings, self.keys().await?, Arc::new(SystemClock))
-            .context("done, but not written to the audit log: give its folder to this user")?;
+        let audit = Audit::open_in_turn(&settings, self.keys().await?, Arc::new(SystemClock))?;
         for event in events {
             audit.record_at(self.now, *event);
         }

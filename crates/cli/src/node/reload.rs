@@ -103,7 +103,7 @@ impl Running {
         (next.listen, next.admin, next.state) = (now.listen.clone(), now.admin, now.state.clone());
         next.database = now.database.clone();
         let other_fetch = next.extra_ca != now.extra_ca || next.private_hosts != now.private_hosts;
-        let fetch = if other_fetch { Some(fetch(&next)?) } else { None };
+        let fetch = if other_fetch { Some(fetch(&next, Arc::clone(&app.clock))?) } else { None };
         let app = app.with_settings(next.settings.clone(), fetch)?;
         let mut demo_url = in_force.demo.clone();
         if demo_url.is_none()

@@ -18,11 +18,14 @@ const COMPARE: Duration = Duration::from_mins(1);
 /// From here on a difference is worth a warning. Ten seconds are too many for the node to take part.
 const WORTH_A_WARNING: i64 = 2_000;
 
+/// Room that is kept for revocations, sign-outs and the sweep on a full disk: hundreds of them without any checkpoint.
+const RESERVE: u64 = 8 << 20;
+
 /// The store of this configuration. `exclusive` for the server of a state folder, which keeps a second one off it.
 pub async fn open(config: &Config, state: &StateFolder, exclusive: bool) -> anyhow::Result<Arc<dyn Store>> {
     match &config.database {
         Database::File => {
-            let settings = SqliteSettings { exclusive, ..SqliteSettings::default() };
+            let settings = SqliteSettings { exclusive, reserve: RESERVE, ..SqliteSettings::default() };
             let store = SqliteStore::open(&state.database(), settings);
             Ok(Arc::new(store.map_err(|error| store_words(&error, state))?))
         }

@@ -50,7 +50,18 @@ impl Person {
     /// In another browser: signs in with the password; the form comes from one node and goes to another.
     pub fn signed_in(shown_by: u16, answered_by: u16) -> Self {
         let mut person = Self { port: shown_by, cookies: BTreeMap::new() };
-        let page = person.send("GET", "/sign-in", &[]).unwrap();
+        let done = person.try_sign_in(answered_by);
+        assert_eq!(done.status, 303, "{done:?}");
+        person
+    }
+
+    /// In another browser: what comes of signing in.
+    pub fn sign_in(port: u16) -> Answer {
+        Self { port, cookies: BTreeMap::new() }.try_sign_in(port)
+    }
+
+    fn try_sign_in(&mut self, answered_by: u16) -> Answer {
+        let page = self.send("GET", "/sign-in", &[]).unwrap();
         let (csrf, waiting) = (page.hidden("csrf"), page.hidden("waiting"));
         let typed = [
             ("csrf", csrf.as_str()),
@@ -58,9 +69,7 @@ impl Person {
             ("name", "ada"),
             ("password", "an analytical engine"),
         ];
-        let done = person.over(answered_by).send("POST", "/sign-in", &typed).unwrap();
-        assert_eq!(done.status, 303, "{done:?}");
-        person
+        self.over(answered_by).send("POST", "/sign-in", &typed).unwrap()
     }
 
     fn send(&mut self, method: &str, path: &str, pairs: &[(&str, &str)]) -> Option<Answer> {
@@ -87,6 +96,16 @@ impl Person {
 
     /// The same, and the answer to the page goes to another node than the one that showed it.
     pub fn allow_over(&mut self, client: &str, port: u16) -> Option<String> {
+        let ports = [self.port, port];
+        Some(self.try_allow(client, ports)?.unwrap_or_else(|page| panic!("{page:?}")))
+    }
+
+    /// The same, or the page that came instead of a code. One node shows the page, the other takes the answer.
+    pub fn try_allow(
+        &mut self,
+        client: &str,
+        [shown_by, answered_by]: [u16; 2],
+    ) -> Option<Result<String, Answer>> {
         let request = hallpass_core::parameters::encode([
             ("response_type", "code"),
             ("client_id", client),
@@ -95,14 +114,16 @@ impl Person {
             ("code_challenge_method", "S256"),
             ("state", "x"),
         ]);
-        let page = self.send("GET", &format!("/authorize?{request}"), &[])?;
-        assert_eq!(page.status, 200, "{page:?}");
+        let page = self.over(shown_by).send("GET", &format!("/authorize?{request}"), &[])?;
+        if page.status != 200 {
+            return Some(Err(page));
+        }
         let (csrf, sealed) = (page.hidden("csrf"), page.hidden("page"));
-        self.port = port;
-        let moving =
-            self.send("POST", "/consent", &[("csrf", &csrf), ("page", &sealed), ("decision", "allow")])?;
-        let code = moving.body.split("?code=").nth(1).unwrap_or_else(|| panic!("{moving:?}"));
-        Some(code.split('&').next().unwrap().to_owned())
+        let decided = [("csrf", csrf.as_str()), ("page", &sealed), ("decision", "allow")];
+        let moving = self.over(answered_by).send("POST", "/consent", &decided)?;
+        let code =
+            moving.body.split("?code=").nth(1).and_then(|rest| rest.split('&').next()).map(str::to_owned);
+        Some(code.ok_or(moving))
     }
 
     /// "Sign out everywhere".

@@ -14,12 +14,13 @@ use std::{
 };
 
 /// Two nodes of one server, with folders of their own and the same master key.
-struct Pair {
-    ports: [u16; 2],
-    nodes: Vec<Node>,
-    link: String,
+pub struct Pair {
+    pub ports: [u16; 2],
+    pub nodes: Vec<Node>,
+    pub link: String,
     folder: tempfile::TempDir,
-    _database: (Database, Cluster),
+    _database: Database,
+    pub cluster: Cluster,
 }
 
 fn configure(folder: &Path, name: &str, issuer_port: u16, port: u16) -> String {
@@ -34,7 +35,10 @@ fn configure(folder: &Path, name: &str, issuer_port: u16, port: u16) -> String {
 
 impl Pair {
     fn start() -> Self {
-        let cluster = Cluster::shared();
+        Self::on(Cluster::shared())
+    }
+
+    pub fn on(cluster: Cluster) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let database = runtime.block_on(cluster.database());
         let folder = tempfile::tempdir().unwrap();
@@ -56,7 +60,7 @@ impl Pair {
         let second = serve(&two, ports[1]);
         // The newest link is the one that counts.
         let link = second.setup_link.clone().unwrap();
-        Self { ports, nodes: vec![first, second], link, folder, _database: (database, cluster) }
+        Self { ports, nodes: vec![first, second], link, folder, _database: database, cluster }
     }
 
     fn call(port: u16, token: &str) -> http::Answer {

@@ -171,6 +171,9 @@ pub fn page(status: StatusCode, html: String) -> Reply {
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     headers.insert("permissions-policy", HeaderValue::from_static("interest-cohort=()"));
     no_store(&mut reply);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return with_retry_after(reply, Duration::from_secs(2));
+    }
     reply
 }
 

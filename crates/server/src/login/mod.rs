@@ -252,7 +252,5 @@ fn open(app: &App, browser: &Browser, text: &str) -> Option<Waiting> {
 /// The page for a store that failed.
 pub fn unavailable(error: &hallpass_store::StoreError) -> Reply {
     tracing::error!(?error, "a page failed in the store");
-    let mut reply = pages::problem(StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable);
-    reply.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"));
-    reply
+    pages::problem(StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
 }

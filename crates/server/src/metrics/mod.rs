@@ -8,6 +8,7 @@ pub use histogram::Histogram;
 pub use text::{CONTENT_TYPE, render};
 
 use hallpass_core::time::Timestamp;
+use hallpass_store::StoreTrouble;
 use http::StatusCode;
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -99,6 +100,8 @@ pub enum NotReady {
     FeedNotLoaded,
     /// The store did not answer for [`FEED_LATE`].
     StoreUnreachable,
+    /// The database file was removed or replaced under the server.
+    DatabaseMoved,
     /// The clock is off by [`CLOCK_OFF`] against the store's.
     ClockOff,
     /// The audit log cannot be written, and the operator is strict.
@@ -112,6 +115,7 @@ impl NotReady {
             Self::Draining => "draining",
             Self::FeedNotLoaded => "feed_not_loaded",
             Self::StoreUnreachable => "store_unreachable",
+            Self::DatabaseMoved => "database_moved",
             Self::ClockOff => "clock_off",
             Self::AuditFailing => "audit_failing",
         }
@@ -163,13 +167,19 @@ impl Metrics {
     }
 
     /// Everything that keeps the node from taking part.
-    pub fn not_ready(&self, now: Timestamp, audit_refuses: bool) -> Vec<NotReady> {
+    pub fn not_ready(
+        &self,
+        now: Timestamp,
+        audit_refuses: bool,
+        store: Option<StoreTrouble>,
+    ) -> Vec<NotReady> {
         let age = self.feed_age(now);
         let off = self.clock_offset.load(Ordering::Relaxed).unsigned_abs();
         let reasons = [
             (NotReady::Draining, self.draining.load(Ordering::Relaxed)),
             (NotReady::FeedNotLoaded, age.is_none()),
             (NotReady::StoreUnreachable, age.is_some_and(|age| age > FEED_LATE)),
+            (NotReady::DatabaseMoved, store == Some(StoreTrouble::Moved)),
             (NotReady::ClockOff, Duration::from_millis(off) > CLOCK_OFF),
             (NotReady::AuditFailing, audit_refuses),
         ];
@@ -185,16 +195,17 @@ mod tests {
     fn a_node_is_ready_when_it_knows_what_is_revoked_and_says_why_it_is_not() {
         let now = Timestamp::from_seconds(1_790_000_000);
         let metrics = Metrics::new(["/token"], now);
-        assert_eq!(metrics.not_ready(now, false), [NotReady::FeedNotLoaded]);
+        assert_eq!(metrics.not_ready(now, false, None), [NotReady::FeedNotLoaded]);
         metrics.feed_read(now);
-        assert_eq!(metrics.not_ready(now.plus(FEED_LATE), false), []);
+        assert_eq!(metrics.not_ready(now.plus(FEED_LATE), false, Some(StoreTrouble::Full)), []);
+        assert_eq!(metrics.not_ready(now, false, Some(StoreTrouble::Moved)), [NotReady::DatabaseMoved]);
         let late = now.plus(FEED_LATE).plus(Duration::from_millis(1));
-        assert_eq!(metrics.not_ready(late, false), [NotReady::StoreUnreachable]);
+        assert_eq!(metrics.not_ready(late, false, None), [NotReady::StoreUnreachable]);
         metrics.clock_offset(-10_001);
-        assert_eq!(metrics.not_ready(now, false), [NotReady::ClockOff]);
+        assert_eq!(metrics.not_ready(now, false, None), [NotReady::ClockOff]);
         metrics.clock_offset(10_000);
-        assert_eq!(metrics.not_ready(now, true), [NotReady::AuditFailing]);
+        assert_eq!(metrics.not_ready(now, true, None), [NotReady::AuditFailing]);
         metrics.drain();
-        assert_eq!(metrics.not_ready(now, false), [NotReady::Draining]);
+        assert_eq!(metrics.not_ready(now, false, None), [NotReady::Draining]);
     }
 }

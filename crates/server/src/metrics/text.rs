@@ -3,7 +3,7 @@
 use super::FEED_LATE;
 use crate::{app::App, http::rate_limit::Limited};
 use hallpass_core::time::Timestamp;
-use hallpass_store::ErrorKind;
+use hallpass_store::{ErrorKind, StoreTrouble};
 use std::{fmt::Write, sync::atomic::Ordering};
 
 /// The content type of [`render`].
@@ -51,7 +51,7 @@ impl Text {
         self.sample("hallpass_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         let started = app.metrics.started.seconds();
         self.one("hallpass_start_time_seconds", "gauge", "When the node started (Unix time).", started);
-        let ready = app.metrics.not_ready(now, app.audit.refuses()).is_empty();
+        let ready = app.metrics.not_ready(now, app.audit.refuses(), app.store.trouble()).is_empty();
         self.one("hallpass_ready", "gauge", "Whether the node is ready.", u8::from(ready));
         let offset = app.metrics.clock_offset.load(Ordering::Relaxed);
         self.one("hallpass_clock_offset_milliseconds", "gauge", "This clock against the store's.", offset);
@@ -134,6 +134,9 @@ impl Text {
 
     fn store(&mut self, app: &App) {
         self.one("hallpass_store_waiting", "gauge", "Writes that wait for the store.", app.store.waiting());
+        let full = app.store.trouble() == Some(StoreTrouble::Full);
+        let help = "Whether the disk is full, so that only what ends access is written.";
+        self.one("hallpass_store_full", "gauge", help, u8::from(full));
         let name = "hallpass_store_errors_total";
         self.family(name, "counter", "Failures of the store by kind.");
         for kind in ErrorKind::ALL {

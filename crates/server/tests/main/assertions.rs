@@ -135,6 +135,26 @@ async fn as_054_as_127_as_128_as_130_a_client_with_a_key_must_sign_everywhere() 
 }
 
 #[tokio::test]
+async fn as_219_t_97_t_27_an_assertion_is_good_once_though_a_sweep_ran_while_the_clock_was_ahead() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let client = SigningClient::publish(&host, Algorithm::Es256, &["private_key_jwt"]);
+    let mut browser = server.set_up().await;
+    let codes = [
+        browser.allow(&Server::request(&client.url)).await,
+        browser.allow(&Server::request(&client.url)).await,
+    ];
+    let assertion = client.assertion(&server);
+    assert_eq!(redeem(&server, &client, &codes[0], &assertion).await.status, StatusCode::OK);
+    server.push(3_600);
+    hallpass_server::sweep(&server.app).await.unwrap();
+    server.clock.set(server.now().minus(std::time::Duration::from_hours(1)));
+    let again = redeem(&server, &client, &codes[1], &assertion).await;
+    assert_eq!((again.status, again.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    let another = client.assertion(&server);
+    assert_eq!(redeem(&server, &client, &codes[1], &another).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn as_127_what_a_document_lists_beside_its_key_may_be_used_and_others_may_not_sign() {
     let (server, host) = Server::with_documents(settings()).await;
     let client = SigningClient::publish(&host, Algorithm::Es256, &["none", "private_key_jwt"]);

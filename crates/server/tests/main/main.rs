@@ -14,6 +14,7 @@ mod audit;
 mod authorize;
 mod bad_input;
 mod clients;
+mod clock_steps;
 mod documents;
 mod exhaustion;
 mod front_channel;

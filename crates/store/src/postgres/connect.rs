@@ -109,7 +109,7 @@ pub(super) struct Held {
 impl Held {
     /// The connection.
     pub fn client(&self) -> Result<&ClientWrapper, StoreError> {
-        self.object.as_deref().ok_or(StoreError::new(ErrorKind::Internal))
+        self.object.as_deref().ok_or_else(|| StoreError::new(ErrorKind::Internal))
     }
 
     /// It is in order: back to the pool with it.

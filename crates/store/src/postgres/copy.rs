@@ -154,7 +154,7 @@ async fn insert(
     table: Option<&Table>,
     rows: &[Vec<Value>],
 ) -> Result<(), StoreError> {
-    let table = table.ok_or(StoreError::new(ErrorKind::Internal))?;
+    let table = table.ok_or_else(|| StoreError::new(ErrorKind::Internal))?;
     let types: Vec<Type> = table.columns.iter().map(|(_, kind)| type_of(*kind)).collect();
     let sql = format!("COPY \"{}\" ({}) FROM STDIN BINARY", table.name, table.column_list());
     let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&sql).await?, &types));

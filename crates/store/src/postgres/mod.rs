@@ -119,7 +119,7 @@ impl PostgresStore {
         let mut held = self.connections.get().await?;
         let answer = match O::KIND {
             Kind::Read | Kind::List | Kind::Write => operation.run(&mut On(held.client()?)).await,
-            Kind::Several | Kind::Slow => in_transaction(&held, operation).await,
+            Kind::Several | Kind::Ending | Kind::Slow => in_transaction(&held, operation).await,
         };
         // A connection on which anything went wrong is not used again: its state is not known.
         if answer.is_ok() {
@@ -130,7 +130,7 @@ impl PostgresStore {
 }
 
 const fn is_write(kind: Kind) -> bool {
-    matches!(kind, Kind::Write | Kind::Several | Kind::Slow)
+    matches!(kind, Kind::Write | Kind::Several | Kind::Ending | Kind::Slow)
 }
 
 /// All or nothing. Until the commit was sent, nothing happened.

@@ -36,6 +36,15 @@ pub struct StoredDocument {
     pub suspended_at: Option<Timestamp>,
 }
 
+/// What is wrong with the place where things are kept. Writes are refused meanwhile, and it ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreTrouble {
+    /// The disk is full: only what ends access is written.
+    Full,
+    /// The database file was removed or replaced under the server: nothing is answered from it.
+    Moved,
+}
+
 /// The last line of a node's audit log that is on its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditHead {

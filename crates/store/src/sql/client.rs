@@ -39,7 +39,7 @@ operation! {
 }
 
 operation! {
-    Remove { id: String, until: Timestamp } -> bool, Several, |on, this| {
+    Remove { id: String, until: Timestamp } -> bool, Ending, |on, this| {
         let removed = on.any(REMOVE, args![&this.id]).await?;
         if removed {
             feed::append(on, &Revoked::Client(this.id.clone()), this.until).await?;
@@ -58,7 +58,7 @@ operation! {
 }
 
 operation! {
-    Put { block: Block, until: Timestamp } -> bool, Several, |on, this| {
+    Put { block: Block, until: Timestamp } -> bool, Ending, |on, this| {
         let Block { kind, key, created_at, note } = &this.block;
         let put = on.any(BLOCK, args![kind.number(), key, *created_at, note]).await?;
         if put {

@@ -28,7 +28,7 @@ operation! {
             Some((counter, _)) => Some(*counter),
             None => on.first(COUNTER, args![], |row| row.int(0)).await?,
         };
-        let counter = counter.ok_or(StoreError::new(ErrorKind::Corrupt))?;
+        let counter = counter.ok_or_else(|| StoreError::new(ErrorKind::Corrupt))?;
         Ok(FeedPage { counter, entries: rows.into_iter().filter_map(|(_, entry)| entry).collect() })
     }
 }
@@ -47,7 +47,7 @@ pub(super) async fn append(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     let ticket = on.first(TICKET, args![], |row| row.int(0)).await?;
-    let ticket = ticket.ok_or(StoreError::new(ErrorKind::Corrupt))?;
+    let ticket = ticket.ok_or_else(|| StoreError::new(ErrorKind::Corrupt))?;
     let (kind, key, epoch) = match what {
         Revoked::Grant(id) => (GRANT, id.as_bytes().as_slice(), None),
         Revoked::Person { person, epoch } => (PERSON, person.as_bytes().as_slice(), Some(*epoch)),

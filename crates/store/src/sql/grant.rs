@@ -127,7 +127,7 @@ operation! {
 }
 
 operation! {
-    Revoke { id: GrantId, reason: RevocationReason, until: Timestamp, now: Timestamp } -> bool, Several,
+    Revoke { id: GrantId, reason: RevocationReason, until: Timestamp, now: Timestamp } -> bool, Ending,
     |on, this| {
         let marked = on.any(REVOKE, args![this.now, this.reason.name(), &this.id]).await?;
         if marked {

@@ -37,7 +37,7 @@ operation! {
     RootSecret { candidate: SecretBytes<32> } -> SecretBytes<32>, Write, |on, this| {
         on.change(ROOT_PUT, args![this.candidate.expose()]).await?;
         let kept = on.first(ROOT_READ, args![], |row| row.array(0)).await?;
-        kept.map(SecretBytes::new).ok_or(StoreError::new(ErrorKind::Corrupt))
+        kept.map(SecretBytes::new).ok_or_else(|| StoreError::new(ErrorKind::Corrupt))
     }
 }
 
@@ -66,7 +66,7 @@ operation! {
 }
 
 operation! {
-    KeyRetire { kid: String, now: Timestamp } -> bool, Several, |on, this| {
+    KeyRetire { kid: String, now: Timestamp } -> bool, Ending, |on, this| {
         on.change(TURN, args![]).await?;
         on.any(KEY_RETIRE, args![this.now, &this.kid]).await
     }

@@ -22,7 +22,7 @@ pub(crate) mod sweep;
 pub(crate) use arg::Arg;
 pub(crate) use row::Row;
 
-use crate::{Answer, StoreError};
+use crate::{Answer, StoreError, StoreTrouble};
 use hallpass_core::time::Timestamp;
 use std::{future::Future, sync::Mutex};
 
@@ -37,7 +37,9 @@ pub(crate) enum Kind {
     Write,
     /// Several do: all or nothing.
     Several,
-    /// The same, and nobody waits for it.
+    /// The same, and it ends something: written even where the disk is full.
+    Ending,
+    /// Several again, and nobody waits for it.
     Slow,
 }
 
@@ -100,6 +102,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Writes that wait in this process.
     fn waiting(&self) -> usize {
         0
+    }
+
+    /// What is wrong with the place where things are kept, as far as this process knows.
+    fn trouble(&self) -> Option<StoreTrouble> {
+        None
     }
 
     /// Stops taking work, drains, and makes everything durable.

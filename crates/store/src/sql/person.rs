@@ -87,7 +87,7 @@ operation! {
 }
 
 operation! {
-    Disable { id: PersonId, until: Timestamp, now: Timestamp } -> bool, Several, |on, this| {
+    Disable { id: PersonId, until: Timestamp, now: Timestamp } -> bool, Ending, |on, this| {
         if on.any(DISABLE, args![this.now, &this.id]).await? {
             epoch_raise(on, this.id, this.until).await?;
             return Ok(true);
@@ -101,7 +101,7 @@ operation! {
 }
 
 operation! {
-    Remove { id: PersonId, until: Timestamp } -> Option<u32>, Several, |on, this| {
+    Remove { id: PersonId, until: Timestamp } -> Option<u32>, Ending, |on, this| {
         let Some(epoch) = on.first(REMOVE, args![&this.id], |row| row.unsigned(0)).await? else {
             // Its own entry means that this very write was run before.
             return on.first(REMOVED, args![&this.id], |row| row.unsigned(0)).await;
@@ -168,7 +168,7 @@ operation! {
 }
 
 operation! {
-    EpochRaise { id: PersonId, until: Timestamp } -> Option<u32>, Several,
+    EpochRaise { id: PersonId, until: Timestamp } -> Option<u32>, Ending,
     |on, this| epoch_raise(on, this.id, this.until).await
 }
 

@@ -47,11 +47,11 @@ operation! {
 }
 
 operation! {
-    Close { id: SessionId } -> (), Write, |on, this| on.change(CLOSE, args![&this.id]).await.map(|_| ())
+    Close { id: SessionId } -> (), Ending, |on, this| on.change(CLOSE, args![&this.id]).await.map(|_| ())
 }
 
 operation! {
-    End { id: SessionId, person: PersonId } -> bool, Write,
+    End { id: SessionId, person: PersonId } -> bool, Ending,
     |on, this| on.change(END, args![&this.id, &this.person]).await.map(|changed| changed > 0)
 }
 

@@ -1,7 +1,7 @@
 //! The sweep: looks at rows where reading is cheap, then removes what was due, in small slices behind everything else.
 
 use super::{Backend, Row, Statements, args, operation, statements};
-use crate::{Answer, EndedBefore, Maintenance, StoreError, Swept};
+use crate::{Answer, EndedBefore, Maintenance, StoreError, StoreTrouble, Swept};
 use hallpass_core::time::Timestamp;
 use std::sync::PoisonError;
 
@@ -97,6 +97,10 @@ impl<B: Backend> Maintenance for B {
 
     fn waiting(&self) -> usize {
         Backend::waiting(self)
+    }
+
+    fn trouble(&self) -> Option<StoreTrouble> {
+        Backend::trouble(self)
     }
 
     fn close(&self) -> Answer<'_, ()> {

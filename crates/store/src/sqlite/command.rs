@@ -13,18 +13,31 @@ pub(super) enum Shape {
     Several,
 }
 
+/// Whether a command is run where the disk is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It waits for room.
+    Usual,
+    /// A sweep: it makes room in the database.
+    Upkeep,
+    /// It ends something: a revocation, a sign-out.
+    Ending,
+}
+
 /// What the writer sees of a command. It may be run more than once: only the last run counts.
 pub(super) trait Command: Send {
     /// One changing statement, or several.
     fn shape(&self) -> Shape;
+    /// Whether it is run where the disk is full.
+    fn need(&self) -> Need;
     /// The caller is gone.
     fn abandoned(&self) -> bool;
     /// Runs and keeps the result; `false` when it failed.
     fn run(&mut self, connection: &mut Connection) -> bool;
     /// Puts a failure in place of the result.
     fn fail(&mut self, error: StoreError);
-    /// The kind of the failure kept, if it is one.
-    fn failure(&self) -> Option<ErrorKind>;
+    /// The failure kept, if it is one.
+    fn failure(&self) -> Option<&StoreError>;
     /// Sends the result that is kept.
     fn answer(self: Box<Self>);
 }
@@ -32,6 +45,7 @@ pub(super) trait Command: Send {
 /// A command made of a function.
 pub(super) struct Job<T, F> {
     shape: Shape,
+    need: Need,
     work: F,
     result: Option<Result<T, StoreError>>,
     caller: oneshot::Sender<Result<T, StoreError>>,
@@ -43,9 +57,9 @@ where
     F: FnMut(&mut Connection) -> Result<T, StoreError> + Send,
 {
     /// With the place where its caller waits.
-    pub fn new(shape: Shape, work: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+    pub fn new((shape, need): (Shape, Need), work: F) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (caller, waiting) = oneshot::channel();
-        (Self { shape, work, result: None, caller }, waiting)
+        (Self { shape, need, work, result: None, caller }, waiting)
     }
 }
 
@@ -56,6 +70,10 @@ where
 {
     fn shape(&self) -> Shape {
         self.shape
+    }
+
+    fn need(&self) -> Need {
+        self.need
     }
 
     fn abandoned(&self) -> bool {
@@ -74,8 +92,8 @@ where
         self.result = Some(Err(error));
     }
 
-    fn failure(&self) -> Option<ErrorKind> {
-        self.result.as_ref().and_then(|result| result.as_ref().err()).map(StoreError::kind)
+    fn failure(&self) -> Option<&StoreError> {
+        self.result.as_ref().and_then(|result| result.as_ref().err())
     }
 
     fn answer(self: Box<Self>) {

@@ -1,12 +1,15 @@
 //! Opening connections: whose file it is, how it is written, which schema it has.
 
-use super::SqliteSettings;
+use super::{SqliteSettings, failure::sentence};
 use crate::{ErrorKind, StoreError, migrations};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// `hpas`, in the header of every database of ours, so that no other program's file is taken for one.
 const APPLICATION_ID: i64 = 0x6870_6173;
+
+/// For how long a checkpoint may keep the writer out while it waits for readers, at most.
+const KEEPS_OUT: Duration = Duration::from_millis(250);
 
 /// Makes an empty file if there is none. Password hashes will be in it: nobody else on this machine reads it, and
 /// SQLite gives its side files the same mode. A file that exists is not touched: closing a file drops all locks
@@ -20,7 +23,9 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => {
-            let text = format!("the database file {} cannot be made: {error}", path.display());
+            let text = format!(
+                "the file cannot be made: {error}: make room in its folder, and see that it is writable"
+            );
             Err(StoreError::caused_by(ErrorKind::Unavailable, text))
         }
     }
@@ -28,15 +33,19 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
 
 /// The one connection that writes. Checks whose file it is and brings the schema up to date.
 pub(super) fn writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
-    let opened = writable(path, settings, settings.writer_cache_kib);
-    let connection = opened.map_err(sentence_for_damage)?;
-    migrate(&connection)?;
-    Ok(connection)
+    let open = || {
+        let connection = writable(path, settings, settings.writer_cache_kib)?;
+        migrate(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|error| sentence(error, path))
 }
 
 /// The connection of the checkpoint thread.
 pub(super) fn checkpointer(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
-    writable(path, settings, 256)
+    let connection = writable(path, settings, 256)?;
+    connection.busy_timeout(KEEPS_OUT)?;
+    Ok(connection)
 }
 
 /// A connection that only reads.
@@ -56,6 +65,11 @@ pub(super) fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
 fn writable(path: &Path, settings: &SqliteSettings, cache_kib: u32) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    // Where it may not write, SQLite opens it for reading without a word.
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(readonly, None).into());
+    }
     common(&connection, settings, cache_kib)?;
     Ok(connection)
 }
@@ -111,9 +125,7 @@ fn apply(connection: &Connection) -> Result<(), StoreError> {
 
 /// The version of the schema, 0 for a file without anything. Refuses what is not ours, and what is newer.
 fn schema_version(connection: &Connection) -> Result<i64, StoreError> {
-    let id: i64 = connection
-        .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|error| sentence_for_damage(error.into()))?;
+    let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id != APPLICATION_ID {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if id == 0 && tables == 0 {
@@ -134,15 +146,6 @@ fn schema_version(connection: &Connection) -> Result<i64, StoreError> {
         Some(_) | None => {
             Err(corrupt("the database does not say of which schema it is: restore a backup".into()))
         }
-    }
-}
-
-fn sentence_for_damage(error: StoreError) -> StoreError {
-    match error.kind() {
-        ErrorKind::Corrupt => corrupt(
-            "the file is not a database, or it is damaged: choose another path, or restore a backup".into(),
-        ),
-        ErrorKind::Busy | ErrorKind::Unknown | ErrorKind::Unavailable | ErrorKind::Internal => error,
     }
 }
 

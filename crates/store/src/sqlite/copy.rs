@@ -97,7 +97,7 @@ fn read(
 }
 
 fn insert(connection: &Connection, table: Option<&Table>, rows: &[Vec<Value>]) -> Result<(), StoreError> {
-    let table = table.ok_or(StoreError::new(ErrorKind::Internal))?;
+    let table = table.ok_or_else(|| StoreError::new(ErrorKind::Internal))?;
     let places = vec!["?"; table.columns.len()].join(", ");
     let sql = format!("INSERT INTO \"{}\" ({}) VALUES ({places})", table.name, table.column_list());
     let mut statement = connection.prepare_cached(&sql)?;

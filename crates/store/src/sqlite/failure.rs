@@ -2,6 +2,7 @@
 
 use crate::{ErrorKind, StoreError};
 use rusqlite::{Error, ffi::ErrorCode};
+use std::{error::Error as _, path::Path};
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
@@ -42,6 +43,45 @@ pub(super) fn is_full(error: &Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
+/// The same of what a command keeps.
+pub(super) fn says_full(error: &StoreError) -> bool {
+    error.source().and_then(|source| source.downcast_ref()).is_some_and(is_full)
+}
+
+/// Somebody else holds a lock, and the connection is in order.
+pub(super) fn is_busy(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// A database that cannot be opened, in one sentence that names the fix.
+pub(super) fn sentence(error: StoreError, path: &Path) -> StoreError {
+    let code = error.source().and_then(|source| source.downcast_ref::<Error>()?.sqlite_error_code());
+    let text = match (error.kind(), code) {
+        (ErrorKind::Corrupt, Some(_)) => {
+            "the file is not a database, or it is damaged: choose another path, or restore a backup".into()
+        }
+        (ErrorKind::Unavailable, Some(ErrorCode::DiskFull)) => "its disk is full: make room".into(),
+        (ErrorKind::Unavailable, Some(ErrorCode::ReadOnly)) => {
+            "it can only be read: make it and its folder writable \
+             for the user who runs hallpass"
+                .into()
+        }
+        (ErrorKind::Unavailable, Some(_)) => {
+            format!(
+                "{}: make room if its disk is full, and see that the user who runs hallpass may write to {}",
+                cause(&error),
+                path.display()
+            )
+        }
+        _ => return error,
+    };
+    StoreError::caused_by(error.kind(), text)
+}
+
+fn cause(error: &StoreError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// A failure of one for all of a batch: the kind, and the text of the cause.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
@@ -63,8 +103,7 @@ impl Shared {
 
 impl From<StoreError> for Shared {
     fn from(error: StoreError) -> Self {
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        Self { kind: error.kind(), cause }
+        Self { kind: error.kind(), cause: cause(&error) }
     }
 }
 

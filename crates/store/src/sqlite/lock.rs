@@ -38,7 +38,10 @@ pub(super) fn lock_folder(path: &Path) -> Result<FolderLock, StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(folder.join(NAME)).map_err(|error| {
-        unavailable(format!("the folder {} cannot be written: {error}", folder.display()))
+        unavailable(format!(
+            "the folder {} cannot be written: {error}: make it writable for the user who runs hallpass",
+            folder.display()
+        ))
     })?;
     match file.try_lock() {
         Ok(()) => Ok(FolderLock { file }),

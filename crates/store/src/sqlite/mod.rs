@@ -9,28 +9,38 @@ mod failure;
 #[cfg(test)]
 mod faults;
 mod lock;
+mod place;
 mod queue;
 mod readers;
+mod reserve;
 mod statements;
 #[cfg(test)]
 mod tests;
+#[cfg(unix)]
+#[cfg(test)]
+mod tests_place;
 mod writer;
 
 use crate::{
-    Answer, ErrorKind, StoreError,
+    Answer, ErrorKind, StoreError, StoreTrouble,
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
 pub use backup::backup;
-use command::{Job, Shape};
+use command::{Job, Need, Shape};
 use hallpass_core::time::Timestamp;
+use place::Place;
 use queue::{Lane, Queue};
 use readers::Readers;
+use reserve::Reserve;
 use rusqlite::Connection;
 use statements::{On, answer_of};
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -54,6 +64,8 @@ pub struct SqliteSettings {
     pub busy_timeout: Duration,
     /// Whether this is the server of the folder, which keeps a second one off. A command beside a server is not.
     pub exclusive: bool,
+    /// Room on the disk, in bytes, that is kept for what ends access and for the sweep; 0 for none.
+    pub reserve: u64,
     /// How long a batch with a failed commit is run again before its outcome is reported as unknown.
     pub unknown_deadline: Duration,
 }
@@ -68,6 +80,7 @@ impl Default for SqliteSettings {
             log_limit: 64 * 1024 * 1024,
             busy_timeout: Duration::from_secs(5),
             exclusive: true,
+            reserve: 0,
             // Clients wait ten.
             unknown_deadline: Duration::from_secs(8),
         }
@@ -84,6 +97,8 @@ pub struct SqliteStore {
     ended: watch::Receiver<bool>,
     writer: Option<JoinHandle<()>>,
     walk: Mutex<Walk>,
+    place: Arc<Place>,
+    full: Arc<AtomicBool>,
     #[cfg(test)]
     faults: Arc<faults::Faults>,
 }
@@ -99,9 +114,18 @@ impl SqliteStore {
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         let lock = if settings.exclusive { Some(lock::lock_folder(path)?) } else { None };
         connection::create(path)?;
+        let unavailable = |error| StoreError::caused_by(ErrorKind::Unavailable, error);
+        let place = Arc::new(Place::of(path).map_err(unavailable)?);
         let connection = Some(connection::writer(path, &settings)?);
+        place.opened();
+        place.check()?;
+        let reserve = Reserve::beside(path, settings.reserve, settings.exclusive);
+        if settings.exclusive {
+            reserve.make().map_err(|error| no_reserve(&error, settings.reserve))?;
+        }
+        let full = Arc::new(AtomicBool::new(false));
         let queue = Arc::new(Queue::new(settings.queue_limit));
-        let readers = Arc::new(Readers::new(path.into(), settings));
+        let readers = Arc::new(Readers::new(path.into(), settings, Arc::clone(&place)));
         let (ended_sender, ended) = watch::channel(false);
         #[cfg(test)]
         let faults = Arc::new(faults::Faults::default());
@@ -111,7 +135,11 @@ impl SqliteStore {
             queue: queue.clone(),
             readers: readers.clone(),
             connection,
-            checkpoints: checkpoint::Checkpoints::start(path.into(), settings)?,
+            place: Arc::clone(&place),
+            saved: false,
+            reserve,
+            full: Arc::clone(&full),
+            checkpoints: checkpoint::Checkpoints::start(path.into(), settings, Arc::clone(&place))?,
             ended: ended_sender,
             lock,
             #[cfg(test)]
@@ -127,6 +155,8 @@ impl SqliteStore {
             ended,
             writer: Some(writer),
             walk: Mutex::default(),
+            place,
+            full,
             #[cfg(test)]
             faults,
         })
@@ -135,7 +165,7 @@ impl SqliteStore {
     async fn enqueue<T: Send + 'static>(
         &self,
         lane: Lane,
-        shape: Shape,
+        shape: (Shape, Need),
         work: impl FnMut(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, waiting) = Job::new(shape, work);
@@ -172,9 +202,10 @@ impl Backend for SqliteStore {
                 self.readers.read(|connection| answer_of(operation.run(&mut On(connection))))
             }),
             Kind::List => self.list(move |connection| answer_of(operation.run(&mut On(connection)))),
-            Kind::Write => Box::pin(write(Lane::Fast, Shape::Single, operation)),
-            Kind::Several => Box::pin(write(Lane::Fast, Shape::Several, operation)),
-            Kind::Slow => Box::pin(write(Lane::Slow, Shape::Several, operation)),
+            Kind::Write => Box::pin(write(Lane::Fast, (Shape::Single, Need::Usual), operation)),
+            Kind::Several => Box::pin(write(Lane::Fast, (Shape::Several, Need::Usual), operation)),
+            Kind::Ending => Box::pin(write(Lane::Fast, (Shape::Several, Need::Ending), operation)),
+            Kind::Slow => Box::pin(write(Lane::Slow, (Shape::Several, Need::Upkeep), operation)),
         }
     }
 
@@ -184,6 +215,14 @@ impl Backend for SqliteStore {
 
     fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    fn trouble(&self) -> Option<StoreTrouble> {
+        if self.place.is_wrong() {
+            Some(StoreTrouble::Moved)
+        } else {
+            self.full.load(Ordering::Relaxed).then_some(StoreTrouble::Full)
+        }
     }
 
     fn clock(&self) -> Answer<'_, Option<Timestamp>> {
@@ -200,6 +239,12 @@ impl Backend for SqliteStore {
             }
         })
     }
+}
+
+fn no_reserve(error: &std::io::Error, size: u64) -> StoreError {
+    let text =
+        format!("there is no room for a reserve of {} MiB in its folder ({error}): make room", size >> 20);
+    StoreError::caused_by(ErrorKind::Unavailable, text)
 }
 
 impl fmt::Debug for SqliteStore {

@@ -3,12 +3,12 @@
 //! A point read takes microseconds, so it runs where its caller is: handing it to another thread would cost more
 //! than it takes. No connection keeps a read transaction after its statement, so none holds a checkpoint up.
 
-use super::{SqliteSettings, connection};
+use super::{SqliteSettings, connection, place::Place};
 use crate::{ErrorKind, StoreError};
 use rusqlite::Connection;
 use std::{
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Connections kept open between reads. More are opened while more reads run at the same time.
@@ -18,6 +18,7 @@ const KEPT: usize = 4;
 pub(super) struct Readers {
     path: PathBuf,
     settings: SqliteSettings,
+    place: Arc<Place>,
     idle: Mutex<Idle>,
 }
 
@@ -31,8 +32,9 @@ struct Idle {
 
 impl Readers {
     /// Opens nothing yet.
-    pub fn new(path: PathBuf, settings: SqliteSettings) -> Self {
-        Self { path, settings, idle: Mutex::new(Idle { connections: Vec::new(), age: 0, closed: false }) }
+    pub fn new(path: PathBuf, settings: SqliteSettings, place: Arc<Place>) -> Self {
+        let idle = Idle { connections: Vec::new(), age: 0, closed: false };
+        Self { path, settings, place, idle: Mutex::new(idle) }
     }
 
     /// Runs `work` on a connection nobody else is using.
@@ -40,6 +42,7 @@ impl Readers {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.place.check_now_and_then()?;
         let (found, age) = {
             let mut idle = self.lock();
             if idle.closed {
@@ -47,9 +50,12 @@ impl Readers {
             }
             (idle.connections.pop(), idle.age)
         };
-        let mut connection = match found {
-            Some(connection) => connection,
-            None => connection::reader(&self.path, &self.settings)?,
+        let mut connection = if let Some(connection) = found {
+            connection
+        } else {
+            let opened = connection::reader(&self.path, &self.settings)?;
+            self.place.check()?;
+            opened
         };
         let result = work(&mut connection);
         let mut idle = self.lock();

@@ -10,6 +10,8 @@ use std::{
 };
 use tempfile::TempDir;
 
+const USUAL: (Shape, Need) = (Shape::Single, Need::Usual);
+
 fn open(settings: SqliteSettings) -> (Arc<SqliteStore>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (Arc::new(SqliteStore::open(&folder.path().join("hallpass.db"), settings).unwrap()), folder)
@@ -25,7 +27,7 @@ async fn begin(settings: SqliteSettings) -> (Story, Arc<SqliteStore>, TempDir) {
 fn hold(store: &SqliteStore) -> std::sync::mpsc::Sender<()> {
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (started, running) = std::sync::mpsc::channel();
-    let (job, waiting) = Job::new(Shape::Single, move |_: &mut Connection| {
+    let (job, waiting) = Job::new(USUAL, move |_: &mut Connection| {
         started.send(()).unwrap();
         let _ = held.recv();
         Ok(())
@@ -81,7 +83,7 @@ async fn a_full_disk_is_unavailable_and_recovers() {
     let (story, store, _folder) = begin(SqliteSettings::default()).await;
     let existing = story.open().await;
     let pages = |count: u32| {
-        store.enqueue(Lane::Fast, Shape::Single, move |connection| {
+        store.enqueue(Lane::Fast, USUAL, move |connection| {
             let sql = format!("PRAGMA max_page_count = {count}");
             Ok(connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?)
         })
@@ -131,7 +133,7 @@ async fn a_command_whose_caller_is_gone_before_it_starts_is_skipped() {
     let runs = Arc::new(AtomicU32::new(0));
     let count = |runs: &Arc<AtomicU32>| {
         let runs = runs.clone();
-        store.enqueue(Lane::Fast, Shape::Single, move |_| Ok(runs.fetch_add(1, Ordering::SeqCst)))
+        store.enqueue(Lane::Fast, USUAL, move |_| Ok(runs.fetch_add(1, Ordering::SeqCst)))
     };
     let gone = tokio::time::timeout(Duration::from_millis(20), count(&runs)).await;
     assert!(gone.is_err());
@@ -156,7 +158,7 @@ async fn a_panic_costs_only_the_command_that_panicked() {
                     connection.execute("UPDATE feed SET n = n + 100", [])?;
                     panic!("a defect");
                 };
-                store.enqueue(Lane::Fast, shape, work).await
+                store.enqueue(Lane::Fast, (shape, Need::Usual), work).await
             }
         });
         tokio::task::yield_now().await;
@@ -175,9 +177,41 @@ async fn a_panic_costs_only_the_command_that_panicked() {
 }
 
 #[tokio::test]
+async fn as_218_t_97_one_command_that_loses_the_transaction_of_all_costs_the_others_nothing() {
+    let (story, store, _folder) = begin(SqliteSettings::default()).await;
+    let release = hold(&store);
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let story = story.clone();
+        others.push(tokio::spawn(async move { story.open().await }));
+        tokio::task::yield_now().await;
+        let store = store.clone();
+        let losing = tokio::spawn(async move {
+            let work = |connection: &mut Connection| -> Result<(), StoreError> {
+                // What SQLite does by itself where a page cannot be read.
+                connection.execute_batch("ROLLBACK")?;
+                Err(StoreError::new(ErrorKind::Unavailable))
+            };
+            let error = store.enqueue(Lane::Fast, USUAL, work).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            hallpass_core::id::GrantId::from_bytes([0; 16])
+        });
+        others.push(losing);
+        tokio::task::yield_now().await;
+    }
+    drop(release);
+    for other in others {
+        let id = other.await.unwrap();
+        if id.as_bytes() != &[0; 16] {
+            story.read(id).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn several_statements_are_all_or_nothing() {
     let (store, _folder) = open(SqliteSettings::default());
-    let failed = store.enqueue(Lane::Fast, Shape::Several, |connection| {
+    let failed = store.enqueue(Lane::Fast, (Shape::Several, Need::Usual), |connection| {
         connection.execute("UPDATE feed SET n = n + 100", [])?;
         Err::<(), _>(StoreError::new(ErrorKind::Internal))
     });

@@ -1,6 +1,6 @@
 //! Signing keys, metadata documents, the root secret, the sweep.
 
-use crate::{Answer, AuditHead, EndedBefore, StoredDocument, StoredKey, Swept};
+use crate::{Answer, AuditHead, EndedBefore, StoreTrouble, StoredDocument, StoredKey, Swept};
 use hallpass_core::{secret::SecretBytes, time::Timestamp};
 
 /// Signing keys.
@@ -61,6 +61,9 @@ pub trait Maintenance: Send + Sync + 'static {
 
     /// Writes that wait in this process.
     fn waiting(&self) -> usize;
+
+    /// What is wrong with the place where things are kept, as far as this process knows.
+    fn trouble(&self) -> Option<StoreTrouble>;
 
     /// The clock of the database server, where there is one: several nodes share it, and a node whose own is far off
     /// must not decide what has expired. `None` for a file.
