@@ -10,15 +10,15 @@ const LIMIT = { timeout: 120_000 };
 const NAME = 'ada';
 const PASSWORD = 'correct horse battery staple';
 const WIDE = { width: 1280, height: 800 };
-const NARROW = { width: 380, height: 760 };
+const NARROW = { width: 390, height: 760 };
 
 const LOOKS = [
   { look: 'light', colorScheme: 'light', viewport: WIDE, javaScriptEnabled: true },
   { look: 'dark', colorScheme: 'dark', viewport: WIDE, javaScriptEnabled: true },
-  { look: 'light-380', colorScheme: 'light', viewport: NARROW, javaScriptEnabled: true },
-  { look: 'dark-380', colorScheme: 'dark', viewport: NARROW, javaScriptEnabled: true },
+  { look: 'light-390', colorScheme: 'light', viewport: NARROW, javaScriptEnabled: true },
+  { look: 'dark-390', colorScheme: 'dark', viewport: NARROW, javaScriptEnabled: true },
   { look: 'light-no-javascript', colorScheme: 'light', viewport: WIDE, javaScriptEnabled: false },
-  { look: 'dark-380-no-javascript', colorScheme: 'dark', viewport: NARROW, javaScriptEnabled: false },
+  { look: 'dark-390-no-javascript', colorScheme: 'dark', viewport: NARROW, javaScriptEnabled: false },
 ];
 
 let browser;

@@ -16,12 +16,16 @@ export async function byHand(t) {
 class ByHand {
   #asked = [];
 
+  /** Headers of the browser that came to the redirect URI last. */
+  headers = {};
+
   /** With 204 a browser that comes to the redirect URI stays on the page it comes from. */
   answers = 200;
 
   async listen(t) {
     const server = http.createServer((request, answer) => {
       if (!request.url.startsWith('/callback')) return answer.writeHead(404).end();
+      this.headers = request.headers;
       for (const tell of this.#asked.splice(0)) tell();
       answer.writeHead(this.answers, { 'content-type': 'text/html' }).end(this.answers === 200 ? PAGE : undefined);
     });
