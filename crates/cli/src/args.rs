@@ -42,7 +42,7 @@ pub enum Command {
     /// Clients: make, list, remove, block; who may register.
     #[command(subcommand)]
     Client(commands::client::ClientCommand),
-    /// Keys that sign access tokens: list, rotate, retire.
+    /// Keys that sign access tokens: list, rotate, retire; the master keys.
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
     /// What people allowed: list, revoke.

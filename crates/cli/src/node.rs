@@ -77,6 +77,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let gateway = hallpass_gateway::start(gateway_config)?;
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
     let running = Running {
+        state,
         live: Live::new(app),
         router: listen::Current::new(router),
         revocations,
@@ -109,8 +110,8 @@ impl Node {
         link.map_err(|error| anyhow::anyhow!("no link for the first account can be made: {}", words(&error)))
     }
 
-    /// Reads its configuration again from this file, when told to and, with `watch`, when the file changes.
-    pub fn follow(&self, file: PathBuf, watch: bool) {
+    /// Reads its configuration again from this file, and its master keys, when told to and, with `watch`, when they change.
+    pub fn follow(&self, file: Option<PathBuf>, watch: bool) {
         tokio::spawn(Arc::clone(&self.running).follow(file, watch));
     }
 

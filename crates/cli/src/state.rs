@@ -1,11 +1,16 @@
 //! The folder that holds everything: the database and the master key.
 
+mod key_file;
+mod replace;
+
+pub use key_file::{Happened, KeyFile};
+
 use anyhow::{Context, bail};
 use hallpass_core::{
-    encoding,
-    entropy::{self, SystemEntropy},
-    seal::MasterKey,
-    secret::{SecretBytes, SecretString},
+    entropy::SystemEntropy,
+    seal::MasterKeys,
+    secret::SecretString,
+    time::{Clock, SystemClock},
 };
 use std::{
     fs::{self, OpenOptions},
@@ -47,47 +52,99 @@ impl StateFolder {
         &self.path
     }
 
+    /// Where the master keys are, for people.
+    pub fn key_path(&self) -> String {
+        self.master_key_path().display().to_string()
+    }
+
+    /// Makes sure that `master.key` survives a power cut, however it came here: what is sealed under a key that was never on
+    /// the disk is lost with it.
+    #[cfg(unix)]
+    pub fn sync_master_key(&self) -> anyhow::Result<()> {
+        let path = self.master_key_path();
+        match fs::File::open(&path).and_then(|file| file.sync_all()) {
+            // A mounted secret is nobody's to write.
+            Err(error)
+                if error.kind() != ErrorKind::ReadOnlyFilesystem
+                    && error.kind() != ErrorKind::InvalidInput =>
+            {
+                Err(error).with_context(|| format!("{} did not reach the disk", path.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Files that are open for reading only cannot be synced here.
+    #[cfg(not(unix))]
+    pub fn sync_master_key(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn master_key_path(&self) -> PathBuf {
         self.path.join("master.key")
     }
 
     /// Reads the master keys, or makes the first one when there is no database yet. A database without its key is
     /// never given a new one: everything in it would be void, and the old key might still be found.
-    pub fn master_keys(&self) -> anyhow::Result<Vec<MasterKey>> {
+    pub fn master_keys(&self) -> anyhow::Result<MasterKeys> {
+        if matches!(self.master_key_path().try_exists(), Ok(false)) && !self.database().exists() {
+            return self.make_key();
+        }
+        self.key_file().map(|file| file.master_keys())
+    }
+
+    /// Reads `master.key`. Never makes one.
+    pub fn key_file(&self) -> anyhow::Result<KeyFile> {
         let path = self.master_key_path();
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                check_mode(&path)?;
-                parse(&SecretString::new(text))
-                    .with_context(|| format!("{} is damaged: put back a copy of it", path.display()))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound && self.database().exists() => bail!(
-                "{} is missing, and the database beside it cannot be read without it: put back the copy that belongs to \
-                 {}, or move that database away to start anew",
+        match path.try_exists() {
+            Ok(false) => bail!(
+                "{} is missing, and the database cannot be read without it: put back the copy that belongs to \
+                 the database of {}, or move that database away to start anew",
                 path.display(),
-                self.database().display()
+                self.path.display()
             ),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.make_key(),
-            Err(error) => Err(error).with_context(|| {
-                format!("{} cannot be read: it must belong to the user who runs hallpass", path.display())
-            }),
+            Ok(true) | Err(_) => read_key_file(&path),
         }
     }
 
-    fn make_key(&self) -> anyhow::Result<Vec<MasterKey>> {
+    /// What tells whether `master.key` has changed: its text, and whether others may read it. `None` while it cannot be
+    /// read.
+    pub fn look_at_master_key(&self) -> Option<(SecretString, bool)> {
         let path = self.master_key_path();
-        let bytes = entropy::random::<32>(&SystemEntropy);
-        let text = SecretString::new(format!("0 {}\n", encoding::base64url(&bytes)));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
-        let written = options.open(&path).and_then(|mut file| {
-            file.write_all(text.expose().as_bytes())?;
-            file.sync_all()
+        let text = fs::read_to_string(&path).ok().map(SecretString::new)?;
+        Some((text, check_mode(&path).is_ok()))
+    }
+
+    /// Changes `master.key`, one after the other with whoever does so at the same time.
+    pub fn change_key_file<T>(
+        &self,
+        change: impl FnOnce(&mut KeyFile) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let lock = self.path.join("master.key.lock");
+        let lock = replace::private(OpenOptions::new().create(true).truncate(false).write(true))
+            .open(&lock)
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .with_context(|| {
+                format!("{} cannot be written: run this as the user of the server", lock.display())
+            })?;
+        let mut file = self.key_file()?;
+        let done = change(&mut file)?;
+        replace::replace(&self.master_key_path(), &file.text())?;
+        drop(lock);
+        Ok(done)
+    }
+
+    fn make_key(&self) -> anyhow::Result<MasterKeys> {
+        let path = self.master_key_path();
+        let first = KeyFile::first(&SystemEntropy, SystemClock.now());
+        let made = replace::private(OpenOptions::new().write(true).create_new(true)).open(&path);
+        let written = made.and_then(|mut file| {
+            let written = file.write_all(first.text().expose().as_bytes()).and_then(|()| file.sync_all());
+            if written.is_err() {
+                // Half a key is worse than none: the next start would call it damaged.
+                let _ = fs::remove_file(&path);
+            }
+            written
         });
         if let Err(error) = written {
             // Made by us and not whole: the next start would take it for a damaged one.
@@ -102,29 +159,17 @@ impl StateFolder {
             });
         }
         fs::File::open(&self.path).and_then(|folder| folder.sync_all()).ok();
-        Ok(vec![MasterKey { number: 0, bytes: SecretBytes::new(bytes) }])
+        Ok(first.master_keys())
     }
 }
 
-/// One key a line, `NUMBER BASE64URL`, the first one for what is new.
-fn parse(text: &SecretString) -> anyhow::Result<Vec<MasterKey>> {
-    let mut keys: Vec<MasterKey> = Vec::new();
-    for line in text.expose().lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
-        let key = line.split_once(' ').and_then(|(number, key)| {
-            let bytes = encoding::array_from_base64url(key.trim())?;
-            Some(MasterKey { number: number.parse().ok()?, bytes: SecretBytes::new(bytes) })
-        });
-        let Some(key) = key else { bail!("a line is not a number and 43 characters of base64url") };
-        if keys.iter().any(|other| other.number == key.number) {
-            bail!("two keys have the number {}", key.number);
-        }
-        keys.push(key);
-    }
-    if keys.is_empty() {
-        bail!("there is no key in it");
-    }
-    Ok(keys)
+/// Reads a file of master keys that nobody else may read.
+pub fn read_key_file(path: &Path) -> anyhow::Result<KeyFile> {
+    let text = fs::read_to_string(path).map(SecretString::new).with_context(|| {
+        format!("{} cannot be read: it must belong to the user who runs hallpass", path.display())
+    })?;
+    check_mode(path)?;
+    KeyFile::parse(&text).with_context(|| format!("{} is damaged: put back a copy of it", path.display()))
 }
 
 #[cfg(unix)]
@@ -152,7 +197,7 @@ mod tests {
         let state = StateFolder::open(&folder.path().join("state")).unwrap();
         let made = state.master_keys().unwrap();
         let read = state.master_keys().unwrap();
-        assert_eq!(made[0].bytes.expose(), read[0].bytes.expose());
+        assert_eq!(made.keys[0].bytes.expose(), read.keys[0].bytes.expose());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -174,14 +219,37 @@ mod tests {
     }
 
     #[test]
-    fn damaged_keys() {
-        for bad in [
-            "",
-            "x",
-            "0 short",
-            "0 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n0 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        ] {
-            assert!(parse(&SecretString::new(bad)).is_err(), "{bad}");
+    fn two_changes_at_once_are_both_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::open(folder.path()).unwrap();
+        state.master_keys().unwrap();
+        let made = std::thread::scope(|scope| {
+            let add = || state.change_key_file(|file| file.add(&SystemEntropy, SystemClock.now())).unwrap();
+            let adding: Vec<_> = (0..16).map(|_| scope.spawn(add)).collect();
+            let mut made: Vec<u8> = adding.into_iter().map(|one| one.join().unwrap()).collect();
+            made.sort_unstable();
+            made
+        });
+        assert_eq!(made, (1..=16).collect::<Vec<u8>>());
+        assert_eq!(state.key_file().unwrap().numbers(), (0..=16).collect::<Vec<u8>>());
+        let refused: anyhow::Result<()> = state.change_key_file(|_| bail!("no"));
+        assert!(refused.is_err() && state.key_file().unwrap().numbers().len() == 17);
+    }
+
+    #[test]
+    fn what_changed_about_the_file_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::open(folder.path()).unwrap();
+        assert!(state.look_at_master_key().is_none());
+        state.master_keys().unwrap();
+        let before = state.look_at_master_key().unwrap();
+        assert!(before.1 && state.look_at_master_key().unwrap() == before);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let path = folder.path().join("master.key");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(!state.look_at_master_key().unwrap().1);
         }
     }
 }

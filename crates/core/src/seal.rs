@@ -102,6 +102,21 @@ pub struct MasterKey {
     pub bytes: SecretBytes<32>,
 }
 
+/// The master keys of a server.
+#[derive(Clone, Debug, Default)]
+pub struct MasterKeys {
+    /// The first one is for what is new; all of them are accepted.
+    pub keys: Vec<MasterKey>,
+    /// The highest number that any of them ever had, where it is higher than those of `keys`.
+    pub highest: u8,
+}
+
+impl From<Vec<MasterKey>> for MasterKeys {
+    fn from(keys: Vec<MasterKey>) -> Self {
+        Self { keys, highest: 0 }
+    }
+}
+
 /// A sealed value or a MAC that is not ours, not for this purpose, or damaged. Deliberately says no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not sealed by this server for this purpose")]
@@ -118,9 +133,10 @@ struct Derived {
     purposes: Vec<PurposeKeys>,
 }
 
-/// All keys, derived once at start.
+/// All keys, derived once. Other master keys are another ring: whoever works with one keeps it to the end.
 pub struct KeyRing {
     keys: Vec<Derived>,
+    highest: u8,
     issuer: Box<str>,
 }
 
@@ -139,9 +155,19 @@ impl KeyRing {
         if masters.is_empty() {
             return Err(NotOurs);
         }
-        let keys =
+        let keys: Vec<Derived> =
             masters.iter().map(|master| derive(master, root_secret, issuer)).collect::<Result<_, _>>()?;
-        Ok(Self { keys, issuer: issuer.into() })
+        let highest = keys.iter().map(|key| key.number).max().unwrap_or(0);
+        Ok(Self { keys, highest, issuer: issuer.into() })
+    }
+
+    /// The same, knowing of keys that were given up.
+    ///
+    /// # Errors
+    /// [`NotOurs`] when there is no master key.
+    pub fn of(masters: &MasterKeys, root_secret: &SecretBytes<32>, issuer: &str) -> Result<Self, NotOurs> {
+        let ring = Self::new(&masters.keys, root_secret, issuer)?;
+        Ok(Self { highest: ring.highest.max(masters.highest), ..ring })
     }
 
     /// Seals `plaintext`. `context` is authenticated with it and has to be given again to open.
@@ -192,6 +218,50 @@ impl KeyRing {
     /// The number of the key that [`Self::mac`] uses for new values.
     pub fn current(&self) -> u8 {
         self.keys.first().map_or(0, |key| key.number)
+    }
+
+    /// The numbers of all keys, that for new values first.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> {
+        self.keys.iter().map(|key| key.number)
+    }
+
+    /// Whether a key of this number is among them.
+    pub fn has(&self, number: u8) -> bool {
+        self.numbered(number).is_ok()
+    }
+
+    /// Whether this is the number of a key that came after all that were ever here: then the value was made by a node that
+    /// has the next master key already, or it is forged. Which of the two cannot be known, so nothing of it is believed,
+    /// and it is not called wrong either. Numbers go up, and a number that was given up is below the highest. They stand
+    /// in every id and token in the open: answering by them tells nobody anything.
+    pub fn is_later(&self, number: u8) -> bool {
+        number > self.highest
+    }
+
+    /// The number of the key that a value was sealed under, as the value says. Nothing is checked.
+    pub fn number_of(sealed: &[u8]) -> Option<u8> {
+        match *sealed {
+            [VERSION, number, ..] => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The first number that stands for one key here and for another one there.
+    pub fn conflict(&self, other: &Self) -> Option<u8> {
+        let sample = |ring: &Self, number| ring.mac(number, Purpose::ClientId, b"").ok();
+        self.numbers().find(|&number| other.has(number) && sample(self, number) != sample(other, number))
+    }
+
+    /// Compares a whole MAC that does not say its key's number with those of all keys.
+    ///
+    /// # Errors
+    /// [`NotOurs`] when it is none of them.
+    pub fn check_any(&self, purpose: Purpose, data: &[u8], mac: &[u8; 32]) -> Result<(), NotOurs> {
+        if self.numbers().any(|number| self.check(number, purpose, data, mac).is_ok()) {
+            Ok(())
+        } else {
+            Err(NotOurs)
+        }
     }
 
     /// HMAC-SHA-256 with the key of this number. Truncate as the format asks, and check with [`Self::check`].
@@ -311,6 +381,41 @@ mod tests {
         let new = both.seal(Purpose::ConsentPage, b"", b"new", &SystemEntropy);
         assert_eq!(old.open(Purpose::ConsentPage, b"", &new), Err(NotOurs));
         assert_eq!(both.current(), 2);
+    }
+
+    #[test]
+    fn a_mac_without_a_number_is_good_under_every_key_and_under_no_other() {
+        let (old, both) =
+            (ring(&[(1, 7)], 9, "https://a.example"), ring(&[(2, 8), (1, 7)], 9, "https://a.example"));
+        let purpose = Purpose::CrossSiteRequest;
+        for number in [1, 2] {
+            let mac = both.mac(number, purpose, b"browser").unwrap();
+            assert_eq!(both.check_any(purpose, b"browser", &mac), Ok(()));
+            assert_eq!(both.check_any(purpose, b"other", &mac), Err(NotOurs));
+            assert_eq!(both.check_any(Purpose::SessionCookie, b"browser", &mac), Err(NotOurs));
+            assert_eq!(old.check_any(purpose, b"browser", &mac).is_ok(), number == 1);
+        }
+        assert_eq!(both.check_any(purpose, b"browser", &[0; 32]), Err(NotOurs));
+    }
+
+    #[test]
+    fn a_ring_knows_which_numbers_come_after_it_and_which_were_given_up() {
+        let root = SecretBytes::new([9; 32]);
+        let key = |number| MasterKey { number, bytes: SecretBytes::new([number; 32]) };
+        let here = KeyRing::new(&[key(3), key(1)], &root, "https://a.example").unwrap();
+        let later = |ring: &KeyRing| (0..=255).filter(|number| ring.is_later(*number)).min();
+        assert_eq!((later(&here), here.has(2), here.has(1)), (Some(4), false, true));
+        let regretted = MasterKeys { keys: vec![key(1), key(2)], highest: 5 };
+        let regretted = KeyRing::of(&regretted, &root, "https://a.example").unwrap();
+        assert_eq!(later(&regretted), Some(6));
+        let last = KeyRing::new(&[key(255)], &root, "https://a.example").unwrap();
+        assert_eq!(later(&last), None);
+        assert_eq!(here.conflict(&regretted), None);
+        let other = ring(&[(1, 8)], 9, "https://a.example");
+        assert_eq!((other.conflict(&here), here.conflict(&other)), (Some(1), Some(1)));
+        let sealed = here.seal(Purpose::SigningKey, b"", b"key", &SystemEntropy);
+        assert_eq!(KeyRing::number_of(&sealed), Some(3));
+        assert_eq!((KeyRing::number_of(&[]), KeyRing::number_of(&[9, 3, 0])), (None, None));
     }
 
     #[test]

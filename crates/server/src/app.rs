@@ -7,7 +7,7 @@ use crate::{
     },
     describe,
     http::{rate_limit::RateLimiter, respond::Document},
-    keys::TokenKeys,
+    keys::{self, TokenKeys},
     login::password::PasswordHasher,
     metadata,
     metrics::Metrics,
@@ -17,7 +17,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use hallpass_core::{
     entropy::Entropy,
-    seal::{KeyRing, MasterKey},
+    seal::{KeyRing, MasterKeys},
     secret::SecretBytes,
     time::Clock,
 };
@@ -26,6 +26,7 @@ use hallpass_store::{Store, StoreError};
 use std::sync::Arc;
 
 /// The authorization server.
+#[derive(Clone)]
 pub struct App {
     /// What the operator decided.
     pub settings: Settings,
@@ -66,7 +67,7 @@ pub struct Parts {
     /// What the operator decided.
     pub settings: Settings,
     /// Master keys, the first one for what is new.
-    pub masters: Vec<MasterKey>,
+    pub masters: MasterKeys,
     /// What is kept.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -88,7 +89,7 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// What is in the store was not sealed under this master key.
     #[error(
-        "the keys in the database were sealed under another master key or another public URL: put back the master.key that belongs to this database, and the public URL it was made for"
+        "the keys in the database were sealed under another master key or another public URL: put back the master.key that belongs to this database (the same on every node), and the public URL it was made for"
     )]
     WrongMasterKey,
     /// The crypto library made no key.
@@ -110,13 +111,39 @@ fn audit_fix(error: &std::io::Error) -> &'static str {
     }
 }
 
+/// Why other master keys are not taken while the server runs.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeysError {
+    /// There is none.
+    #[error("there is no master key")]
+    NoMasterKey,
+    /// A number stands for another key than before.
+    #[error(
+        "key {0} is another one than before: put back the line that was there, and give a new key a number of its own"
+    )]
+    OtherKey(u8),
+    /// Something in the store is sealed under a key that would be gone.
+    #[error(
+        "key {number} is gone, and the signing key {kid} is sealed under it: put it back; it can go when the server has used another one for a few seconds"
+    )]
+    StillNeeded {
+        /// The number of the key that would be gone.
+        number: u8,
+        /// The signing key.
+        kid: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl App {
     /// Puts the server together: derives the keys, reads or makes the signing key.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StartError> {
         parts.settings.check()?;
         let candidate = SecretBytes::new(hallpass_core::entropy::random(&*parts.entropy));
         let root = parts.store.root_secret(candidate).await?;
-        let keys = KeyRing::new(&parts.masters, &root, parts.settings.issuer.as_str())
+        let keys = KeyRing::of(&parts.masters, &root, parts.settings.issuer.as_str())
             .map_err(|_| StartError::NoMasterKey)?;
         let now = parts.clock.now();
         let keys = Arc::new(keys);
@@ -176,21 +203,28 @@ impl App {
         Ok(Arc::new(Self {
             client_keys,
             documents,
-            blocks: Arc::clone(&self.blocks),
-            spent: Arc::clone(&self.spent),
             metadata: metadata::document(&settings),
             openapi: describe::document(&settings),
             settings,
-            keys: Arc::clone(&self.keys),
-            audit: Arc::clone(&self.audit),
-            metrics: Arc::clone(&self.metrics),
-            tokens: Arc::clone(&self.tokens),
-            passwords: Arc::clone(&self.passwords),
-            limits: Arc::clone(&self.limits),
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            entropy: Arc::clone(&self.entropy),
+            ..self.clone()
         }))
+    }
+
+    /// The same server with other master keys; everything else goes on. Refused is what would take away a key that something
+    /// in the store still hangs on, because the server would not start again without it.
+    pub async fn with_master_keys(&self, masters: &MasterKeys) -> Result<Arc<Self>, MasterKeysError> {
+        let candidate = SecretBytes::new(hallpass_core::entropy::random(&*self.entropy));
+        let root = self.store.root_secret(candidate).await?;
+        let keys = KeyRing::of(masters, &root, self.settings.issuer.as_str())
+            .map_err(|_| MasterKeysError::NoMasterKey)?;
+        if let Some(number) = keys.conflict(&self.keys) {
+            return Err(MasterKeysError::OtherKey(number));
+        }
+        let stored = self.store.keys_read().await?;
+        if let Some((kid, number)) = keys::left_behind(&stored, (&self.keys, &keys), self.clock.now()) {
+            return Err(MasterKeysError::StillNeeded { number, kid });
+        }
+        Ok(Arc::new(Self { keys: Arc::new(keys), ..self.clone() }))
     }
 }
 
@@ -210,8 +244,9 @@ impl Live {
         self.0.load_full()
     }
 
-    /// Puts others in force.
+    /// Puts others in force. The audit log is chained with the keys of that server from here on.
     pub fn replace(&self, app: Arc<App>) {
+        app.audit.use_keys(&app.keys);
         self.0.store(app);
     }
 }

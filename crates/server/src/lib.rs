@@ -35,6 +35,7 @@ pub use clients::{
     blocked, initial_access,
     life::DocumentLife,
     operator::{ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, digest_of_secret},
+    registered::master_key_of as master_key_of_client,
 };
 pub use clock::SteadyClock;
 pub use feed::follow;

@@ -14,7 +14,7 @@ use hallpass_core::{
     error::ErrorCode,
     id::GrantId,
     jwt::{Expectations, access_token},
-    token::RefreshToken,
+    token::{RefreshToken, RefreshTokenError},
 };
 use hallpass_store::{RevocationReason, StoreError};
 use http::StatusCode;
@@ -38,6 +38,10 @@ pub async fn revoke(app: &App, incoming: &Incoming) -> Reply {
     let Some(token) = parameters.get("token") else {
         return bad_request("token is required");
     };
+    // RFC 7009 §2.2.1: a 503 says that the token still exists, which may be so.
+    if RefreshToken::check(&app.keys, token) == Err(RefreshTokenError::KeyNotHere) {
+        return respond::refused(&Refusal::new(ErrorCode::TemporarilyUnavailable, "try again in a moment"));
+    }
     match end(app, incoming, client.id(), token).await {
         Ok(()) => respond::empty(StatusCode::OK),
         Err(error) => {

@@ -1,4 +1,6 @@
-//! `hallpass key`: the keys that sign access tokens.
+//! `hallpass key`: the keys that sign access tokens, and the master keys behind all others.
+
+mod master;
 
 use super::place::{Place, PlaceArgs};
 use crate::{output::note, say};
@@ -8,7 +10,7 @@ use hallpass_core::{entropy::SystemEntropy, time::Timestamp};
 use hallpass_server::{
     audit::Event,
     keys::{
-        fresh, put_after,
+        fresh, in_use, opens, put_after,
         schedule::{PUBLISHED_AHEAD, Stage, stages},
     },
 };
@@ -22,7 +24,8 @@ use std::process::ExitCode;
 Keys follow each other by themselves ([keys] rotate_every). A key is published for ten minutes before it signs, and verifies
 for 25 hours after another has taken over, so that nobody notices. If a key may have been stolen:
   hallpass key rotate --now          a new key signs at once
-  hallpass key retire KID            tokens of the old one are refused within a second; clients refresh and go on")]
+  hallpass key retire KID            tokens of the old one are refused within a second; clients refresh and go on
+If the database and master.key may both have been stolen: `hallpass key master --help`, and docs/operation.md.")]
 pub enum KeyCommand {
     /// List keys, the oldest first, with what each does now.
     List {
@@ -40,6 +43,9 @@ pub enum KeyCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// The master keys, from which all others are derived: list, add, use, remove.
+    #[command(subcommand)]
+    Master(master::MasterCommand),
     /// Take a key out of use at once: what it has signed is refused within a second.
     Retire {
         /// Its id, as listed.
@@ -52,6 +58,7 @@ pub enum KeyCommand {
 /// Runs it.
 pub async fn run(command: KeyCommand) -> anyhow::Result<ExitCode> {
     match command {
+        KeyCommand::Master(command) => return master::run(command).await,
         KeyCommand::List { json, place } => list(&place.open().await?, json).await?,
         KeyCommand::Rotate { now, place } => rotate(&place.open().await?, now).await?,
         KeyCommand::Retire { kid, place } => retire(&place.open().await?, &kid).await?,
@@ -103,6 +110,13 @@ async fn rotate(place: &Place, at_once: bool) -> anyhow::Result<()> {
     }
     let signs_from = if at_once { place.now } else { place.now.plus(PUBLISHED_AHEAD) };
     let ring = place.keys().await?;
+    // Keys are bound to the public URL: one that is sealed for another is of no use, and stops the next start.
+    if !in_use(&known, place.now).any(|key| opens(&ring, key)) {
+        bail!(
+            "the keys that are there were made under another public URL or master key: name the configuration with --config, \
+             or the folder and the port of `hallpass run` with --state and --port"
+        );
+    }
     let key = fresh(&ring, place.settings.keys.algorithm, &SystemEntropy, (place.now, signs_from))?;
     if !put_after(&*place.store, &key, &known).await? {
         bail!("another key was made at the same moment: `hallpass key list` shows it");

@@ -1,11 +1,14 @@
 //! Which server a command is about: its configuration file, or the state folder of `hallpass run`.
 
 use super::audit;
-use crate::{config, node, state::StateFolder};
+use crate::{
+    config, node,
+    state::{StateFolder, read_key_file},
+};
 use anyhow::{Context, bail};
 use hallpass_core::{
     entropy::{self, SystemEntropy},
-    seal::KeyRing,
+    seal::{KeyRing, MasterKey},
     secret::SecretBytes,
     time::{Clock, SystemClock, Timestamp},
 };
@@ -14,7 +17,10 @@ use hallpass_server::{
     audit::{Audit, AuditSettings, AuditTo, Event},
 };
 use hallpass_store::{Person, Store};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// `--config` or `--state` and `--port`.
 #[derive(clap::Args, Debug)]
@@ -38,6 +44,8 @@ pub struct Place {
     pub store: Arc<dyn Store>,
     /// The folder of the database and the master key.
     pub state: StateFolder,
+    /// Whether several nodes may share the database.
+    pub several_nodes: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -73,7 +81,8 @@ impl PlaceArgs {
         }
         let state = StateFolder::open(&folder)?;
         let store = node::store::open(&config, &state, false).await?;
-        Ok(Place { settings: config.settings, store, state, now: SystemClock.now() })
+        let several_nodes = config.database != config::Database::File;
+        Ok(Place { settings: config.settings, store, state, several_nodes, now: SystemClock.now() })
     }
 }
 
@@ -94,9 +103,21 @@ impl Place {
 
     /// The keys, for what is sealed or chained under them.
     pub async fn keys(&self) -> anyhow::Result<Arc<KeyRing>> {
+        self.keys_with(None).await
+    }
+
+    /// The same, and those of an older `master.key` that are gone from it.
+    pub async fn keys_with(&self, older: Option<&Path>) -> anyhow::Result<Arc<KeyRing>> {
         let candidate = SecretBytes::new(entropy::random(&SystemEntropy));
         let root = self.store.root_secret(candidate).await?;
-        let keys = KeyRing::new(&self.state.master_keys()?, &root, self.settings.issuer.as_str())?;
+        let mut masters = self.state.master_keys()?;
+        if let Some(older) = older {
+            let gone = read_key_file(older)?.master_keys().keys;
+            let is_gone = |key: &MasterKey| masters.keys.iter().all(|mine| mine.number != key.number);
+            let gone: Vec<MasterKey> = gone.into_iter().filter(is_gone).collect();
+            masters.keys.extend(gone);
+        }
+        let keys = KeyRing::of(&masters, &root, self.settings.issuer.as_str())?;
         Ok(Arc::new(keys))
     }
 

@@ -36,6 +36,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             "Behind it is a small demo server; name your own with: hallpass run http://127.0.0.1:3001/mcp, or: hallpass run -- npx -y some-server"
         );
     }
+    node.follow(None, true);
     if let Some(url) = node.mcp_urls().first() {
         say!("Try in a second terminal: hallpass login {url}");
     }

@@ -20,6 +20,6 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if let Some(link) = node.setup_link().await? {
         say!("Setup link: {}", link.expose());
     }
-    node.follow(args.config, !args.no_watch);
+    node.follow(Some(args.config), !args.no_watch);
     node.run().await
 }

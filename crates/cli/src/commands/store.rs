@@ -8,7 +8,7 @@ use crate::{
     say,
     state::StateFolder,
 };
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use hallpass_store::{
     PostgresSettings, StoreError,
@@ -18,7 +18,6 @@ use hallpass_store::{
 use serde_json::{Value, json};
 use std::{
     error::Error as _,
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -142,8 +141,7 @@ impl Side {
     /// What is copied is void without its master key. Another one beside the target is refused before anything is done.
     fn key_to_bring(&self, source: &Self) -> anyhow::Result<Option<String>> {
         let [theirs, ours] = [&source.state, &self.state].map(|folder| folder.join("master.key"));
-        let key = |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
-        let wanted = key(&theirs)?;
+        let wanted = StateFolder::open(&source.state)?.key_file()?;
         if !ours.exists() {
             return Ok(Some(format!(
                 "now copy {} to {}: without it nothing there can be read",
@@ -151,7 +149,7 @@ impl Side {
                 ours.display()
             )));
         }
-        if key(&ours)? != wanted {
+        if !StateFolder::open(&self.state)?.key_file()?.contains(&wanted) {
             bail!(
                 "{} and {} differ, and what is copied is void without its own: put the first in the place of the second",
                 theirs.display(),

@@ -162,6 +162,14 @@ impl Told {
         }
     }
 
+    /// A SIGHUP does what it always does.
+    pub const fn never() -> Self {
+        Self {
+            #[cfg(unix)]
+            hang_up: None,
+        }
+    }
+
     /// Waits for the next one.
     pub async fn again(&mut self) {
         #[cfg(unix)]

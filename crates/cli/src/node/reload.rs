@@ -1,12 +1,15 @@
 //! Another configuration while the node runs: open connections, streams and processes go on, the next request meets the
-//! new settings. A file with anything wrong in it changes nothing.
+//! new settings. A file with anything wrong in it changes nothing. The same for other master keys.
 
 use super::{demo, fetch, gateway, listen};
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    state::StateFolder,
+};
 use anyhow::Context;
 use hallpass_gateway::Gateway;
 use hallpass_resource::{KeySource, Revocations};
-use hallpass_server::{Live, audit::Event};
+use hallpass_server::{App, Live, audit::Event};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// What a running node is made of.
 pub struct Running {
+    /// Where the master keys are.
+    pub state: StateFolder,
     /// The authorization server.
     pub live: Live,
     /// The routes in force.
@@ -46,24 +51,28 @@ pub struct InForce {
 }
 
 impl Running {
-    /// Reads the file again whenever the process is told to (SIGHUP), and when it has changed.
-    pub async fn follow(self: Arc<Self>, file: PathBuf, watch: bool) {
-        let mut told = listen::Told::new();
-        let mut seen = tokio::fs::read(&file).await.ok();
-        let mut changing = None;
+    /// Reads the configuration and the master keys again whenever the process is told to (SIGHUP), and when they have changed.
+    /// Without a configuration file a SIGHUP ends the process, as it does without us: its terminal is gone.
+    pub async fn follow(self: Arc<Self>, file: Option<PathBuf>, watch: bool) {
+        let mut told = if file.is_some() { listen::Told::new() } else { listen::Told::never() };
+        let mut configuration = Changing::new(read(file.as_deref()).await);
+        let mut keys = Changing::new(self.state.look_at_master_key());
+        let mut refused = false;
         loop {
             let told = tokio::select! {
                 () = told.again() => true,
                 () = tokio::time::sleep(LOOK) => false,
             };
-            let now = tokio::fs::read(&file).await.ok();
-            // A file that is being written is read when it has stayed the same for a moment. One that is away for a
-            // moment, as while an editor replaces it, is not an empty one.
-            let settled = changing.as_ref() == Some(&now);
-            changing = (watch && now.is_some() && now != seen).then(|| now.clone());
-            if told || (changing.is_some() && settled) {
-                (seen, changing) = (now, None);
-                self.reload(&file).await;
+            let now = read(file.as_deref()).await;
+            if let Some(file) = &file
+                && configuration.is_to_take(now, watch, told)
+            {
+                self.reload(file).await;
+            }
+            let now = self.state.look_at_master_key();
+            let told = told && (refused || keys.is_other(now.as_ref()));
+            if keys.is_to_take(now, watch, told) {
+                refused = !self.reload_master_keys().await;
             }
         }
     }
@@ -114,15 +123,87 @@ impl Running {
         }
         let config = gateway(&next, &app, (&self.revocations, &self.keys), demo_url.as_deref())?;
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
-        let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
         for weak in next.dangerous.iter().filter(|weak| !in_force.config.dangerous.contains(weak)) {
             tracing::warn!("{weak}");
         }
-        self.live.replace(app);
-        self.router.replace(router);
+        self.put_in_force(app, &gateway);
         *in_force = InForce { config: next, gateway, demo: demo_url };
         tokio::spawn(async move { left.stop(GRACE).await });
         Ok(())
+    }
+
+    fn put_in_force(&self, app: Arc<App>, gateway: &Gateway) {
+        let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
+        self.live.replace(app);
+        self.router.replace(router);
+    }
+
+    /// Whether the master keys of the file are in force now.
+    async fn reload_master_keys(&self) -> bool {
+        let (audit, now) = {
+            let app = self.live.app();
+            (Arc::clone(&app.audit), app.clock.now())
+        };
+        match self.apply_master_keys().await {
+            Ok(app) => {
+                let count = u64::try_from(app.keys.numbers().count()).unwrap_or(u64::MAX);
+                let number = app.keys.current().to_string();
+                audit.record_at(now, Event::master_keys_taken(&number, count));
+                true
+            }
+            Err(error) => {
+                tracing::error!("master.key: {error:#}");
+                audit.record_at(now, Event::master_keys_refused());
+                false
+            }
+        }
+    }
+
+    /// The same server and gateway with other keys. What is under way keeps those that it began with.
+    async fn apply_master_keys(&self) -> anyhow::Result<Arc<App>> {
+        let masters = self.state.key_file()?.master_keys();
+        self.state.sync_master_key()?;
+        let mut in_force = self.in_force.lock().await;
+        let app = self.live.app().with_master_keys(&masters).await?;
+        let shared = (&self.revocations, &self.keys);
+        let config = gateway(&in_force.config, &app, shared, in_force.demo.as_deref())?;
+        let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
+        self.put_in_force(Arc::clone(&app), &gateway);
+        in_force.gateway = gateway;
+        tokio::spawn(async move { left.stop(GRACE).await });
+        Ok(app)
+    }
+}
+
+async fn read(file: Option<&Path>) -> Option<Vec<u8>> {
+    tokio::fs::read(file?).await.ok()
+}
+
+/// Something that is looked at again and again, and taken when it has changed and then stayed the same for a moment: what
+/// is being written is not taken. What is away for a moment, as while an editor replaces it, is no change.
+struct Changing<T> {
+    seen: Option<T>,
+    changing: Option<T>,
+}
+
+impl<T: PartialEq> Changing<T> {
+    const fn new(seen: Option<T>) -> Self {
+        Self { seen, changing: None }
+    }
+
+    fn is_other(&self, now: Option<&T>) -> bool {
+        now != self.seen.as_ref()
+    }
+
+    /// Looks: whether to take it now, because somebody said so or because it has settled.
+    fn is_to_take(&mut self, now: Option<T>, watch: bool, told: bool) -> bool {
+        let changed = watch && now.is_some() && now != self.seen;
+        if told || (changed && now == self.changing) {
+            (self.seen, self.changing) = (now, None);
+            return true;
+        }
+        self.changing = if changed { now } else { None };
+        false
     }
 }
 
@@ -136,4 +217,29 @@ fn needs_restart(now: &Config, next: &Config) -> Vec<&'static str> {
         ("[audit]", now.settings.audit != next.settings.audit),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_changed_is_taken_when_it_stays_the_same() {
+        let mut file = Changing::new(Some("a"));
+        let mut looks = |now: &[Option<&'static str>]| {
+            now.iter().map(|now| file.is_to_take(*now, true, false)).collect::<Vec<_>>()
+        };
+        assert_eq!(looks(&[Some("a"), Some("b"), Some("b"), Some("b")]), [false, false, true, false]);
+        assert_eq!(looks(&[Some("c"), Some("cd"), Some("cde"), Some("cde")]), [false, false, false, true]);
+        assert_eq!(looks(&[None, None, Some("cde")]), [false; 3], "away for a moment");
+        assert_eq!(looks(&[Some("f"), Some("cde"), Some("f"), Some("f")]), [false, false, false, true]);
+    }
+
+    #[test]
+    fn without_watching_only_a_word_counts() {
+        let mut file = Changing::new(Some("a"));
+        assert!(!file.is_to_take(Some("b"), false, false) && !file.is_to_take(Some("b"), false, false));
+        assert!(file.is_to_take(Some("b"), false, true) && !file.is_other(Some(&"b")));
+        assert!(file.is_to_take(Some("b"), false, true), "also when nothing changed");
+    }
 }

@@ -47,6 +47,12 @@ fn t_49_a_stolen_key_is_given_up_while_the_server_runs() {
     let (code, _, err) = key(&["retire", "nobody"]);
     assert!(code == 1 && err.contains("hallpass key list"), "{err}");
 
+    let elsewhere = ["key", "rotate", "--now", "--state", folder.path().to_str().unwrap(), "--port", "1"];
+    let (code, _, err) = finished(&elsewhere);
+    assert!(
+        code == 1 && err.contains("--port") && listed().len() == 1,
+        "sealed for another public URL: {err}"
+    );
     assert_eq!(key(&["rotate", "--now"]).0, 0);
     assert_eq!(call(port, access), 200, "the old one still verifies");
     assert_eq!(key(&["retire", &stolen]).0, 0);

@@ -149,3 +149,76 @@ fn p23_commands_work_beside_the_nodes_and_another_master_key_is_refused() {
     assert!(err.contains("another master key"), "{err}");
     assert!(!err.contains("postgres://"), "{err}");
 }
+
+/// `master.key` of node one, as the other node gets it.
+fn hand_over(pair: &Pair) {
+    let (from, to) = (pair.folder.path().join("one/master.key"), pair.folder.path().join("two/master.key"));
+    fs::copy(from, to).unwrap();
+}
+
+#[test]
+fn t_49_t_97_p23_a_master_key_goes_through_two_nodes_and_one_that_is_late_loses_nobody() {
+    let pair = Pair::start();
+    let [one, two] = pair.ports;
+    let mut person = Person::set_up(one, &pair.link);
+    let old = person::register(one);
+    let code = person.allow(&old).unwrap();
+    let mut refresh = text(&person::redeem(two, &old, &code).unwrap(), "refresh_token");
+    let config = pair.folder.path().join("one.toml");
+    let master = |arguments: &[&str]| {
+        let place = ["--config", config.to_str().unwrap()];
+        finished(&[&["key", "master"], arguments, &place].concat())
+    };
+    let deadline = Instant::now() + Duration::from_mins(4);
+    // Refreshes over a node until it answers so; whatever it answers on the way, nobody is sent away.
+    let comes = |port: u16, client: &str, refresh: &str, status: u16| loop {
+        let answer = person::refresh(port, client, refresh).unwrap();
+        if answer.status == status {
+            return answer;
+        }
+        assert!([200, 503].contains(&answer.status), "{answer:?}");
+        assert!(Instant::now() < deadline, "{answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+
+    assert_eq!(master(&["add"]).0, 0);
+    let (status, _, err) = master(&["use", "1"]);
+    assert!(status == 1 && err.contains("503") && err.contains("--on-every-node"), "{err}");
+    // Said too early: node two does not have it.
+    assert_eq!(master(&["use", "1", "--on-every-node"]).0, 0);
+    let fresh = loop {
+        let id = person::register(one);
+        if hallpass_server::master_key_of_client(&id) == Some(1) {
+            break id;
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    for _ in 0..3 {
+        refresh = text(&person::refresh(one, &old, &refresh).unwrap(), "refresh_token");
+        let late = person::refresh(two, &old, &refresh).unwrap();
+        assert_eq!((late.status, text(&late, "error")), (503, "temporarily_unavailable".to_owned()));
+    }
+    assert_eq!(person::refresh(two, &fresh, "x").unwrap().status, 503, "a client of now");
+    hand_over(&pair);
+    refresh = text(&comes(two, &old, &refresh, 200), "refresh_token");
+    for port in [one, two, one] {
+        let answer = person::refresh(port, &old, &refresh).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        refresh = text(&answer, "refresh_token");
+        assert_eq!(Pair::call(two, &text(&answer, "access_token")).status, 200);
+    }
+    // Every step on another node, with what is new and what is old.
+    let code = person.over(two).allow_over(&old, one).unwrap();
+    assert_eq!(person::redeem(two, &old, &code).unwrap().status, 200);
+
+    assert_eq!(master(&["remove", "0", "--end-what-it-made"]).0, 0);
+    hand_over(&pair);
+    for port in [one, two] {
+        while person::refresh(port, &old, &refresh).unwrap().status != 401 {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(person::refresh(port, &fresh, "x").unwrap().status, 400, "a client of now goes on");
+    }
+}

@@ -46,6 +46,9 @@ pub enum CodeError {
     /// Not sealed by this server as a code.
     #[error("not an authorization code of this server")]
     Foreign,
+    /// It says that it was sealed under a master key which this node does not have yet: by a node that is ahead, or forged.
+    #[error("under a master key that is not here yet")]
+    KeyNotHere,
     /// Sealed by us, in a format that this release does not know.
     #[error("an authorization code of another release")]
     Format,
@@ -116,6 +119,9 @@ impl AuthorizationCode {
             return Err(CodeError::Foreign);
         }
         let sealed = encoding::from_base64url(text).ok_or(CodeError::Foreign)?;
+        if KeyRing::number_of(&sealed).is_some_and(|number| keys.is_later(number)) {
+            return Err(CodeError::KeyNotHere);
+        }
         let bytes = keys.open(Purpose::AuthorizationCode, b"", &sealed).map_err(|_| CodeError::Foreign)?;
         let code = Self::read(&bytes).ok_or(CodeError::Format)?;
         if code.consented_at > now.plus(FUTURE) {

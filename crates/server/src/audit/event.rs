@@ -308,6 +308,36 @@ impl<'a> Event<'a> {
         Self::of_key(Kind::KeyRetired, key)
     }
 
+    /// It is sealed under the newest master key now.
+    pub fn key_resealed(key: &'a str) -> Self {
+        Self::of_key(Kind::KeyResealed, key)
+    }
+
+    /// A master key was added, by its number.
+    pub fn master_key_added(number: &'a str) -> Self {
+        Self::of_key(Kind::MasterKeyAdded, number)
+    }
+
+    /// It is the one for what is new.
+    pub fn master_key_used(number: &'a str) -> Self {
+        Self::of_key(Kind::MasterKeyUsed, number)
+    }
+
+    /// It is accepted no more.
+    pub fn master_key_removed(number: &'a str) -> Self {
+        Self::of_key(Kind::MasterKeyRemoved, number)
+    }
+
+    /// This node has so many master keys, and makes what is new with that of this number.
+    pub fn master_keys_taken(number: &'a str, count: u64) -> Self {
+        Self::new(Kind::MasterKeysTaken, Facts { key: Some(number), count: Some(count), ..Facts::default() })
+    }
+
+    /// The file of the master keys was not taken.
+    pub fn master_keys_refused() -> Self {
+        Self::new(Kind::MasterKeysRefused, Facts::default())
+    }
+
     /// The node serves.
     pub fn started(version: &'a str) -> Self {
         Self::new(Kind::Started, Facts { version: Some(version), ..Facts::default() })

@@ -25,6 +25,7 @@ pub use reason::Reason;
 pub use verify::{Finding, Verified, verify};
 
 use crate::cx::Cx;
+use arc_swap::ArcSwap;
 use counts::Counts;
 use facts::Facts;
 use hallpass_core::{
@@ -141,10 +142,17 @@ impl Audit {
             }
         };
         let node = settings.node.clone().into_owned();
-        let parts = WriterParts { node: node.clone(), keys, clock };
+        let parts = WriterParts { node: node.clone(), keys: Arc::new(ArcSwap::new(keys)), clock };
         let sink = target.map(|target| Sink::open(target, parts)).transpose()?;
         let counts = Counts::new(settings.strangers_per_minute);
         Ok(Self { sink, node, resumed: at, on_failure: settings.on_failure, calls: settings.calls, counts })
+    }
+
+    /// Goes on with other keys: lines to come are chained with the first of them.
+    pub fn use_keys(&self, keys: &Arc<KeyRing>) {
+        if let Some(sink) = &self.sink {
+            sink.use_keys(Arc::clone(keys));
+        }
     }
 
     /// Records what was decided in a request.

@@ -38,6 +38,7 @@ impl Reason for CodeError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Foreign => "code_foreign",
+            Self::KeyNotHere => "code_master_key_not_here",
             Self::Format => "code_format",
             Self::Expired => "code_expired",
             Self::Future => "code_from_the_future",
@@ -51,6 +52,7 @@ impl Reason for RefreshTokenError {
             Self::Form => "refresh_token_form",
             Self::Damaged => "refresh_token_damaged",
             Self::Forged => "refresh_token_forged",
+            Self::KeyNotHere => "refresh_token_master_key_not_here",
         }
     }
 }

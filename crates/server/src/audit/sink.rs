@@ -10,6 +10,7 @@ use super::{
     file::{LogFile, Resumed},
     line,
 };
+use arc_swap::ArcSwap;
 use hallpass_core::{seal::KeyRing, time::Clock};
 use std::{
     io::{self, Write},
@@ -39,6 +40,7 @@ pub(super) enum Target {
 /// The requests' end of the queue.
 pub(super) struct Sink {
     shared: Arc<Shared>,
+    keys: Arc<ArcSwap<KeyRing>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -67,8 +69,8 @@ struct Shared {
 pub(super) struct WriterParts {
     /// Name in the lines.
     pub node: String,
-    /// For the chain.
-    pub keys: Arc<KeyRing>,
+    /// For the chain: what is in force when lines are written.
+    pub keys: Arc<ArcSwap<KeyRing>>,
     /// For the sink's own lines.
     pub clock: Arc<dyn Clock>,
 }
@@ -83,13 +85,19 @@ impl Sink {
                 (resumed.head, Some(resumed.file), before)
             }
         };
+        let keys = Arc::clone(&parts.keys);
         let mut writer =
             Writer { parts, head, out, shared: Arc::clone(&shared), synced: Instant::now(), dirty: false };
         let first = writer.own(Event::log_opened(opened));
         // What cannot be written at the start is told at once, and the node does not start.
         writer.write(&[first])?;
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        Ok(Self { shared, keys, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// Lines are chained with these keys from the next batch on.
+    pub(super) fn use_keys(&self, keys: Arc<KeyRing>) {
+        self.keys.store(keys);
     }
 
     /// Hands a line over. A full queue counts it as lost.
@@ -227,9 +235,10 @@ impl Writer {
         {
             file.begin(now)?;
         }
+        let keys = self.parts.keys.load();
         let (mut text, mut head) = (String::with_capacity(batch.len() * 640), self.head.clone());
         for members in batch {
-            let (line, next) = chain::link(&self.parts.keys, &self.parts.node, &head, members);
+            let (line, next) = chain::link(&keys, &self.parts.node, &head, members);
             text.push_str(&line);
             head = next;
         }

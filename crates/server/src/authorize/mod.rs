@@ -175,7 +175,7 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
             (StatusCode::BAD_REQUEST, Problem::DocumentInvalid)
         }
         Stop::Redirect(_) => (StatusCode::BAD_REQUEST, Problem::Redirect),
-        Stop::Client(ClientRefusal::Unavailable) | Stop::Store(_) => {
+        Stop::Client(ClientRefusal::Unavailable | ClientRefusal::KeyNotHere) | Stop::Store(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
         }
     };

@@ -163,6 +163,8 @@ pub enum ClientRefusal {
     Missing,
     /// Neither a registration of ours nor a metadata document URL.
     Unknown,
+    /// Its id says that it was made under a master key which this node does not have yet.
+    KeyNotHere,
     /// The operator blocked it, or where it wants its answer.
     Blocked,
     /// An https URL that cannot be a metadata document's.
@@ -188,6 +190,7 @@ impl Reason for ClientRefusal {
         match self {
             Self::Missing => "client_missing",
             Self::Unknown => "client_unknown",
+            Self::KeyNotHere => "client_master_key_not_here",
             Self::DocumentUrl(error) => error.reason(),
             Self::Blocked => "client_blocked",
             Self::DocumentSuspended => "document_suspended",
@@ -247,6 +250,9 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
             return Err(ClientRefusal::DocumentHostNotAllowed);
         }
         return app.documents.client(url, app.settings.document_life, app.clock.now()).await;
+    }
+    if registered::is_later(&app.keys, id) {
+        return Err(ClientRefusal::KeyNotHere);
     }
     let registered = registered::read(&app.keys, id).ok_or(ClientRefusal::Unknown)?;
     Ok(Client {

@@ -89,6 +89,19 @@ pub fn read_head(keys: &KeyRing, id: &str) -> Option<Registration> {
     parse_head(&authentic(keys, id)?).map(|(registration, _)| registration)
 }
 
+/// Whether an id says that it was made under a master key which is not here yet: nobody knows whether it is one of ours.
+/// Whoever were told that it is not would throw its registration away.
+pub fn is_later(keys: &KeyRing, id: &str) -> bool {
+    master_key_of(id).is_some_and(|number| keys.is_later(number))
+}
+
+/// The number of the master key that an id of ours was made under. The MAC is not checked: this is for ids that grants name.
+pub fn master_key_of(id: &str) -> Option<u8> {
+    // Four characters are three bytes.
+    let head = encoding::from_base64url(id.strip_prefix(PREFIX)?.get(..4)?)?;
+    (head.first() == Some(&VERSION)).then(|| head.get(1).copied()).flatten()
+}
+
 /// The bytes before the MAC, when the MAC is ours.
 fn authentic(keys: &KeyRing, id: &str) -> Option<Vec<u8>> {
     if id.len() > 255 {

@@ -10,7 +10,6 @@ use hallpass_core::{
     id::{PersonId, SessionId},
     parameters::Parameters,
     seal::Purpose,
-    secret,
 };
 use hallpass_store::{Person, Session, StoreError};
 use http::HeaderValue;
@@ -57,19 +56,28 @@ pub async fn read(app: &App, incoming: &Incoming) -> Result<Browser, StoreError>
 impl Browser {
     /// The token that each form of this browser carries. It changes with the session.
     pub fn csrf(&self, app: &App) -> String {
+        let mac =
+            app.keys.mac(app.keys.current(), Purpose::CrossSiteRequest, &self.bound()).unwrap_or_default();
+        encoding::base64url(&mac)
+    }
+
+    /// What the token is derived from.
+    fn bound(&self) -> Vec<u8> {
         let mut data = self.id.to_vec();
         if let Some(signed_in) = &self.signed_in {
             data.extend(signed_in.session.id.as_bytes());
         }
-        let mac = app.keys.mac(app.keys.current(), Purpose::CrossSiteRequest, &data).unwrap_or_default();
-        encoding::base64url(&mac)
+        data
     }
 
     /// Whether a form was sent from a page of ours in this very browser.
     pub fn sent_this(&self, app: &App, incoming: &Incoming, token: Option<&str>) -> bool {
         !self.is_new
             && from_own_page(app, incoming)
-            && token.is_some_and(|token| secret::equal(token.as_bytes(), self.csrf(app).as_bytes()))
+            // Under any of the keys: the page may have been open while another one came first.
+            && token.and_then(encoding::array_from_base64url).is_some_and(|mac| {
+                app.keys.check_any(Purpose::CrossSiteRequest, &self.bound(), &mac).is_ok()
+            })
     }
 
     /// The cookie to set with the next page, if it is a new browser.

@@ -99,6 +99,8 @@ pub enum ClientAuthRefusal {
     MalformedHeader,
     /// Not a client of ours. A wrong secret looks the same.
     Unknown,
+    /// Its id says that it was made under a master key which this node does not have yet.
+    KeyNotHere,
     /// The operator does not want it.
     Blocked,
     /// Its document has been gone for long: it may come back.
@@ -134,6 +136,7 @@ impl Reason for ClientAuthRefusal {
             Self::TwoMethods => "client_two_methods",
             Self::MalformedHeader => "client_malformed_header",
             Self::Unknown => "client_unknown",
+            Self::KeyNotHere => "client_master_key_not_here",
             Self::Blocked => "client_blocked",
             Self::Suspended => "client_suspended",
             Self::SecretMissing => "client_secret_missing",
@@ -179,7 +182,7 @@ impl ClientAuthRefusal {
                 "the client assertion is not accepted: sign a new one, with the issuer as its only audience",
             ),
             Self::NoKeys => Refusal::new(ErrorCode::InvalidClient, "the keys of the client cannot be used"),
-            Self::KeysUnreachable | Self::Unavailable => {
+            Self::KeyNotHere | Self::KeysUnreachable | Self::Unavailable => {
                 Refusal::new(ErrorCode::TemporarilyUnavailable, "try again in a moment: nothing was lost")
             }
             Self::SecretOfPublicClient => {
@@ -251,6 +254,9 @@ async fn check(
         let (name, scopes) = (client.name.as_str().to_owned(), None);
         let confidential = assertion.is_some();
         return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion, confidential });
+    }
+    if registered::is_later(&app.keys, id) {
+        return Err(ClientAuthRefusal::KeyNotHere);
     }
     let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
     match (client.auth, &credentials.presented) {
@@ -332,6 +338,7 @@ async fn proven(
 const fn of_document(refusal: ClientRefusal) -> ClientAuthRefusal {
     match refusal {
         ClientRefusal::Unavailable => ClientAuthRefusal::Unavailable,
+        ClientRefusal::KeyNotHere => ClientAuthRefusal::KeyNotHere,
         ClientRefusal::DocumentSuspended => ClientAuthRefusal::Suspended,
         ClientRefusal::Blocked => ClientAuthRefusal::Blocked,
         ClientRefusal::Missing

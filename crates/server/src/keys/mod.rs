@@ -1,6 +1,9 @@
 //! The keys that sign access tokens: made at the first start, sealed in the store, followed by the next ones.
 
+mod reseal;
 pub mod schedule;
+
+pub use reseal::{in_use, left_behind, one as reseal_one, opens};
 
 use crate::{
     app::{App, Live, StartError},
@@ -73,6 +76,14 @@ pub async fn step(app: &App) -> Result<Option<KeySet>, StartError> {
         }
         stored = app.store.keys_read().await?;
     }
+    let missing = reseal::not_here(&app.keys, &stored, now);
+    if app.metrics.master_key_missing(!missing.is_empty()) && !missing.is_empty() {
+        tracing::error!(
+            keys = ?missing,
+            "this node lacks a master key that another one uses already: put the same master.key here as there"
+        );
+    }
+    reseal::all(app, &stored).await?;
     for kid in schedule::removable(&stored, now) {
         app.store.key_remove(kid).await?;
     }

@@ -89,6 +89,7 @@ pub struct Metrics {
     feed_failures: AtomicU64,
     clock_offset: AtomicI64,
     draining: AtomicBool,
+    master_key_missing: AtomicBool,
 }
 
 /// Why a node is not ready. Each is a reason of its own in the answer of the health endpoint.
@@ -106,6 +107,8 @@ pub enum NotReady {
     ClockOff,
     /// The audit log cannot be written, and the operator is strict.
     AuditFailing,
+    /// Other nodes use a master key that is not here: what they make cannot be read.
+    MasterKeyMissing,
 }
 
 impl NotReady {
@@ -118,6 +121,7 @@ impl NotReady {
             Self::DatabaseMoved => "database_moved",
             Self::ClockOff => "clock_off",
             Self::AuditFailing => "audit_failing",
+            Self::MasterKeyMissing => "master_key_missing",
         }
     }
 }
@@ -132,6 +136,7 @@ impl Metrics {
             feed_failures: AtomicU64::new(0),
             clock_offset: AtomicI64::new(0),
             draining: AtomicBool::new(false),
+            master_key_missing: AtomicBool::new(false),
         }
     }
 
@@ -161,6 +166,11 @@ impl Metrics {
         self.clock_offset.store(millis, Ordering::Relaxed);
     }
 
+    /// Whether a master key that others use is missing here; answers whether that changed.
+    pub fn master_key_missing(&self, missing: bool) -> bool {
+        self.master_key_missing.swap(missing, Ordering::Relaxed) != missing
+    }
+
     /// The node takes no new work.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -182,6 +192,7 @@ impl Metrics {
             (NotReady::DatabaseMoved, store == Some(StoreTrouble::Moved)),
             (NotReady::ClockOff, Duration::from_millis(off) > CLOCK_OFF),
             (NotReady::AuditFailing, audit_refuses),
+            (NotReady::MasterKeyMissing, self.master_key_missing.load(Ordering::Relaxed)),
         ];
         reasons.into_iter().filter_map(|(reason, holds)| holds.then_some(reason)).collect()
     }
@@ -205,6 +216,9 @@ mod tests {
         assert_eq!(metrics.not_ready(now, false, None), [NotReady::ClockOff]);
         metrics.clock_offset(10_000);
         assert_eq!(metrics.not_ready(now, true, None), [NotReady::AuditFailing]);
+        assert!(metrics.master_key_missing(true) && !metrics.master_key_missing(true));
+        assert_eq!(metrics.not_ready(now, false, None), [NotReady::MasterKeyMissing]);
+        assert!(metrics.master_key_missing(false));
         metrics.drain();
         assert_eq!(metrics.not_ready(now, false, None), [NotReady::Draining]);
     }

@@ -207,6 +207,14 @@ impl TokenRefusal {
             Self::Code(CodeError::Expired) => {
                 (InvalidGrant, "the authorization code has expired: start again")
             }
+            Self::Signing
+            | Self::Store(_)
+            | Self::AuditFailing
+            // A node that is behind calls nothing wrong: another one may have made it a moment ago.
+            | Self::Code(CodeError::KeyNotHere)
+            | Self::Refresh(RefreshTokenError::KeyNotHere) => {
+                (TemporarilyUnavailable, "try again in a moment: nothing was lost")
+            }
             Self::Code(_)
             | Self::CodeOfAnotherClient
             | Self::RedirectDiffers
@@ -222,9 +230,6 @@ impl TokenRefusal {
             | Self::Idle
             | Self::Outlived
             | Self::RefreshReused => (InvalidGrant, "the grant has ended: sign in again"),
-            Self::Signing | Self::Store(_) | Self::AuditFailing => {
-                (TemporarilyUnavailable, "try again in a moment: nothing was lost")
-            }
         };
         Refusal::new(code, description)
     }

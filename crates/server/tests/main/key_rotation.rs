@@ -86,7 +86,8 @@ async fn as_186_two_nodes_agree_on_the_next_key() {
         masters: vec![hallpass_core::seal::MasterKey {
             number: 0,
             bytes: hallpass_core::secret::SecretBytes::new([7; 32]),
-        }],
+        }]
+        .into(),
         store: server.app.store.clone(),
         clock: server.app.clock.clone(),
         entropy: server.app.entropy.clone(),

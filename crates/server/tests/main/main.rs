@@ -22,6 +22,7 @@ mod headers;
 mod introspection;
 mod key_rotation;
 mod limits;
+mod master_keys;
 mod metadata;
 mod model;
 mod operator;

@@ -5,7 +5,7 @@ use hallpass_core::{
     encoding,
     entropy::SystemEntropy,
     parameters,
-    seal::MasterKey,
+    seal::{MasterKey, MasterKeys},
     secret::SecretBytes,
     time::{Clock, Timestamp},
     uri::{Issuer, ResourceUri},
@@ -148,7 +148,7 @@ impl Server {
     pub async fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
         let parts = Parts {
             settings: self.app.settings.clone(),
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
             store: Arc::clone(&self.app.store),
             clock,
             entropy: Arc::new(SystemEntropy),
@@ -172,7 +172,7 @@ impl Server {
     pub async fn beside(&self) -> Self {
         let parts = Parts {
             settings: self.app.settings.clone(),
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
             store: Arc::clone(&self.app.store),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SystemEntropy),
@@ -181,6 +181,13 @@ impl Server {
         let app = App::start(parts).await.unwrap();
         let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
         Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router }
+    }
+
+    /// The same server with other master keys, as when `master.key` changes while it runs.
+    pub async fn taking(&self, masters: &MasterKeys) -> Result<Self, hallpass_server::app::MasterKeysError> {
+        let app = self.app.with_master_keys(masters).await?;
+        let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
+        Ok(Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router })
     }
 
     async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
@@ -199,7 +206,7 @@ impl Server {
             SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
         let parts = Parts {
             settings,
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new(master) }],
+            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new(master) }].into(),
             store: Arc::new(store),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SystemEntropy),

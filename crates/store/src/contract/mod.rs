@@ -83,6 +83,7 @@ macro_rules! contract_tests {
             as_136_blocks_and_clients_of_operators_are_in_the_feed
             m12_a_document_that_is_gone_suspends_an_hour_later_and_returns
             as_186_sixty_four_rotations_make_one_key_and_the_last_stays
+            as_187_t_49_sixty_four_resealings_change_a_key_once
             a_closed_store_takes_no_more
         }
     };

@@ -118,3 +118,38 @@ pub async fn as_186_sixty_four_rotations_make_one_key_and_the_last_stays(store: 
     store.key_remove("first".into()).await.unwrap();
     assert_eq!(store.keys_read().await.unwrap(), [second]);
 }
+
+/// Sealed anew once, whoever does it, and never over what somebody else has put there since.
+pub async fn as_187_t_49_sixty_four_resealings_change_a_key_once(store: Arc<dyn Store>) {
+    let key = StoredKey {
+        kid: "first".into(),
+        algorithm: "ES256".into(),
+        sealed: vec![1, 0, 255],
+        created_at: START,
+        signs_from: START,
+        retired_at: Some(START.plus(minutes(9))),
+    };
+    store.key_put_first(key.clone()).await.unwrap();
+    let at = store.clone();
+    let sealed = |n: u8| vec![1, 1, n];
+    let done = together(move |n| {
+        let store = at.clone();
+        let after = sealed(n);
+        async move { store.key_reseal("first".into(), vec![1, 0, 255], after).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&done, &true), 1);
+    let kept = store.keys_read().await.unwrap();
+    let winner = done.iter().position(|won| *won).unwrap();
+    let after = sealed(u8::try_from(winner).unwrap());
+    assert_eq!(kept, [StoredKey { sealed: after.clone(), ..key.clone() }], "nothing else of the row changes");
+    let again = |kid: &str, before: &[u8], after: &[u8]| {
+        store.key_reseal(kid.to_owned(), before.to_vec(), after.to_vec())
+    };
+    assert!(again("first", &[1, 0, 255], &after).await.unwrap(), "run again with its own value");
+    assert!(!again("nobody", &after, &[1, 2]).await.unwrap());
+    assert!(!again("first", &[1, 0, 255], &[1, 2]).await.unwrap(), "what it was is over");
+    assert!(again("first", &after, &[1, 2]).await.unwrap());
+    assert!(!again("first", &[1, 0, 255], &after).await.unwrap(), "late, over what came since");
+    assert_eq!(store.keys_read().await.unwrap(), [StoredKey { sealed: vec![1, 2], ..key }]);
+}

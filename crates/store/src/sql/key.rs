@@ -27,6 +27,9 @@ statements! {
             WHERE other.kid <> $2 AND other.retired_at IS NULL AND other.signs_from <= $1
                 AND (other.signs_from >= signing_key.signs_from OR signing_key.signs_from > $1))
         RETURNING kid";
+    // Only what was read: of nodes that do it at once one does, and whoever comes late changes nothing.
+    KEY_RESEAL = "UPDATE signing_key SET sealed = $1 WHERE kid = $2 AND sealed = $3";
+    KEY_SEALED = "SELECT kid FROM signing_key WHERE kid = $1 AND sealed = $2";
     KEY_REMOVE = "DELETE FROM signing_key WHERE kid = $1";
     AUDIT_HEADS = "SELECT node, sequence, mac FROM audit_head ORDER BY node";
     AUDIT_HEAD_PUT = "INSERT INTO audit_head (node, sequence, mac) VALUES ($1, $2, $3)
@@ -69,6 +72,15 @@ operation! {
     KeyRetire { kid: String, now: Timestamp } -> bool, Ending, |on, this| {
         on.change(TURN, args![]).await?;
         on.any(KEY_RETIRE, args![this.now, &this.kid]).await
+    }
+}
+
+operation! {
+    KeyReseal { kid: String, before: Vec<u8>, after: Vec<u8> } -> bool, Several, |on, this| {
+        let (kid, before, after) = (&this.kid, &this.before, &this.after);
+        let changed = on.change(KEY_RESEAL, args![after, kid, before]).await? > 0;
+        // Sealed twice, a key never has the same bytes: they can only be ours, from a run before.
+        Ok(changed || on.any(KEY_SEALED, args![kid, after]).await?)
     }
 }
 
@@ -121,6 +133,10 @@ impl<B: Backend> Keys for B {
 
     fn key_retire(&self, kid: String, now: Timestamp) -> Answer<'_, bool> {
         self.run(KeyRetire { kid, now })
+    }
+
+    fn key_reseal(&self, kid: String, before: Vec<u8>, after: Vec<u8>) -> Answer<'_, bool> {
+        self.run(KeyReseal { kid, before, after })
     }
 
     fn key_remove(&self, kid: String) -> Answer<'_, ()> {

@@ -22,6 +22,10 @@ pub trait Keys: Send + Sync + 'static {
     /// or not there.
     fn key_retire(&self, kid: String, now: Timestamp) -> Answer<'_, bool>;
 
+    /// Puts the same key, sealed under another master key, in the place of what was read; `false` when it is not that any
+    /// more. Running it again with the same value is success.
+    fn key_reseal(&self, kid: String, before: Vec<u8>, after: Vec<u8>) -> Answer<'_, bool>;
+
     /// Removes a key that has been out of use for so long that nothing of it can be alive.
     fn key_remove(&self, kid: String) -> Answer<'_, ()>;
 }

@@ -29,6 +29,8 @@ pub struct ExportArgs {
     #[arg(long)]
     csv: bool,
     #[command(flatten)]
+    older: super::OlderKeys,
+    #[command(flatten)]
     place: PlaceArgs,
 }
 
@@ -74,7 +76,7 @@ fn event(name: &str) -> Result<String, String> {
 /// Runs it.
 pub async fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let place = args.place.open().await?;
-    let keys = place.keys().await?;
+    let keys = place.keys_with(args.older.master_key.as_deref()).await?;
     let mut lines: Vec<Value> = Vec::new();
     if args.csv {
         say!("{}", COLUMNS.join(","));

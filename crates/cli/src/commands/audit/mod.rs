@@ -29,23 +29,35 @@ pub enum AuditCommand {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
+        older: OlderKeys,
+        #[command(flatten)]
         place: PlaceArgs,
     },
     /// Write the lines of a time to standard output, each of them checked.
     Export(export::ExportArgs),
 }
 
+/// Keys that are gone, for lines of before.
+#[derive(clap::Args, Debug)]
+pub struct OlderKeys {
+    /// A copy of an older master.key, for lines that were made under a key which was removed since.
+    #[arg(long, value_name = "FILE")]
+    master_key: Option<PathBuf>,
+}
+
 /// Runs it.
 pub async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::Tail(args) => tail::run(&args).await,
-        AuditCommand::Verify { files, json, place } => check(&place.open().await?, &files, json).await,
+        AuditCommand::Verify { files, json, older, place } => {
+            check(&place.open().await?, &older, &files, json).await
+        }
         AuditCommand::Export(args) => export::run(args).await,
     }
 }
 
-async fn check(place: &Place, named: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
-    let keys = place.keys().await?;
+async fn check(place: &Place, older: &OlderKeys, named: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
+    let keys = place.keys_with(older.master_key.as_deref()).await?;
     // Before the files: a running node goes on meanwhile.
     let heads = if named.is_empty() { place.store.audit_heads().await? } else { Vec::new() };
     let mut verified = read(&keys, &chosen(place, named)?, |_, _| {})?;

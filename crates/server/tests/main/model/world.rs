@@ -110,7 +110,7 @@ impl World {
         for store in self.place.open().await {
             let parts = Parts {
                 settings: settings(self.clients.get(INTROSPECTOR)),
-                masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }],
+                masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
                 store,
                 clock: Arc::new(self.clock.clone()),
                 entropy: Arc::new(SystemEntropy),

@@ -1,0 +1,102 @@
+//! What hangs on a master key, as far as it can be known.
+
+use super::super::super::place::Place;
+use crate::state::KeyFile;
+use hallpass_core::{
+    entropy::{self, SystemEntropy},
+    id::GrantId,
+    seal::KeyRing,
+    secret::SecretBytes,
+    time::Timestamp,
+};
+use hallpass_server::keys::{in_use, reseal_one};
+use std::collections::BTreeSet;
+
+/// What was made with a key and is not over.
+#[derive(Debug, Default)]
+pub struct Depends {
+    /// Signing keys in use that are sealed under it.
+    pub signing_keys: usize,
+    /// Whether refresh tokens, sessions and pages made with it may be alive.
+    tokens: bool,
+    /// Until when that is so; `None` where nobody knows, or while it is used.
+    pub tokens_until: Option<Timestamp>,
+    /// Live grants of clients whose ids were made with it.
+    pub grants: usize,
+    /// These clients.
+    pub clients: BTreeSet<String>,
+    /// Whether clients may have ids that were made with it.
+    ids: bool,
+}
+
+impl Depends {
+    /// Looks.
+    pub async fn find(place: &Place, file: &KeyFile, number: u8) -> anyhow::Result<Self> {
+        let mut found = Self::default();
+        let stored = place.store.keys_read().await?;
+        let of_this = |sealed: &[u8]| KeyRing::number_of(sealed) == Some(number);
+        found.signing_keys = in_use(&stored, place.now).filter(|key| of_this(&key.sealed)).count();
+        if file.was_never_used(number) {
+            return Ok(found);
+        }
+        found.ids = true;
+        let settings = &place.settings;
+        let longest = settings.refresh_idle_lifetime.max(settings.session_lifetime);
+        found.tokens_until = file.only_read_since(number).map(|since| since.plus(longest));
+        found.tokens = found.tokens_until.is_none_or(|until| place.now < until);
+        let mut before: Option<GrantId> = None;
+        loop {
+            let page = place.store.grants_list(before, 500).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            for grant in page {
+                if hallpass_server::master_key_of_client(&grant.client_id) == Some(number) {
+                    found.grants += 1;
+                    found.clients.insert(grant.client_id);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether it can go, and nobody notices.
+    pub fn is_nothing(&self) -> bool {
+        self.signing_keys == 0 && !self.tokens && !self.ids
+    }
+
+    /// For people.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.signing_keys > 0 {
+            sentences.push(format!("{} signing key(s) are sealed under it", self.signing_keys));
+        }
+        if self.tokens {
+            let until =
+                self.tokens_until.map_or_else(String::new, |until| format!(" until {}", until.to_rfc3339()));
+            sentences.push(format!("refresh tokens, sessions and open pages made with it are good{until}"));
+        }
+        if self.grants > 0 {
+            let (grants, clients) = (self.grants, self.clients.len());
+            sentences
+                .push(format!("{grants} live grant(s) are of {clients} client(s) that registered under it"));
+        }
+        if self.ids {
+            sentences.push("clients that registered under it keep their id and secret for years".to_owned());
+        }
+        sentences
+    }
+}
+
+/// Seals anew what is sealed under this key, under the one for what is new. The running server does so by itself where the
+/// number goes up; this is for a key that was taken back, and for a server that does not run.
+pub async fn reseal(place: &Place, file: &KeyFile, number: u8) -> anyhow::Result<()> {
+    let candidate = SecretBytes::new(entropy::random(&SystemEntropy));
+    let root = place.store.root_secret(candidate).await?;
+    let ring = KeyRing::of(&file.master_keys(), &root, place.settings.issuer.as_str())?;
+    for key in place.store.keys_read().await? {
+        if KeyRing::number_of(&key.sealed) == Some(number) {
+            reseal_one(&*place.store, &ring, &SystemEntropy, &key).await?;
+        }
+    }
+    Ok(())
+}
