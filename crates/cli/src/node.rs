@@ -117,6 +117,7 @@ impl Node {
 
     /// Serves until Ctrl-C or SIGTERM, then drains.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let asked = asked_to_stop();
         let running = self.running;
         let (app, stop) = (running.live.app(), running.stop.clone());
         let (clock, revocations) = (Arc::clone(&app.clock), Arc::clone(&running.revocations));
@@ -141,7 +142,7 @@ impl Node {
             let router = listen::Current::new(hallpass_server::admin_router(running.live.clone()));
             tokio::spawn(listen::serve(listener, router, admin_stop.clone()));
         }
-        asked_to_stop().await;
+        asked.await;
         app.metrics.drain();
         app.audit.record_at(app.clock.now(), Event::stopped());
         stop.stop();

@@ -182,18 +182,20 @@ impl Told {
     }
 }
 
-/// Ctrl-C, or SIGTERM from whoever started us.
-pub async fn asked_to_stop() {
+/// Ctrl-C, or SIGTERM from whoever started us: from this call on, also before anybody waits for it. A node that answers
+/// requests can be stopped without being cut off.
+pub fn asked_to_stop() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    async move {
+        #[cfg(unix)]
+        if let Ok(mut terminate) = terminate {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
