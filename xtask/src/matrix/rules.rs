@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// Rows that are in the code and still owe their test. It may only become smaller.
-pub const OWED: usize = 2;
+pub const OWED: usize = 0;
 
 /// Checks rows, names of tests and the table of further proofs against each other.
 pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: usize) -> Vec<Finding> {

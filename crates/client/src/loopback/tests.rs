@@ -76,6 +76,36 @@ async fn cl_043_noise_is_refused_and_does_not_end_the_wait() {
     assert_eq!(waiting.await.unwrap(), "code=abc&state=good");
 }
 
+/// Whatever a link says, the browser stays where it is and is shown nothing of it.
+#[tokio::test]
+async fn cl_051_the_listener_sends_no_browser_anywhere() {
+    let listener = Listener::bind(None).await.unwrap();
+    let port = listener.port;
+    let waiting = wait(listener);
+    let evil = "https%3A%2F%2Fevil.example%2F";
+    let mut targets = vec![
+        "//evil.example/callback".to_owned(),
+        "/\\evil.example".to_owned(),
+        "https://evil.example/".to_owned(),
+        format!("/callback?error=access_denied&error_uri={evil}&error_description={evil}"),
+        format!("/callback?{evil}"),
+    ];
+    for name in ["redirect_uri", "next", "url", "return_to", "continue", "iss", "state", "code"] {
+        targets.push(format!("/?{name}={evil}"));
+        targets.push(format!("/callback?{name}={evil}"));
+        targets.push(format!("/callback?{name}=//evil.example"));
+    }
+    targets.push(format!("/callback?state=good&code=x&redirect_uri={evil}"));
+    for target in targets {
+        let answer = get(port, &target).await.to_ascii_lowercase();
+        assert!(["200", "400", "404"].contains(&&answer[9..12]), "{target}: {answer}");
+        for way in ["\r\nlocation:", "\r\nrefresh:", "http-equiv", "evil.example", "<script", "<a "] {
+            assert!(!answer.contains(way), "{target}: {way}");
+        }
+    }
+    waiting.await.unwrap();
+}
+
 #[tokio::test]
 async fn cl_043_t_53_the_host_header_must_be_this_machine() {
     let listener = Listener::bind(None).await.unwrap();

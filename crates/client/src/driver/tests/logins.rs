@@ -241,6 +241,44 @@ async fn b_41_cl_025_t_63_a_new_authorization_server_sees_nothing_of_the_old_one
     assert_eq!(kept.entries.iter().map(|entry| &entry.key.issuer).collect::<Vec<_>>(), [&second]);
 }
 
+/// The first of the list that answers, then the one that is known; each with what is its own.
+#[tokio::test]
+async fn cl_006_of_two_authorization_servers_one_is_chosen_and_stays() {
+    let (world, other) = (World::new().await, World::new().await);
+    other.set(|knobs| knobs.clients = 100);
+    let list = |issuers: [&str; 2]| {
+        let body = json!({ "resource": world.mcp, "authorization_servers": issuers }).to_string();
+        world.set(|knobs| {
+            knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, String::new(), body)];
+        });
+    };
+    list([&other.issuer, &world.issuer]);
+    assert_eq!(world.login().await.unwrap().issuer, other.issuer);
+    list([&world.issuer, &other.issuer]);
+    assert_eq!(world.login().await.unwrap().issuer, other.issuer, "that one knows us");
+    assert!(world.at_as.lock().unwrap().is_empty(), "the other one was not even asked");
+    list([&world.issuer, &world.issuer]);
+    assert_eq!(world.login().await.unwrap().issuer, world.issuer, "the known one is not named any more");
+    let kept = world.kept();
+    for (issuer, client) in [(&other.issuer, "client-101"), (&world.issuer, "client-1")] {
+        let registration = kept.registrations.iter().find(|one| one.issuer == *issuer).unwrap();
+        assert_eq!(registration.client.client_id, client);
+    }
+    for seen in world.at_as.lock().unwrap().iter() {
+        assert!(!format!("{} {}", seen.target, seen.body).contains("client-101"));
+    }
+    // One that is gone is passed over.
+    let fresh = World::new().await;
+    let dead = bind().await;
+    let gone = origin(&dead);
+    drop(dead);
+    let body = json!({ "resource": fresh.mcp, "authorization_servers": [gone, fresh.issuer] }).to_string();
+    fresh.set(|knobs| {
+        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, String::new(), body)];
+    });
+    assert_eq!(fresh.login().await.unwrap().issuer, fresh.issuer);
+}
+
 #[tokio::test]
 async fn cl_018_cl_027_configured_clients_and_metadata_documents() {
     let world = World::new().await;
