@@ -25,6 +25,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
+use tokio::task::JoinSet;
 
 /// Grants beside which a refresh is measured again.
 const CROWD: u64 = 1_000_000;
@@ -101,7 +102,7 @@ impl Bench<'_> {
             works = calm.run(self, &self.subject.process, self.address(), works).await?;
             let flood = Flood::begin(self).await?;
             works = flooded.run(self, &self.subject.process, self.address(), works).await?;
-            say(&format!("sign-ins answered meanwhile: {}", flood.end()));
+            say(&format!("sign-ins answered meanwhile: {}", flood.end().await));
         }
         report.floor(calm.row("refresh, nobody signs in"));
         report.own(&flooded.row("g. refresh, flood of sign-ins"), &[Goal::SlowestOfFloor(2.0)]);
@@ -176,11 +177,13 @@ async fn fill(database: &Path, account: &Arc<Account>) -> Result<()> {
 struct Flood {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    connections: JoinSet<()>,
 }
 
 impl Flood {
     async fn begin(bench: &Bench<'_>) -> Result<Self> {
-        let flood = Self { over: Arc::default(), answered: Arc::default() };
+        let mut flood =
+            Self { over: Arc::default(), answered: Arc::default(), connections: JoinSet::new() };
         for _ in 0..FLOOD {
             let mut connection = Connection::open(bench.address()).await?;
             let host = bench.host();
@@ -189,7 +192,7 @@ impl Flood {
             let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
             let (csrf, waiting) = (hidden(page.text(), "csrf")?, hidden(page.text(), "waiting")?);
             let (over, answered) = (Arc::clone(&flood.over), Arc::clone(&flood.answered));
-            tokio::spawn(async move {
+            flood.connections.spawn(async move {
                 let fields = format!(
                     "content-type: application/x-www-form-urlencoded\r\ncookie: {cookie}\r\norigin: http://{host}\r\n"
                 );
@@ -204,8 +207,10 @@ impl Flood {
         Ok(flood)
     }
 
-    fn end(self) -> u64 {
+    /// When the last hash is computed: what it takes meanwhile belongs to the flood and not to what is measured next.
+    async fn end(mut self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
+        while self.connections.join_next().await.is_some() {}
         self.answered.load(Ordering::Relaxed)
     }
 }

@@ -1,9 +1,12 @@
 //! Names that strangers chose, made harmless for a page.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Longest name shown, in characters.
 const LONGEST: usize = 60;
 
-/// A client's own name, without what could mislead: no control, direction or invisible characters, bounded.
+/// A client's own name, without what could mislead: no control, direction or invisible characters, in one spelling (NFC),
+/// bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(String);
 
@@ -14,6 +17,7 @@ impl DisplayName {
             .chars()
             .map(|c| if c.is_whitespace() { ' ' } else { c })
             .filter(|c| !is_hidden(*c))
+            .nfc()
             .collect();
         let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).collect();
         let joined = words.join(" ");
@@ -60,6 +64,9 @@ mod tests {
             ("\u{0007}\u{001B}[31mred", "[31mred"),
             ("\u{E0041}\u{F000}x", "x"),
             ("\u{200B}", ""),
+            ("Cafe\u{301}", "Caf\u{e9}"),
+            ("Cafe\u{200B}\u{301}", "Caf\u{e9}"),
+            ("\u{212B}", "\u{c5}"),
         ] {
             assert_eq!(DisplayName::new(text).as_str(), shown, "{text:?}");
         }
