@@ -182,8 +182,7 @@ struct Flood {
 
 impl Flood {
     async fn begin(bench: &Bench<'_>) -> Result<Self> {
-        let mut flood =
-            Self { over: Arc::default(), answered: Arc::default(), connections: JoinSet::new() };
+        let mut flood = Self { over: Arc::default(), answered: Arc::default(), connections: JoinSet::new() };
         for _ in 0..FLOOD {
             let mut connection = Connection::open(bench.address()).await?;
             let host = bench.host();
