@@ -5,7 +5,6 @@ use crate::{
     clients::{
         assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
     },
-    describe,
     http::{rate_limit::RateLimiter, respond::Document},
     keys::{self, TokenKeys},
     login::password::PasswordHasher,
@@ -23,7 +22,7 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_store::{Store, StoreError};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The authorization server.
 #[derive(Clone)]
@@ -58,8 +57,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The metadata document, written once.
     pub metadata: Document,
-    /// The description of the whole surface, written once.
-    pub openapi: Document,
+    /// The description of the whole surface, written once, when somebody asks for it.
+    pub openapi: OnceLock<Document>,
 }
 
 /// What the server is made of.
@@ -160,7 +159,6 @@ impl App {
             }
         }
         let metadata = metadata::document(&parts.settings);
-        let openapi = describe::document(&parts.settings);
         let blocks = BlockList::load(&*parts.store).await?;
         Ok(Arc::new(Self {
             keys,
@@ -174,7 +172,7 @@ impl App {
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),
             metadata,
-            openapi,
+            openapi: OnceLock::new(),
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -204,7 +202,7 @@ impl App {
             client_keys,
             documents,
             metadata: metadata::document(&settings),
-            openapi: describe::document(&settings),
+            openapi: OnceLock::new(),
             settings,
             ..self.clone()
         }))

@@ -51,4 +51,4 @@ pub use settings::{
     DocumentPolicy, KeySettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings,
     SettingsError,
 };
-pub use sweep::{sweep, sweep_forever};
+pub use sweep::{sweep, sweep_forever, sweep_once};

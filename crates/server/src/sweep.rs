@@ -27,12 +27,24 @@ pub async fn sweep_forever(live: Live) {
 
 /// Sweeps once through everything.
 pub async fn sweep(app: &App) -> Result<(), StoreError> {
+    sweep_once(app, BETWEEN).await.map(|_| ())
+}
+
+/// The same with another pause between two slices. Answers how many rows it removed.
+pub async fn sweep_once(app: &App, pause: Duration) -> Result<u64, StoreError> {
     let now = app.clock.now().minus(BEHIND);
     let idle = now.minus(KEEP_ENDED).minus(app.settings.refresh_idle_lifetime);
     let given = now.minus(KEEP_ENDED).minus(app.settings.grant_lifetime);
     let before = EndedBefore { revoked: idle, used: idle, given };
-    while app.store.sweep(before, now, SLICE).await?.more {
-        tokio::time::sleep(BETWEEN).await;
+    let mut rows = 0;
+    loop {
+        let swept = app.store.sweep(before, now, SLICE).await?;
+        rows += swept.rows;
+        if !swept.more {
+            return Ok(rows);
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
-    Ok(())
 }

@@ -16,6 +16,7 @@ pub mod sqlite;
 pub mod traits;
 
 pub use error::{ErrorKind, StoreError};
+pub use migrations::Schema;
 pub use postgres::{PostgresSettings, PostgresStore};
 pub use record::*;
 pub use sqlite::{SqliteSettings, SqliteStore};

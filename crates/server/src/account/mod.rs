@@ -69,7 +69,7 @@ async fn page(
     let alive = grants.iter().filter(|grant| settings.is_alive(grant, now));
     let crowd = if full || before.is_some() { crowd(app, signed_in, incoming).await? } else { None };
     let sessions = app.store.sessions_of_person(person, now, BROWSERS).await?;
-    Ok(pages::account(&AccountPage {
+    let reply = pages::account(&AccountPage {
         base: settings.issuer.path(),
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
@@ -77,7 +77,9 @@ async fn page(
         next: next.as_deref(),
         crowd,
         browsers: sessions.iter().map(|one| view::browser(one, &signed_in.session, now)).collect(),
-    }))
+    });
+    // A session outlives a closed browser and the browser's cookie does not: the forms here are bound to the new one.
+    Ok(with_cookie(reply, browser.cookie(app)))
 }
 
 async fn crowd(app: &App, signed_in: &SignedIn, incoming: &Incoming) -> Result<Option<Crowd>, StoreError> {

@@ -50,7 +50,8 @@ pub const NOTHING: Description = Description { get: None, post: None };
 
 /// `GET /openapi.json`.
 pub async fn document_of_this(app: &App, incoming: &Incoming) -> Reply {
-    respond::public(&app.openapi, &incoming.headers, MAX_AGE)
+    let openapi = app.openapi.get_or_init(|| document(&app.settings));
+    respond::public(openapi, &incoming.headers, MAX_AGE)
 }
 
 /// The document of these settings.

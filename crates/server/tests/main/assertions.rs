@@ -15,14 +15,14 @@ const PATH: &str = "/signing.json";
 const KEYS: &str = "/jwks.json";
 
 /// A client whose document names keys, and the keys.
-struct SigningClient {
-    url: String,
+pub struct SigningClient {
+    pub url: String,
     key: SigningKey,
     made: AtomicUsize,
 }
 
 impl SigningClient {
-    fn publish(host: &DocumentHost, algorithm: Algorithm, listed: &[&str]) -> Self {
+    pub fn publish(host: &DocumentHost, algorithm: Algorithm, listed: &[&str]) -> Self {
         let client = Self {
             url: host.url(PATH),
             key: SigningKey::generate(algorithm).unwrap(),
@@ -60,12 +60,12 @@ impl SigningClient {
         format!("{signed}.{}", base64url(&self.key.sign_bytes(signed.as_bytes()).unwrap()))
     }
 
-    fn assertion(&self, server: &Server) -> String {
+    pub fn assertion(&self, server: &Server) -> String {
         self.sign(&self.claims(server))
     }
 }
 
-fn signed<'a>(assertion: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub fn signed<'a>(assertion: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut pairs = vec![("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
     pairs.extend(more);
     pairs

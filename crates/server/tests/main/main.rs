@@ -9,6 +9,7 @@
 )]
 
 mod account;
+mod accounts;
 mod assertions;
 mod audit;
 mod authorize;
@@ -27,11 +28,15 @@ mod metadata;
 mod model;
 mod operator;
 mod pages;
+mod places;
+mod plateau;
+mod races;
 mod randomness;
 mod redirects;
 mod refresh;
 mod register;
 mod revocation;
+mod rolling;
 mod rotation;
 mod secrets;
 mod step_up;

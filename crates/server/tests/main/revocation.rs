@@ -139,3 +139,18 @@ async fn nobody_takes_back_what_is_not_theirs_and_not_without_the_token_of_the_f
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn as_227_a_browser_that_was_closed_meanwhile_can_take_access_back() {
+    let server = Server::start().await;
+    let (client, tokens) = server.granted().await;
+    let mut browser = Browser::new(&server);
+    let form = browser.get("/sign-in").await;
+    browser.sign_in(&form).await;
+    // It has no `Max-Age`, the session has.
+    browser.cookies.remove("__Host-hallpass_browser").unwrap();
+    let page = browser.get("/account").await;
+    let done = browser.submit(&page, "/account", &["csrf", "grant"], &[("action", "revoke")]).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.error(), "invalid_grant");
+}

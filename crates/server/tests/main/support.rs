@@ -12,7 +12,7 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_server::{App, Parts, Resource, ScopeEntry, Settings, router, setup_link};
-use hallpass_store::sqlite::{SqliteSettings, SqliteStore};
+use hallpass_store::{SqliteSettings, SqliteStore, Store};
 use hallpass_testkit::{DocumentHost, ManualClock};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -121,6 +121,23 @@ pub fn settings() -> Settings {
     Settings::new(Issuer::parse(ISSUER).unwrap(), vec![resource])
 }
 
+fn parts(
+    master: [u8; 32],
+    settings: Settings,
+    store: Arc<dyn Store>,
+    clock: &ManualClock,
+    fetch: &Fetch,
+) -> Parts {
+    Parts {
+        settings,
+        masters: vec![MasterKey { number: 0, bytes: SecretBytes::new(master) }].into(),
+        store,
+        clock: Arc::new(clock.clone()),
+        entropy: Arc::new(SystemEntropy),
+        fetch: fetch.clone(),
+    }
+}
+
 impl Server {
     pub async fn start() -> Self {
         Self::with(settings()).await
@@ -134,7 +151,7 @@ impl Server {
     /// With this one way out.
     pub async fn fetching(settings: Settings, clock: ManualClock, fetch: Fetch) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::open(settings, folder, clock, fetch).await
+        Self::under([7; 32], settings, folder, clock, fetch).await
     }
 
     /// A server that can reach one host with documents and no other, and that host.
@@ -146,14 +163,8 @@ impl Server {
 
     /// The same server by this clock.
     pub async fn by_clock(self, clock: Arc<dyn Clock>) -> Self {
-        let parts = Parts {
-            settings: self.app.settings.clone(),
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
-            store: Arc::clone(&self.app.store),
-            clock,
-            entropy: Arc::new(SystemEntropy),
-            fetch: self.fetch.clone(),
-        };
+        let (settings, store) = (self.app.settings.clone(), Arc::clone(&self.app.store));
+        let parts = Parts { clock, ..parts([7; 32], settings, store, &self.clock, &self.fetch) };
         let app = App::start(parts).await.unwrap();
         let router = router(Arc::clone(&app));
         Self { app, router, ..self }
@@ -165,22 +176,26 @@ impl Server {
         self.app.store.close().await.unwrap();
         let (folder, clock, fetch) = (self.folder, self.clock, self.fetch);
         drop((self.router, self.app));
-        Self::open(settings, folder, clock, fetch).await
+        Self::under([7; 32], settings, folder, clock, fetch).await
     }
 
     /// Another node on the same store, at the same time.
     pub async fn beside(&self) -> Self {
-        let parts = Parts {
-            settings: self.app.settings.clone(),
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
-            store: Arc::clone(&self.app.store),
-            clock: Arc::new(self.clock.clone()),
-            entropy: Arc::new(SystemEntropy),
-            fetch: self.fetch.clone(),
-        };
-        let app = App::start(parts).await.unwrap();
-        let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
-        Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router }
+        let (settings, clock) = (self.app.settings.clone(), self.clock.clone());
+        let folder = tempfile::tempdir().unwrap();
+        Self::on(Arc::clone(&self.app.store), settings, folder, clock, self.fetch.clone()).await
+    }
+
+    /// A server on this store.
+    pub async fn on(
+        store: Arc<dyn Store>,
+        settings: Settings,
+        folder: tempfile::TempDir,
+        clock: ManualClock,
+        fetch: Fetch,
+    ) -> Self {
+        let parts = parts([7; 32], settings, store, &clock, &fetch);
+        Self::of(parts, folder, clock, fetch).await
     }
 
     /// The same server with other master keys, as when `master.key` changes while it runs.
@@ -188,10 +203,6 @@ impl Server {
         let app = self.app.with_master_keys(masters).await?;
         let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
         Ok(Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router })
-    }
-
-    async fn open(settings: Settings, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
-        Self::under([7; 32], settings, folder, clock, fetch).await
     }
 
     /// A server whose `folder` has a database that was made under this master key.
@@ -202,16 +213,13 @@ impl Server {
         clock: ManualClock,
         fetch: Fetch,
     ) -> Self {
-        let store =
-            SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
-        let parts = Parts {
-            settings,
-            masters: vec![MasterKey { number: 0, bytes: SecretBytes::new(master) }].into(),
-            store: Arc::new(store),
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(SystemEntropy),
-            fetch: fetch.clone(),
-        };
+        let file = folder.path().join("hallpass.sqlite");
+        let store = Arc::new(SqliteStore::open(&file, SqliteSettings::default()).unwrap());
+        let parts = parts(master, settings, store, &clock, &fetch);
+        Self::of(parts, folder, clock, fetch).await
+    }
+
+    async fn of(parts: Parts, folder: tempfile::TempDir, clock: ManualClock, fetch: Fetch) -> Self {
         let app = App::start(parts).await.unwrap();
         let router = router(Arc::clone(&app));
         Self { app, clock, folder, fetch, router }

@@ -65,6 +65,7 @@ macro_rules! contract_tests {
             a_person_sees_and_ends_their_own_browsers_only
             the_sweep_removes_what_is_over_and_nothing_else
             as_220_the_sweep_removes_grants_that_ended_by_themselves
+            as_220_the_sweep_forgets_documents_that_no_grant_needs
             as_207_a_grant_is_live_until_it_is_revoked_or_withdrawn
             set_up_is_closed_for_ever_by_the_first_account
             a_setup_code_that_is_wrong_late_or_replaced_makes_nobody

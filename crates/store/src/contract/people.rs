@@ -1,6 +1,9 @@
 //! People, their browsers, and what keeps guessing slow.
 
-use super::story::{HERE, SETUP, START, Story, count, minutes, seconds, somebody, together};
+use super::{
+    clients::document,
+    story::{HERE, SETUP, START, Story, count, minutes, seconds, somebody, together},
+};
 use crate::{
     Attempt, Block, BlockKind, EndedBefore, FirstPerson, GrantOpened, GrantRotated, Revoked, Session, Store,
     Swept,
@@ -287,6 +290,37 @@ pub async fn as_220_the_sweep_removes_grants_that_ended_by_themselves(store: Arc
     assert_eq!(sweep_all(&story, outlived).await, 1);
     assert_eq!(store.grant_read(old).await.unwrap(), None);
     assert!(store.grant_read(young).await.unwrap().is_some());
+}
+
+/// A copy of a document goes when no grant needs it and no host said anything about it for as long as a grant may live.
+pub async fn as_220_the_sweep_forgets_documents_that_no_grant_needs(store: Arc<dyn Store>) {
+    let mut story = Story::begin(store.clone()).await;
+    let needed = story.new_grant().client_id;
+    let (unused, asked) = ("https://unused.example/client", "https://asked.example/client");
+    for url in [&*needed, unused, asked] {
+        store.document_put(document(url, b"{}", story.now)).await.unwrap();
+    }
+    story.wait(minutes(60));
+    // Whoever is asked about a client makes its copy young; a grant needs the copy, however old.
+    store.document_put(document(asked, b"{}", story.now)).await.unwrap();
+    let grant = story.open().await;
+    let never = story.now.minus(minutes(600));
+    let nothing = EndedBefore { revoked: never, used: never, given: never };
+    let before = EndedBefore { given: story.now.minus(minutes(10)), ..nothing };
+    let there = async |url: &str| store.document_read(url.to_owned()).await.unwrap().is_some();
+    assert_eq!(sweep_all(&story, nothing).await, 0);
+    assert_eq!(sweep_all(&story, before).await, 1);
+    assert!(there(&needed).await && there(asked).await && !there(unused).await);
+    // A revoked grant needs it as long as it is there: somebody may come with its token.
+    story.revoke(grant).await;
+    assert_eq!(sweep_all(&story, before).await, 0);
+    story.wait(minutes(30));
+    let all = EndedBefore { given: story.now, ..nothing };
+    // The entry of the revocation, the copy that was asked for, the grant; and then the copy that it needed.
+    assert_eq!(sweep_all(&story, all).await, 3);
+    assert!(there(&needed).await && !there(asked).await);
+    assert_eq!(sweep_all(&story, all).await, 1);
+    assert!(!there(&needed).await);
 }
 
 /// What introspection asks: one statement knows the grant, its revocation and the person.

@@ -7,11 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    ErrorKind, PostgresSettings, StoreError,
-    migrations::{self, Dialect},
-    postgres, sqlite,
-};
+use crate::{ErrorKind, PostgresSettings, Schema, StoreError, migrations::Dialect, postgres, sqlite};
 use rusqlite::Connection;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -145,7 +141,7 @@ impl Table {
 /// The tables of the newest schema, in a fixed order.
 pub(crate) fn tables() -> Result<Vec<Table>, StoreError> {
     let model = Connection::open_in_memory()?;
-    for (_, text) in migrations::after(0, Dialect::SQLITE) {
+    for (_, text) in Schema::THIS.after(0, Dialect::SQLITE) {
         model.execute_batch(&text)?;
     }
     let mut columns = model.prepare(

@@ -172,7 +172,8 @@ fn read(settings: &PostgresSettings) -> Result<Config, &'static str> {
     };
     config
         .options(options)
-        .application_name("hallpass")
+        // Whoever brings the schema up to date sees by it who is still there.
+        .application_name(format!("hallpass/{}", settings.schema.newest()))
         .connect_timeout(CONNECT)
         .target_session_attrs(TargetSessionAttrs::ReadWrite);
     Ok(config)

@@ -21,7 +21,7 @@ const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_trans
 
 /// Nodes keep connections as long as they live.
 const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-     AND application_name = 'hallpass' AND pid <> pg_backend_pid()";
+     AND (application_name = 'hallpass' OR application_name LIKE 'hallpass/%') AND pid <> pg_backend_pid()";
 /// A connection that has just been closed may still be listed.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -91,9 +91,11 @@ pub(crate) async fn receive(
 
 /// One connection, the schema up to date, and no node beside us.
 async fn alone(settings: PostgresSettings) -> Result<Connections, StoreError> {
+    let known = settings.schema;
     let connections = Connections::new(&PostgresSettings { connections: 1, ..settings })?;
-    schema::migrate(&connections).await?;
+    schema::migrate(&connections, known).await?;
     let mut held = connections.get().await?;
+    known.equals(schema::found(held.client()?).await?)?;
     let mut others = 0_i64;
     for _ in 0..TRIES {
         others = held.client()?.query_one(OTHERS, &[]).await?.try_get(0)?;

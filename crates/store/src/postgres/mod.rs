@@ -14,7 +14,7 @@ mod schema;
 mod statements;
 
 use crate::{
-    Answer, ErrorKind, StoreError,
+    Answer, ErrorKind, Schema, StoreError,
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
 use connect::{Connections, Held};
@@ -42,6 +42,8 @@ pub struct PostgresSettings {
     pub extra_ca: Vec<Vec<u8>>,
     /// How long an operation is tried again before its outcome is reported as unknown.
     pub deadline: Duration,
+    /// What this program knows.
+    pub schema: Schema,
 }
 
 impl PostgresSettings {
@@ -54,6 +56,7 @@ impl PostgresSettings {
             extra_ca: Vec::new(),
             // Clients wait ten.
             deadline: Duration::from_secs(8),
+            schema: Schema::THIS,
         }
     }
 }
@@ -76,11 +79,11 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the server cannot be reached or does not let us in, or is read-only;
-    /// [`ErrorKind::Corrupt`] when the database has a newer schema or tables of another program. The source is one
+    /// [`ErrorKind::Corrupt`] when the database has a schema that is too new, or tables of another program. The source is one
     /// sentence that names the fix.
     pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
         let connections = Connections::new(&settings)?;
-        schema::migrate(&connections).await?;
+        schema::migrate(&connections, settings.schema).await?;
         Ok(Self { connections, walk: Mutex::default(), deadline: settings.deadline })
     }
 

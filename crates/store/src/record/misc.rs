@@ -64,7 +64,8 @@ pub struct EndedBefore {
     pub revoked: Timestamp,
     /// Those whose refresh token was last exchanged before this: it has lain unused for too long.
     pub used: Timestamp,
-    /// Those given before this: older than any grant may become.
+    /// Those given before this: older than any grant may become. Copies of documents that nobody said anything about since
+    /// go too, where no grant needs them: until then a client that comes back is told about its grant, not about itself.
     pub given: Timestamp,
 }
 

@@ -12,6 +12,13 @@ statements! {
     ENTRY_SWEEP = "DELETE FROM revocation WHERE ticket = $1 AND until < $2";
     ASSERTIONS_WALK = "SELECT digest, until FROM assertion WHERE digest > $1 ORDER BY digest LIMIT $2";
     ASSERTION_SWEEP = "DELETE FROM assertion WHERE digest = $1 AND until < $2";
+    // A copy is renewed when its client uses a grant. What no host said anything about for as long as a grant may live, and
+    // no grant needs, is nobody's; only for such a row the grants are looked through.
+    DOCUMENTS_WALK = "SELECT url, CASE WHEN checked_at < $1
+            AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.client_id = document.url) THEN 1 ELSE 0 END
+        FROM document WHERE url > $2 ORDER BY url LIMIT $3";
+    // Whoever was asked about it meanwhile has made it young again, before there can be a grant.
+    DOCUMENT_SWEEP = "DELETE FROM document WHERE url = $1 AND checked_at < $2";
     GRANTS_WALK = "SELECT id, revoked_at, rotated_at, consented_at FROM grants WHERE id > $1 ORDER BY id LIMIT $2";
     GRANT_SWEEP = "DELETE FROM grants WHERE id = $1
         AND (revoked_at < $2 OR rotated_at < $3 OR consented_at < $4)";
@@ -38,6 +45,11 @@ pub(crate) enum Walk {
         /// The last one seen.
         after: [u8; 32],
     },
+    /// Copies of documents above this URL.
+    Documents {
+        /// The last one seen.
+        after: String,
+    },
     /// Grants above this id.
     Grants {
         /// The last one seen.
@@ -62,6 +74,7 @@ enum Due {
     Sessions(Vec<[u8; 16]>),
     Entries(Vec<i64>),
     Assertions(Vec<[u8; 32]>),
+    Documents(Vec<String>),
     Grants(Vec<[u8; 16]>),
 }
 
@@ -71,6 +84,7 @@ impl Due {
             Self::Sessions(ids) | Self::Grants(ids) => ids.is_empty(),
             Self::Entries(tickets) => tickets.is_empty(),
             Self::Assertions(digests) => digests.is_empty(),
+            Self::Documents(urls) => urls.is_empty(),
         }
     }
 }
@@ -142,9 +156,19 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Assertions { after },
-                None => Walk::Grants { after: [0; 16] },
+                None => Walk::Documents { after: String::new() },
             };
             Slice { due: Due::Assertions(seen.due), next, more: true }
+        }
+        Walk::Documents { after } => {
+            let is_due = |row: &Row<'_>| Ok((row.text(0)?, row.yes(1)?));
+            let rows = on.all(DOCUMENTS_WALK, args![grants.given, after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
+            let next = match seen.last {
+                Some(after) => Walk::Documents { after },
+                None => Walk::Grants { after: [0; 16] },
+            };
+            Slice { due: Due::Documents(seen.due), next, more: true }
         }
         Walk::Grants { after } => {
             let is_due = |row: &Row<'_>| {
@@ -170,14 +194,14 @@ struct Seen<K> {
     last: Option<K>,
 }
 
-fn walk<K: Copy>(rows: Vec<(K, bool)>, limit: u32) -> Seen<K> {
+fn walk<K: Clone>(rows: Vec<(K, bool)>, limit: u32) -> Seen<K> {
     let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
     let is_whole = u32::try_from(rows.len()).is_ok_and(|count| count == LOOK_AT);
     let mut seen = Seen { due: Vec::new(), last: None };
     let mut end = None;
     for (key, is_due) in rows {
         if is_due {
-            seen.due.push(key);
+            seen.due.push(key.clone());
         }
         if seen.due.len() == limit {
             seen.last = Some(key);
@@ -206,6 +230,11 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         Due::Assertions(digests) => {
             for digest in digests {
                 rows += on.change(ASSERTION_SWEEP, args![digest, this.now]).await?;
+            }
+        }
+        Due::Documents(urls) => {
+            for url in urls {
+                rows += on.change(DOCUMENT_SWEEP, args![url, this.grants.given]).await?;
             }
         }
         Due::Grants(ids) => {

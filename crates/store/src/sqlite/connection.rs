@@ -1,7 +1,10 @@
 //! Opening connections: whose file it is, how it is written, which schema it has.
 
-use super::{SqliteSettings, failure::sentence};
-use crate::{ErrorKind, StoreError, migrations};
+use super::{SqliteSettings, failure::sentence, lock};
+use crate::{
+    ErrorKind, Schema, StoreError,
+    migrations::{Dialect, Found},
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{path::Path, time::Duration};
 
@@ -35,7 +38,11 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
 pub(super) fn writer(path: &Path, settings: &SqliteSettings) -> Result<Connection, StoreError> {
     let open = || {
         let connection = writable(path, settings, settings.writer_cache_kib)?;
-        migrate(&connection)?;
+        if prepare(&connection, settings.schema)? {
+            // A command does not change under a server what that may not understand.
+            let _alone = if settings.exclusive { None } else { Some(nobody_beside(path)?) };
+            migrate(&connection, settings.schema)?;
+        }
         Ok(connection)
     };
     open().map_err(|error| sentence(error, path))
@@ -87,8 +94,17 @@ fn common(connection: &Connection, settings: &SqliteSettings, cache_kib: u32) ->
     Ok(())
 }
 
-fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let version = schema_version(connection)?;
+fn nobody_beside(path: &Path) -> Result<lock::FolderLock, StoreError> {
+    lock::lock_folder(path).map_err(|_| {
+        let text =
+            "a server of an older release is using this folder: start it again with this release first";
+        StoreError::caused_by(ErrorKind::Unavailable, text)
+    })
+}
+
+/// Sets up how it is written. Answers whether the schema has to be brought up to date.
+fn prepare(connection: &Connection, schema: Schema) -> Result<bool, StoreError> {
+    let is_behind = schema.is_ahead_of(found(connection)?)?;
     // Only now is it certain that the file is ours: nothing was written to it before.
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -96,19 +112,23 @@ fn migrate(connection: &Connection) -> Result<(), StoreError> {
         return Err(StoreError::caused_by(ErrorKind::Unavailable, text));
     }
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
-    if version == migrations::newest() {
-        return Ok(());
-    }
+    Ok(is_behind)
+}
+
+fn migrate(connection: &Connection, schema: Schema) -> Result<(), StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = apply(connection);
+    let done = apply(connection, schema);
     connection.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     done
 }
 
-fn apply(connection: &Connection) -> Result<(), StoreError> {
+fn apply(connection: &Connection, schema: Schema) -> Result<(), StoreError> {
     // Read again under the lock: another process may have been faster.
-    let version = schema_version(connection)?;
-    if version == 0 {
+    let found = found(connection)?;
+    if !schema.is_ahead_of(found)? {
+        return Ok(());
+    }
+    if found.version == 0 {
         connection.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; \
              CREATE TABLE schema_version (id INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL) \
@@ -116,33 +136,42 @@ fn apply(connection: &Connection) -> Result<(), StoreError> {
              INSERT INTO schema_version (id, version) VALUES (1, 0);"
         ))?;
     }
-    for (number, text) in migrations::after(version, migrations::Dialect::SQLITE) {
-        connection.execute_batch(&text)?;
-        connection.execute("UPDATE schema_version SET version = $1 WHERE id = 1", [number])?;
+    if !has_oldest(connection)? {
+        connection.execute_batch("ALTER TABLE schema_version ADD COLUMN oldest INTEGER")?;
     }
+    for (_, text) in schema.after(found.version, Dialect::SQLITE) {
+        connection.execute_batch(&text)?;
+    }
+    let moved = "UPDATE schema_version SET version = $1, oldest = $2 WHERE id = 1";
+    connection.execute(moved, [schema.newest(), schema.oldest()])?;
     Ok(())
 }
 
-/// The version of the schema, 0 for a file without anything. Refuses what is not ours, and what is newer.
-fn schema_version(connection: &Connection) -> Result<i64, StoreError> {
+/// Whether the record of the oldest schema is there: the first releases had none.
+fn has_oldest(connection: &Connection) -> Result<bool, StoreError> {
+    let columns = "SELECT count(*) FROM pragma_table_info('schema_version') WHERE name = 'oldest'";
+    Ok(connection.query_row(columns, [], |row| row.get::<_, i64>(0))? == 1)
+}
+
+/// What the file says of its schema; version 0 for a file without anything. Refuses what is not ours.
+pub(super) fn found(connection: &Connection) -> Result<Found, StoreError> {
     let id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id != APPLICATION_ID {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if id == 0 && tables == 0 {
-            return Ok(0);
+            return Ok(Found::new(0, None));
         }
         return Err(corrupt("the file is a database of another program: choose another path".into()));
     }
-    let version: Option<i64> = connection
-        .query_row("SELECT version FROM schema_version WHERE id = 1", [], |row| row.get(0))
-        .optional()?;
-    let newest = migrations::newest();
-    match version {
-        Some(version) if version > newest => Err(corrupt(format!(
-            "the database is of schema {version}, this release knows up to {newest}: \
-             start the newer release, or restore a backup"
-        ))),
-        Some(version) if version > 0 => Ok(version),
+    let record = if has_oldest(connection)? {
+        "SELECT version, oldest FROM schema_version WHERE id = 1"
+    } else {
+        "SELECT version, NULL FROM schema_version WHERE id = 1"
+    };
+    let found: Option<(i64, Option<i64>)> =
+        connection.query_row(record, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match found {
+        Some((version, oldest)) if version > 0 => Ok(Found::new(version, oldest)),
         Some(_) | None => {
             Err(corrupt("the database does not say of which schema it is: restore a backup".into()))
         }

@@ -18,7 +18,7 @@ pub(crate) fn send(path: &Path, tables: &[Table], out: &mpsc::Sender<Item>) -> R
         return Err(refused(format!("there is no database at {}", path.display())));
     }
     let _lock = lock::lock_folder(path)?;
-    let mut connection = connection::writer(path, &SqliteSettings::default())?;
+    let mut connection = opened(path)?;
     let snapshot = connection.transaction()?;
     let mut tallies = Vec::with_capacity(tables.len());
     for (at, table) in tables.iter().enumerate() {
@@ -41,6 +41,14 @@ pub(crate) fn send(path: &Path, tables: &[Table], out: &mpsc::Sender<Item>) -> R
     Ok(())
 }
 
+/// Of exactly this schema.
+fn opened(path: &Path) -> Result<Connection, StoreError> {
+    let settings = SqliteSettings::default();
+    let connection = connection::writer(path, &settings)?;
+    settings.schema.equals(connection::found(&connection)?)?;
+    Ok(connection)
+}
+
 /// Takes all rows, or changes nothing.
 pub(crate) fn receive(
     path: &Path,
@@ -50,7 +58,7 @@ pub(crate) fn receive(
 ) -> Result<Vec<Tally>, StoreError> {
     let _lock = lock::lock_folder(path)?;
     connection::create(path)?;
-    let mut connection = connection::writer(path, &SqliteSettings::default())?;
+    let mut connection = opened(path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for table in tables {
         let count: i64 = transaction.query_row(&table.count_used(), [], |row| row.get(0))?;

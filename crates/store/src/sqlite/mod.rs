@@ -22,7 +22,7 @@ mod tests_place;
 mod writer;
 
 use crate::{
-    Answer, ErrorKind, StoreError, StoreTrouble,
+    Answer, ErrorKind, Schema, StoreError, StoreTrouble,
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
 pub use backup::backup;
@@ -68,6 +68,8 @@ pub struct SqliteSettings {
     pub reserve: u64,
     /// How long a batch with a failed commit is run again before its outcome is reported as unknown.
     pub unknown_deadline: Duration,
+    /// What this program knows.
+    pub schema: Schema,
 }
 
 impl Default for SqliteSettings {
@@ -83,6 +85,7 @@ impl Default for SqliteSettings {
             reserve: 0,
             // Clients wait ten.
             unknown_deadline: Duration::from_secs(8),
+            schema: Schema::THIS,
         }
     }
 }
@@ -109,7 +112,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the folder is in use by another server or cannot be written;
-    /// [`ErrorKind::Corrupt`] when the file is not ours, damaged, or of a newer schema. The source is one sentence
+    /// [`ErrorKind::Corrupt`] when the file is not ours, damaged, or of a schema that is too new. The source is one sentence
     /// that names the fix.
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, StoreError> {
         let lock = if settings.exclusive { Some(lock::lock_folder(path)?) } else { None };

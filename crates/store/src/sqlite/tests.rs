@@ -311,3 +311,24 @@ async fn the_setup_code_is_used_up_even_when_the_commit_is_unknown() {
     let made = store.person_create_first([1; 32], person, begun).await.unwrap();
     assert_eq!(made, FirstPerson::Created);
 }
+
+#[test]
+fn no_statement_is_planned_anew_for_other_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hallpass.db");
+    connection::create(&path).unwrap();
+    let connection = connection::writer(&path, &SqliteSettings::default()).unwrap();
+    connection.execute_batch("BEGIN").unwrap();
+    for sql in crate::sql::all() {
+        let mut statement = connection.prepare(sql).unwrap();
+        for first in [1_i64, 1_000] {
+            for (parameter, value) in (1..=statement.parameter_count()).zip(first..) {
+                statement.raw_bind_parameter(parameter, value).unwrap();
+            }
+            // Most of these values are of the wrong type for most statements: what a row says does not matter here.
+            let mut rows = statement.raw_query();
+            while let Ok(Some(_)) = rows.next() {}
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{sql}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Files that are damaged, foreign, newer, or in use: each is one sentence that names the fix.
 
-use hallpass_store::{ErrorKind, SqliteSettings, SqliteStore, StoreError, contract::Story};
+use hallpass_store::{ErrorKind, Schema, SqliteSettings, SqliteStore, StoreError, contract::Story};
 use std::{error::Error as _, path::PathBuf, sync::Arc, time::Instant};
 use tempfile::TempDir;
 
@@ -66,17 +66,37 @@ fn a_database_of_a_newer_release_is_refused_with_both_numbers() {
     drop(SqliteStore::open(&path, SqliteSettings::default()).unwrap());
     let newer = rusqlite::Connection::open(&path).unwrap();
     let known: u32 = newer.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).unwrap();
-    newer.execute_batch("UPDATE schema_version SET version = 7000").unwrap();
+    newer.execute_batch("UPDATE schema_version SET version = 7000, oldest = 6999").unwrap();
     drop(newer);
     let (kind, cause) = refusal(&path);
     assert_eq!(kind, ErrorKind::Corrupt);
     assert_eq!(
         cause,
         format!(
-            "the database is of schema 7000, this release knows up to {known}: start the newer release, or restore a \
-             backup"
+            "the database is of schema 7000, which releases that know schema 6999 can use, and this one knows up to \
+             {known}: start the newer release, or restore a backup"
         )
     );
+}
+
+#[test]
+fn t_103_a_command_does_not_upgrade_the_database_under_a_server() {
+    let (_folder, path) = folder();
+    let older = SqliteSettings { schema: Schema::made_up(4, &[]), ..SqliteSettings::default() };
+    let server = SqliteStore::open(&path, older).unwrap();
+    let command = SqliteSettings { exclusive: false, ..SqliteSettings::default() };
+    let error = SqliteStore::open(&path, command).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.source().unwrap().to_string().as_str()),
+        (
+            ErrorKind::Unavailable,
+            "a server of an older release is using this folder: start it again with this release first"
+        )
+    );
+    // What needs no upgrade is none of its business, and alone it may.
+    drop(SqliteStore::open(&path, SqliteSettings { exclusive: false, ..older }).unwrap());
+    drop(server);
+    SqliteStore::open(&path, command).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use hallpass_core::secret::SecretString;
 use hallpass_store::{
     ErrorKind, GrantOpened, GrantRotated, Grants as _, Maintenance as _, People as _, PostgresSettings,
-    PostgresStore, Store, contract::Story,
+    PostgresStore, Schema, Store, contract::Story,
 };
 use hallpass_testkit::postgres::{Cluster, Database};
 use std::{sync::Arc, time::Duration};
@@ -30,6 +30,30 @@ async fn p23_eight_nodes_that_start_at_once_make_one_schema() {
         .collect();
     for node in starting {
         assert!(!node.await.unwrap().person_exists().await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_103_eight_nodes_that_start_at_once_upgrade_an_older_database_once() {
+    let cluster = Cluster::shared();
+    let database = cluster.database().await;
+    let open = |schema| {
+        let url = SecretString::new(&database.url);
+        PostgresStore::open(PostgresSettings { connections: 2, schema, ..PostgresSettings::new(url) })
+    };
+    let first = Arc::new(open(Schema::made_up(1, &[])).await.unwrap());
+    let story = Story::begin(first.clone()).await;
+    first.close().await.unwrap();
+    drop(first);
+    // A text that was applied twice would fail.
+    let newer = Schema::made_up(
+        usize::MAX,
+        &[(1, "CREATE TABLE once (id {INT} NOT NULL PRIMARY KEY) {TABLE_OPTIONS}")],
+    );
+    let starting: Vec<_> = (0..8).map(|_| tokio::spawn(open(newer))).collect();
+    for node in starting {
+        let node = node.await.unwrap().unwrap();
+        assert!(node.person_read(story.person).await.unwrap().is_some());
     }
 }
 
@@ -119,7 +143,7 @@ async fn what_cannot_be_opened_is_said_in_a_sentence_without_the_password() {
     drop(database.store().await);
     let (client, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    client.batch_execute("UPDATE hallpass_schema SET version = 9999").await.unwrap();
+    client.batch_execute("UPDATE hallpass_schema SET version = 9999, oldest = 9999").await.unwrap();
     let (kind, said) = open(database.url.clone()).await;
     assert_eq!(kind, ErrorKind::Corrupt);
     assert!(said.contains("start the newer release"), "{said}");

@@ -5,16 +5,15 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "most slips change nothing at most places")]
 
-mod operation;
+pub mod operation;
 mod rules;
-mod store;
 mod world;
 
+use crate::places::Backend;
 use hallpass_testkit::postgres::Cluster;
 use operation::{Act, Dice, sequence};
 use rules::{Model, Outcome, RULES, RULES_OF_COPIES, Step};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
-use store::Backend;
 use world::{World, named};
 
 /// Sequences that once failed.

@@ -4,16 +4,17 @@
 use super::{
     operation::{Op, Slip},
     rules::{CLIENTS, Model, Outcome, PEOPLE, Page, SCOPES, Seen, Step, presenter},
-    store::Place,
 };
+use crate::accounts::{add_person, session_of};
+use crate::places::Place;
 use crate::support::{Answer, CHALLENGE, NOW, VERIFIER, claims, text};
 use axum::{Router, body::Body};
 use hallpass_core::{
     encoding,
     entropy::{self, SystemEntropy},
-    id::{PersonId, SessionId},
+    id::PersonId,
     parameters,
-    seal::{MasterKey, Purpose},
+    seal::MasterKey,
     secret::SecretBytes,
     time::Clock,
     uri::{Issuer, ResourceUri},
@@ -23,7 +24,6 @@ use hallpass_resource::{
     KeySource, ProtectedResource, Revocation, Revocations, Revoked, Settings as Guarded,
 };
 use hallpass_server::{App, Parts, Resource, ScopeEntry, Settings, feed, router};
-use hallpass_store::{Person, Session};
 use hallpass_testkit::ManualClock;
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::BodyExt;
@@ -162,18 +162,7 @@ impl World {
         self.browsers.clear();
         self.sessions = vec![String::new(); PEOPLE];
         for _ in 0..PEOPLE {
-            let now = self.clock.now();
-            let id = PersonId::new(now, &SystemEntropy);
-            let person = Person {
-                id,
-                name: id.to_string(),
-                password: String::new(),
-                epoch: 0,
-                disabled_at: None,
-                created_at: now,
-            };
-            assert!(self.nodes[0].app.store.person_create(person).await.unwrap());
-            self.people.push(id);
+            self.people.push(add_person(&self.nodes[0].app, self.clock.now()).await);
             self.browsers.push(encoding::base64url(&entropy::random::<16>(&SystemEntropy)));
         }
     }
@@ -188,7 +177,9 @@ impl World {
         let node = node % self.nodes.len();
         match step {
             Step::Wait { seconds } => self.clock.push(Duration::from_secs((*seconds).try_into().unwrap())),
-            Step::Sweep => self.sweep(node).await,
+            Step::Sweep => {
+                hallpass_server::sweep_once(&self.nodes[node].app, Duration::ZERO).await.unwrap();
+            }
             Step::Restart => {
                 self.stop().await;
                 self.start().await;
@@ -258,37 +249,11 @@ impl World {
         }
     }
 
-    async fn sweep(&self, node: usize) {
-        let app = &self.nodes[node].app;
-        let now = self.clock.now();
-        let idle = now.minus(Duration::from_hours(48)).minus(app.settings.refresh_idle_lifetime);
-        let given = now.minus(Duration::from_hours(48)).minus(app.settings.grant_lifetime);
-        let before = hallpass_store::EndedBefore { revoked: idle, used: idle, given };
-        while app.store.sweep(before, now, 50).await.unwrap().more {}
-    }
-
-    /// What a right password leads to, without the second that its hash costs.
     async fn sign_in(&mut self, node: usize, person: usize) -> Outcome {
-        let app = &self.nodes[node].app;
-        let now = self.clock.now();
-        let id = SessionId::new(now, &SystemEntropy);
-        let account = app.store.person_read(self.people[person]).await.unwrap().unwrap();
-        let session = Session {
-            id,
-            person: account.id,
-            epoch: account.epoch,
-            signed_in_at: now,
-            expires_at: now.plus(app.settings.session_lifetime),
-            from: None,
-            browser: String::new(),
-        };
-        let opened = app.store.session_open(session).await.unwrap();
-        if opened {
-            let mut bytes = vec![app.keys.current()];
-            bytes.extend(id.as_bytes());
-            let mac = app.keys.mac(app.keys.current(), Purpose::SessionCookie, &bytes).unwrap();
-            bytes.extend(&mac[..20]);
-            self.sessions[person] = encoding::base64url(&bytes);
+        let session = session_of(&self.nodes[node].app, self.people[person], self.clock.now()).await;
+        let opened = session.is_some();
+        if let Some(session) = session {
+            self.sessions[person] = session;
         }
         Outcome::SignedIn(opened)
     }

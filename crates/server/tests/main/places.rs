@@ -1,13 +1,14 @@
-//! Where a world keeps things: in a file for one node, or in PostgreSQL for two.
+//! Where the servers of a test keep things: in a file for one node, or in PostgreSQL for two.
 
+use hallpass_core::secret::SecretString;
 use hallpass_store::{
-    Store,
+    PostgresSettings, PostgresStore, Schema, Store, StoreError,
     sqlite::{SqliteSettings, SqliteStore},
 };
 use hallpass_testkit::postgres::{Cluster, Database};
 use std::{fs, path::PathBuf, sync::Arc};
 
-/// What worlds are made on.
+/// What places are made on.
 #[derive(Clone)]
 pub enum Backend {
     Sqlite,
@@ -54,6 +55,21 @@ impl Place {
                 vec![Arc::new(database.store().await), Arc::new(database.store().await)]
             }
         }
+    }
+
+    /// A store as a program has it that knows this schema.
+    pub async fn open_as(&self, schema: Schema) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Folder(folder) => {
+                let settings = SqliteSettings { schema, ..SqliteSettings::default() };
+                Arc::new(SqliteStore::open(&folder.path().join("hallpass.sqlite"), settings)?)
+            }
+            Self::Database(database) => {
+                let url = SecretString::new(&database.url);
+                let settings = PostgresSettings { connections: 16, schema, ..PostgresSettings::new(url) };
+                Arc::new(PostgresStore::open(settings).await?)
+            }
+        })
     }
 
     /// Whether an old copy can be put back: of a file, by the test itself.
