@@ -493,7 +493,11 @@ impl Model {
     fn account(&self, person: usize, outcome: &Outcome) -> Verdict {
         let listed = self.signed_in(person).map(|_| {
             let in_force = self.kept.grants.iter().filter(|(page, grant)| {
-                self.seen.pages[**page].person == person && !grant.revoked && !self.withdrawn(**page, grant)
+                // What has ended by itself needs nobody to take it back.
+                let is_over = self.now - grant.turned > 30 * DAY
+                    || self.now - self.seen.codes[grant.code].at > 40 * DAY;
+                self.seen.pages[**page].person == person
+                    && !(grant.revoked || self.withdrawn(**page, grant) || is_over)
             });
             in_force.map(|(page, _)| self.seen.names[page].clone()).collect()
         });
