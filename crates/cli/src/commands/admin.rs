@@ -90,7 +90,7 @@ async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> 
         (None, _) => bail!("whose account? `hallpass user list` shows them"),
     };
     if person.disabled_at.is_some() {
-        super::user::able(place, &person.name, false).await?;
+        super::user::able(place, &person, false).await?;
     }
     super::user::link(place, &person).await?;
     Ok(ExitCode::SUCCESS)

@@ -1,20 +1,18 @@
 //! `hallpass grant`: what people allowed, and taking it back.
 
-use super::place::{Place, PlaceArgs};
+use super::{
+    grants::{self, Pages},
+    place::{Place, PlaceArgs},
+};
 use crate::{
     output::{agreed, note},
     say,
 };
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
-use hallpass_core::id::{GrantId, PersonId};
-use hallpass_server::audit::{By, Event, Which};
-use hallpass_store::{Grant, RevocationReason, StoreError};
-use std::{process::ExitCode, sync::Arc};
-use tokio::task::JoinSet;
-
-/// Grants at a time. A store takes more than this many writes before it says that it is busy.
-const PAGE: u32 = 250;
+use hallpass_core::id::GrantId;
+use hallpass_store::Grant;
+use std::process::ExitCode;
 
 /// `hallpass grant`.
 #[derive(Subcommand, Debug)]
@@ -71,40 +69,16 @@ pub async fn run(command: GrantCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Live grants, page by page: there may be more than fit into memory.
-struct Pages<'a> {
-    place: &'a Place,
-    person: Option<PersonId>,
-    before: Option<GrantId>,
-}
-
-impl<'a> Pages<'a> {
-    async fn of(place: &'a Place, user: Option<&str>) -> anyhow::Result<Self> {
-        let person = match user {
-            Some(name) => Some(place.person(name).await?.id),
-            None => None,
-        };
-        Ok(Self { place, person, before: None })
-    }
-
-    /// The next one; empty behind the last.
-    async fn next(&mut self) -> anyhow::Result<Vec<Grant>> {
-        let page = match self.person {
-            Some(person) => self.place.store.grants_of_person(person, self.before, PAGE).await?,
-            None => self.place.store.grants_list(self.before, PAGE).await?,
-        };
-        self.before = page.last().map(|grant| grant.id).or(self.before);
-        Ok(page)
-    }
+async fn pages<'a>(place: &'a Place, user: Option<&str>) -> anyhow::Result<Pages<'a>> {
+    Ok(match user {
+        Some(name) => Pages::of_person(place, place.person(name).await?.id),
+        None => Pages::of_everybody(place),
+    })
 }
 
 async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let (mut pages, mut grants) = (Pages::of(place, user).await?, Vec::new());
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            break;
-        }
+    let (mut pages, mut grants) = (pages(place, user).await?, Vec::new());
+    while let Some(page) = pages.next().await? {
         grants.extend(page);
     }
     if json {
@@ -138,20 +112,16 @@ async fn revoke(place: &Place, args: &RevokeArgs) -> anyhow::Result<()> {
         if args.all && !args.yes && !agreed("Take back all access of everybody?") {
             bail!("nothing was done: say --yes to take back all access of everybody");
         }
-        let mut pages = Pages::of(place, args.user.as_deref()).await?;
-        loop {
-            let mut page = pages.next().await?;
-            if page.is_empty() {
-                break;
-            }
+        let mut pages = pages(place, args.user.as_deref()).await?;
+        while let Some(mut page) = pages.next().await? {
             page.retain(|grant| args.client.as_ref().is_none_or(|client| grant.client_id == *client));
             found += page.len();
-            revoked += end(place, page).await?;
+            revoked += grants::revoke(place, page).await?;
         }
     } else {
-        let grants = named(place, &args.ids).await?;
-        found += grants.len();
-        revoked += end(place, grants).await?;
+        let named = named(place, &args.ids).await?;
+        found += named.len();
+        revoked += grants::revoke(place, named).await?;
     }
     if args.json {
         say!("{}", serde_json::json!({ "revoked": revoked, "revoked_before": found - revoked }));
@@ -179,35 +149,4 @@ async fn named(place: &Place, ids: &[String]) -> anyhow::Result<Vec<Grant>> {
         grants.push(grant);
     }
     Ok(grants)
-}
-
-/// Revokes them and records it; answers how many were live. At the same time, so that they share commits.
-async fn end(place: &Place, grants: Vec<Grant>) -> anyhow::Result<usize> {
-    let (until, now) = (place.tokens_until(), place.now);
-    let mut under_way = JoinSet::new();
-    for grant in grants {
-        let store = Arc::clone(&place.store);
-        under_way.spawn(async move {
-            let done = store.grant_revoke(grant.id, RevocationReason::Operator, until, now).await?;
-            Ok::<_, StoreError>(done.then_some(grant))
-        });
-    }
-    let (mut ended, mut failed) = (Vec::new(), None);
-    while let Some(one) = under_way.join_next().await {
-        match one? {
-            Ok(grant) => ended.extend(grant),
-            Err(error) => failed = Some(error),
-        }
-    }
-    if !ended.is_empty() {
-        let events: Vec<_> =
-            ended.iter().map(|grant| Event::grant_revoked(Which::of(grant), until, By::Operator)).collect();
-        place.record(&events).await?;
-    }
-    match failed {
-        Some(error) => {
-            Err(error).with_context(|| format!("{} revoked, then it failed: run it again", ended.len()))
-        }
-        None => Ok(ended.len()),
-    }
 }

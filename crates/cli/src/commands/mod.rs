@@ -8,6 +8,7 @@ pub mod config_check;
 pub mod connect;
 pub mod exec;
 pub mod grant;
+mod grants;
 pub mod key;
 pub mod login;
 pub mod logout;

@@ -1,6 +1,9 @@
 //! `hallpass user`: accounts, with the same power as the pages and more.
 
-use super::place::{Place, PlaceArgs};
+use super::{
+    grants::Pages,
+    place::{Place, PlaceArgs},
+};
 use crate::{
     output::{agreed, note},
     say,
@@ -102,8 +105,14 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
             }
             note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
         }
-        UserCommand::Disable { name, place } => able(&place.open().await?, &name, true).await?,
-        UserCommand::Enable { name, place } => able(&place.open().await?, &name, false).await?,
+        UserCommand::Disable { name, place } => {
+            let place = place.open().await?;
+            able(&place, &place.person(&name).await?, true).await?;
+        }
+        UserCommand::Enable { name, place } => {
+            let place = place.open().await?;
+            able(&place, &place.person(&name).await?, false).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -145,11 +154,8 @@ fn described(person: &Person) -> serde_json::Value {
 
 async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     let person = place.person(name).await?;
-    let (mut grants, mut before) = (0, None);
-    loop {
-        let page = place.store.grants_of_person(person.id, before, 500).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
+    let (mut pages, mut grants) = (Pages::of_person(place, person.id), 0);
+    while let Some(page) = pages.next().await? {
         grants += page.len();
     }
     if json {
@@ -220,12 +226,11 @@ pub async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
 }
 
 /// Disables or enables an account.
-pub async fn able(place: &Place, name: &str, disabled: bool) -> anyhow::Result<()> {
-    let person = place.person(name).await?;
+pub async fn able(place: &Place, person: &Person, disabled: bool) -> anyhow::Result<()> {
     let until = place.tokens_until();
     place.store.person_disable(person.id, disabled, until, place.now).await?;
     let epoch = place.store.person_read(person.id).await?.map_or(person.epoch, |person| person.epoch);
-    let who = Who::of(&person);
+    let who = Who::of(person);
     let event = if disabled { Event::person_disabled(who, epoch, until) } else { Event::person_enabled(who) };
     place.record(&[event]).await?;
     note(&format!("{} is {}", person.name, if disabled { "disabled" } else { "enabled" }));

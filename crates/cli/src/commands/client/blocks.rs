@@ -1,15 +1,15 @@
 //! What the operator does not want.
 
-use super::super::place::Place;
+use super::super::{
+    grants::{self, Pages},
+    place::Place,
+};
 use crate::{output::note, say};
 use anyhow::bail;
 use clap::Args;
-use hallpass_core::{id::GrantId, uri::RedirectUri};
-use hallpass_server::{
-    audit::{By, Event, Which},
-    blocked::BlockList,
-};
-use hallpass_store::{Block, BlockKind, Grant, RevocationReason};
+use hallpass_core::uri::RedirectUri;
+use hallpass_server::{audit::Event, blocked::BlockList};
+use hallpass_store::{Block, BlockKind};
 
 /// What to block: exactly one.
 #[derive(Args, Debug)]
@@ -58,7 +58,7 @@ pub async fn block(place: &Place, what: &What, why: String) -> anyhow::Result<()
     let (kind, key) = what.read()?;
     let block = Block { kind, key: key.clone(), created_at: place.now, note: why };
     let new = place.store.block_put(block, place.tokens_until()).await?;
-    let mut revoked = 0_u64;
+    let mut revoked = 0;
     if kind == BlockKind::Host {
         revoked = revoke_at_host(place).await?;
     }
@@ -75,23 +75,14 @@ pub async fn block(place: &Place, what: &What, why: String) -> anyhow::Result<()
 }
 
 /// Revokes what blocked hosts were given: who holds a refresh token there must not get it back with the host.
-async fn revoke_at_host(place: &Place) -> anyhow::Result<u64> {
+async fn revoke_at_host(place: &Place) -> anyhow::Result<usize> {
     let blocks = BlockList::load(&*place.store).await?;
-    let (mut before, mut revoked): (Option<GrantId>, u64) = (None, 0);
-    loop {
-        let page = place.store.grants_list(before, 500).await?;
-        let Some(last) = page.last() else { return Ok(revoked) };
-        before = Some(last.id);
-        let concerned =
-            |grant: &&Grant| blocks.receiver(&grant.redirect_host) || blocks.client(&grant.client_id);
-        for grant in page.iter().filter(concerned) {
-            let until = place.tokens_until();
-            if place.store.grant_revoke(grant.id, RevocationReason::Operator, until, place.now).await? {
-                place.record(&[Event::grant_revoked(Which::of(grant), until, By::Operator)]).await?;
-                revoked += 1;
-            }
-        }
+    let (mut pages, mut revoked) = (Pages::of_everybody(place), 0);
+    while let Some(mut page) = pages.next().await? {
+        page.retain(|grant| blocks.receiver(&grant.redirect_host) || blocks.client(&grant.client_id));
+        revoked += grants::revoke(place, page).await?;
     }
+    Ok(revoked)
 }
 
 /// Lifts a block.

@@ -1,10 +1,9 @@
 //! What hangs on a master key, as far as it can be known.
 
-use super::super::super::place::Place;
+use super::super::super::{grants::Pages, place::Place};
 use crate::state::KeyFile;
 use hallpass_core::{
     entropy::{self, SystemEntropy},
-    id::GrantId,
     seal::KeyRing,
     secret::SecretBytes,
     time::Timestamp,
@@ -44,11 +43,8 @@ impl Depends {
         let longest = settings.refresh_idle_lifetime.max(settings.session_lifetime);
         found.tokens_until = file.only_read_since(number).map(|since| since.plus(longest));
         found.tokens = found.tokens_until.is_none_or(|until| place.now < until);
-        let mut before: Option<GrantId> = None;
-        loop {
-            let page = place.store.grants_list(before, 500).await?;
-            let Some(last) = page.last() else { break };
-            before = Some(last.id);
+        let mut pages = Pages::of_everybody(place);
+        while let Some(page) = pages.next().await? {
             for grant in page {
                 if hallpass_server::master_key_of_client(&grant.client_id) == Some(number) {
                     found.grants += 1;
