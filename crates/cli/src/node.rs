@@ -225,7 +225,7 @@ impl CallLog for Calls {
     fn call(&self, record: &CallRecord<'_>) {
         let call = audit::Call {
             server: record.server,
-            person: record.subject.and_then(PersonId::parse),
+            person: record.person.and_then(PersonId::parse),
             client: record.client,
             grant: record.grant,
             method: record.method,

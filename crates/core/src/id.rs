@@ -72,6 +72,28 @@ ids! {
     RequestId
 }
 
+/// What no time of birth begins with before the year 10800.
+const NO_ROW: u8 = 0xFF;
+
+impl GrantId {
+    /// The id of a token that stands behind no row: a machine's, which nobody said yes to. It is revoked like a grant, by
+    /// an entry of the feed, and never looked for among the grants.
+    #[must_use]
+    pub const fn without_row(bytes: [u8; 16]) -> Self {
+        let [_, rest @ ..] = bytes;
+        let mut id = [NO_ROW; 16];
+        let (_, tail) = id.split_at_mut(1);
+        tail.copy_from_slice(&rest);
+        Self(id)
+    }
+
+    /// Whether a grant of this id may be in the store.
+    pub const fn has_row(&self) -> bool {
+        let [first, ..] = self.0;
+        first != NO_ROW
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +108,17 @@ mod tests {
         assert_eq!(GrantId::parse(&late.to_string()), Some(late));
         assert_eq!(late.to_string().len(), 22);
         assert_eq!(GrantId::parse(&format!("{late}A")), None);
+    }
+
+    #[test]
+    fn ids_without_a_row_are_told_apart_and_never_those_of_a_grant() {
+        for millis in [0, 1_000, 2_000_000_000_000, 253_402_300_799_999] {
+            assert!(GrantId::new(Timestamp::from_millis(millis), &SystemEntropy).has_row());
+        }
+        for bytes in [[0; 16], [7; 16], [0xFF; 16]] {
+            let id = GrantId::without_row(bytes);
+            assert!(!id.has_row() && GrantId::parse(&id.to_string()) == Some(id));
+            assert_eq!(id.as_bytes()[1..], bytes[1..]);
+        }
     }
 }

@@ -17,8 +17,8 @@ pub trait CallLog: Send + Sync + 'static {
 pub struct CallRecord<'a> {
     /// The short name of the server.
     pub server: &'a str,
-    /// The `sub` of the token.
-    pub subject: Option<&'a str>,
+    /// The person of the token; nobody where a machine calls.
+    pub person: Option<&'a str>,
     /// The `client_id` of the token.
     pub client: Option<&'a str>,
     /// The grant of the token.
@@ -94,7 +94,7 @@ fn tell(server: &Server, caller: Option<&Authenticated>, call: Option<&Call>, ou
     let Some(calls) = &server.calls else { return };
     calls.call(&CallRecord {
         server: &server.name,
-        subject: caller.map(Authenticated::subject),
+        person: caller.and_then(Authenticated::person),
         client: caller.map(Authenticated::client_id),
         grant: caller.and_then(Authenticated::grant).map(|reference| reference.grant),
         method: call.map(|call| call.operation().method()),

@@ -19,9 +19,16 @@ pub(crate) struct Identity {
 }
 
 impl Authenticated {
-    /// The `sub` of the token: the person, or a machine.
+    /// The `sub` of the token: the person, or a machine. [`Self::person`] tells them apart.
     pub fn subject(&self) -> &str {
         &self.0.subject
+    }
+
+    /// The person who calls; `None` for a machine, whose token says the client's id in place of a person's (RFC 9068 §2.2).
+    /// What belongs to people goes by this and not by [`Self::subject`]: elsewhere a client may have the id that a person
+    /// has (RFC 9700 §4.15).
+    pub fn person(&self) -> Option<&str> {
+        (self.0.subject != self.0.client_id).then_some(&*self.0.subject)
     }
 
     /// The client that the token was issued to.

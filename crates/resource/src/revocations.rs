@@ -106,6 +106,14 @@ impl Revocations {
         self.current.store(Arc::new(entries));
     }
 
+    /// Adds what no feed says: decided on this node alone. The position in the feed stays.
+    pub fn add(&self, entries: impl IntoIterator<Item = Revocation>) {
+        let _one_writer = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Entries::clone(&self.current.load());
+        next.add(entries);
+        self.current.store(Arc::new(next));
+    }
+
     /// Replaces everything by a full load, and is ready from then on. Also the way back after the store went back.
     pub fn replace_all(&self, all: impl IntoIterator<Item = Revocation>, cursor: i64) {
         let _one_writer = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

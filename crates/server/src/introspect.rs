@@ -13,7 +13,7 @@ use crate::{
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
-    token::{FormRefusal, form},
+    token::{FormRefusal, form, without_row},
 };
 use hallpass_core::{
     error::ErrorCode,
@@ -174,7 +174,12 @@ async fn alive(
     if !wanted {
         return Ok(None);
     }
-    let live = app.store.grant_live(grant.grant, grant.epoch).await.map_err(IntrospectionRefusal::Store)?;
+    let live = if grant.grant.has_row() {
+        app.store.grant_live(grant.grant, grant.epoch).await
+    } else {
+        without_row::is_live(app, token, grant).await
+    };
+    let live = live.map_err(IntrospectionRefusal::Store)?;
     Ok(live.then(|| token.clone()))
 }
 

@@ -55,7 +55,7 @@ pub fn document(settings: &Settings) -> Document {
         scopes_supported: Some(scopes),
         response_types_supported: Some(list(&["code"])),
         response_modes_supported: Some(list(&["query"])),
-        grant_types_supported: Some(list(&["authorization_code", "refresh_token"])),
+        grant_types_supported: Some(list(&["authorization_code", "refresh_token", "client_credentials"])),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),

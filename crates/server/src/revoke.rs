@@ -8,12 +8,11 @@ use crate::{
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
-    token::{FormRefusal, form},
+    token::{FormRefusal, form, without_row},
 };
 use hallpass_core::{
     error::ErrorCode,
-    id::GrantId,
-    jwt::{Expectations, access_token},
+    jwt::{Expectations, VerifiedAccessToken, access_token},
     token::{RefreshToken, RefreshTokenError},
 };
 use hallpass_store::{RevocationReason, StoreError};
@@ -58,7 +57,16 @@ fn bad_request(description: &'static str) -> Reply {
 /// The hint is not needed: each kind of token says what it is. An access token ends its grant too, because nothing
 /// else of it is kept that could be ended.
 async fn end(app: &App, incoming: &Incoming, client: &str, token: &str) -> Result<(), StoreError> {
-    let Some(grant) = grant_of(app, incoming, token) else { return Ok(()) };
+    let grant = match RefreshToken::check(&app.keys, token) {
+        Ok(refresh) => refresh.grant,
+        Err(_) => match access_token(app, incoming, token) {
+            Some(VerifiedAccessToken { grant: Some(reference), .. }) if reference.grant.has_row() => {
+                reference.grant
+            }
+            Some(token) => return without_row::end(app, incoming.cx, client, &token).await,
+            None => return Ok(()),
+        },
+    };
     let Some(grant) = app.store.grant_read(grant).await? else { return Ok(()) };
     if grant.client_id != client {
         app.audit.record(incoming.cx, Event::revocation_ignored(grant.id, client));
@@ -72,10 +80,7 @@ async fn end(app: &App, incoming: &Incoming, client: &str, token: &str) -> Resul
     Ok(())
 }
 
-fn grant_of(app: &App, incoming: &Incoming, token: &str) -> Option<GrantId> {
-    if let Ok(refresh) = RefreshToken::check(&app.keys, token) {
-        return Some(refresh.grant);
-    }
+fn access_token(app: &App, incoming: &Incoming, token: &str) -> Option<VerifiedAccessToken> {
     let audiences: Vec<&str> = app.settings.resources.iter().map(|resource| resource.uri.as_str()).collect();
     let expectations = Expectations {
         issuer: app.settings.issuer.as_str(),
@@ -84,5 +89,5 @@ fn grant_of(app: &App, incoming: &Incoming, token: &str) -> Option<GrantId> {
         leeway: Duration::ZERO,
     };
     let verified = access_token::verify(token, &app.tokens.current().verifying, &expectations).ok()?;
-    verified.get().grant.map(|grant| grant.grant)
+    Some(verified.into_inner())
 }

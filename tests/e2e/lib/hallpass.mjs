@@ -19,9 +19,9 @@ export async function run(t, { upstream, state = folder(t), person = new Person(
   return ready(start(t, binary(), args, { cwd: folder(t) }), person);
 }
 
-/** `hallpass serve --config` for one MCP server at /mcp; `more` goes into the file as it is. */
-export async function serve(t, { upstream, person = new Person(), more = '' }) {
-  const port = await freePort();
+/** `hallpass serve --config` for one MCP server at /mcp; `more` goes into the file as it is, `after` behind all else. */
+export async function serve(t, { upstream, person = new Person(), more = '', after = '', port: known }) {
+  const port = known ?? (await freePort());
   const dir = folder(t);
   const file = join(dir, 'hallpass.toml');
   const text = (value) => JSON.stringify(value);
@@ -36,6 +36,7 @@ path = "/mcp"
 upstream = ${text(upstream)}
 title = "Everything"
 scopes = [{ name = "mcp", title = "Use the tools" }]
+${after}
 `);
   return ready(start(t, binary(), ['serve', '--config', file], { cwd: dir }), person);
 }

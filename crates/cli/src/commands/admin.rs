@@ -228,6 +228,11 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
         Some(Kind::GrantRevoked) => grant(place, line, RevocationReason::Operator, done).await,
         Some(Kind::CodeReplayed) => grant(place, line, RevocationReason::CodeReplay, done).await,
         Some(Kind::RefreshReused) => grant(place, line, RevocationReason::RefreshReuse, done).await,
+        Some(Kind::TokenRevoked) => {
+            let Some(id) = line.grant_id().filter(|id| !id.has_row()) else { return Ok(()) };
+            done.grants += u64::from(place.store.token_revoke(id, place.tokens_until()).await?);
+            Ok(())
+        }
         Some(Kind::SignedOutEverywhere) => person(place, line, done).await,
         Some(Kind::InvitationUsed) => {
             done.passwords.extend(line.name.clone());

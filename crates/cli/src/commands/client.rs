@@ -15,7 +15,10 @@ use hallpass_server::{
     ClientRecord, MAX_SECRETS, OperatorClient, audit::Event, digest_of_secret, initial_access,
 };
 use hallpass_store::StoredClient;
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// `hallpass client`.
 #[derive(Subcommand, Debug)]
@@ -51,6 +54,19 @@ pub enum ClientCommand {
         /// End the secret before at once.
         #[arg(long)]
         only_new: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Give a client with `private_key_jwt` other public keys. A set may hold the old and the new one while it changes over.
+    SetKeys {
+        /// Its client id.
+        id: String,
+        /// A file with its public keys.
+        #[arg(long, value_name = "FILE", required_unless_present = "jwks_uri")]
+        jwks_file: Option<PathBuf>,
+        /// The address of its public keys.
+        #[arg(long, value_name = "URL", conflicts_with = "jwks_file")]
+        jwks_uri: Option<String>,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -91,6 +107,13 @@ pub enum ClientCommand {
 
 /// `hallpass client add`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+A client for people:
+  hallpass client add --name Reports --redirect-uri https://reports.example.com/callback --auth client_secret_basic
+A machine, which gets tokens for itself (client_credentials) and for nobody:
+  hallpass client add --name Nightly --machine --scopes read --resource https://mcp.example.com/calendar
+The same with a key in place of a secret:
+  hallpass client add --name Nightly --machine --scopes read --auth private_key_jwt --jwks-file nightly.jwks")]
 pub struct AddArgs {
     /// Its client id. Without it, one is made.
     #[arg(long)]
@@ -104,9 +127,16 @@ pub struct AddArgs {
     /// A vendor's rule in place of a redirect URI, such as chatgpt-connector.
     #[arg(long = "redirect-rule", value_name = "RULE")]
     redirect_rules: Vec<String>,
-    /// none, `client_secret_basic`, `client_secret_post` or `private_key_jwt`.
-    #[arg(long, default_value = "none")]
-    auth: String,
+    /// none, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Without it none; for a machine
+    /// `client_secret_basic`.
+    #[arg(long)]
+    auth: Option<String>,
+    /// It works by itself and for nobody: it gets tokens with `client_credentials`, within --scopes and --resource.
+    #[arg(long, requires = "scopes", conflicts_with_all = ["redirect_uris", "redirect_rules", "no_refresh"])]
+    machine: bool,
+    /// A server that a machine may use, by its URL; more than once for several. Without it, the only one that there is.
+    #[arg(long = "resource", value_name = "URL", requires = "machine")]
+    resources: Vec<String>,
     /// A file with its public keys, for `private_key_jwt`.
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
     jwks_file: Option<PathBuf>,
@@ -139,6 +169,9 @@ pub async fn run(command: ClientCommand) -> anyhow::Result<ExitCode> {
         ClientCommand::RotateSecret { id, only_new, place } => {
             rotate(&place.open().await?, &id, only_new).await?;
         }
+        ClientCommand::SetKeys { id, jwks_file, jwks_uri, place } => {
+            set_keys(&place.open().await?, &id, jwks_file.as_deref(), jwks_uri).await?;
+        }
         ClientCommand::Block { what, note, place } => {
             blocks::block(&place.open().await?, &what, note).await?;
         }
@@ -153,33 +186,36 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
     let place = args.place.open().await?;
     let random = || encoding::base64url(&entropy::random::<12>(&SystemEntropy));
     let id = args.id.unwrap_or_else(|| format!("hpo_{}", random()));
-    let secret = args.auth.starts_with("client_secret_").then(new_secret);
-    let mut grant_types = vec!["authorization_code".to_owned()];
-    if !args.no_refresh {
-        grant_types.push("refresh_token".to_owned());
-    }
-    let jwks = match &args.jwks_file {
-        Some(path) => {
-            let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            Some(serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?)
-        }
-        None => None,
+    let usual = if args.machine { "client_secret_basic" } else { "none" };
+    let auth = args.auth.unwrap_or_else(|| usual.to_owned());
+    let secret = auth.starts_with("client_secret_").then(new_secret);
+    let grant_types: &[&str] = match (args.machine, args.no_refresh) {
+        (true, _) => &["client_credentials"],
+        (false, true) => &["authorization_code"],
+        (false, false) => &["authorization_code", "refresh_token"],
     };
+    let jwks = args.jwks_file.as_deref().map(key_set).transpose()?;
     let record = ClientRecord {
         name: args.name,
         redirect_uris: args.redirect_uris,
         redirect_rules: args.redirect_rules,
-        auth: args.auth,
+        auth,
         secrets: secret.iter().filter_map(digest_of_secret).collect(),
         jwks,
         jwks_uri: args.jwks_uri,
-        grant_types,
+        grant_types: grant_types.iter().map(|name| (*name).to_owned()).collect(),
         scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
+        resources: (!args.resources.is_empty()).then_some(args.resources),
     };
     if id.starts_with("https://") {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");
     }
-    OperatorClient::new(&id, &record)?;
+    let checked = OperatorClient::new(&id, &record)?;
+    if let Some(machine) = checked.machine()
+        && let Err(complaint) = config::servers_of_machine(machine, &place.settings.resources)
+    {
+        bail!("{complaint}: name them with --resource");
+    }
     let body = serde_json::to_string(&record)?;
     let client = StoredClient { id: id.clone(), version: 1, created_at: place.now, body };
     if !place.store.client_create(client, place.tokens_until()).await? {
@@ -198,6 +234,35 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
     }
     if secret.is_some() {
         note("Keep the secret now: only its digest is kept here, and it is not shown again.");
+    }
+    Ok(())
+}
+
+fn key_set(path: &Path) -> anyhow::Result<serde_json::Value> {
+    let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
+}
+
+async fn set_keys(
+    place: &Place,
+    id: &str,
+    file: Option<&Path>,
+    jwks_uri: Option<String>,
+) -> anyhow::Result<()> {
+    let client = existing(place, id).await?;
+    let record: ClientRecord = serde_json::from_str(&client.body)?;
+    let record = ClientRecord { jwks: file.map(key_set).transpose()?, jwks_uri, ..record };
+    OperatorClient::new(id, &record)?;
+    change(place, client, &record).await?;
+    place.record(&[Event::client_secret_changed(id)]).await?;
+    note("From now on only these keys sign for it.");
+    Ok(())
+}
+
+async fn change(place: &Place, client: StoredClient, record: &ClientRecord) -> anyhow::Result<()> {
+    let changed = StoredClient { body: serde_json::to_string(record)?, ..client };
+    if !place.store.client_change(changed).await? {
+        bail!("somebody else changed this client at the same moment: nothing was done, try again");
     }
     Ok(())
 }
@@ -266,10 +331,7 @@ async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
     record.secrets.splice(0..0, digest_of_secret(&secret));
     record.secrets.truncate(if only_new { 1 } else { MAX_SECRETS });
     OperatorClient::new(id, &record)?;
-    let changed = StoredClient { body: serde_json::to_string(&record)?, ..client };
-    if !place.store.client_change(changed).await? {
-        bail!("somebody else changed this client at the same moment: nothing was done, try again");
-    }
+    change(place, client, &record).await?;
     place.record(&[Event::client_secret_changed(id)]).await?;
     say!("{}", secret.expose());
     note(if only_new {

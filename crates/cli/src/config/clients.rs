@@ -3,8 +3,8 @@
 use super::{Check, file::ConfigFile};
 use hallpass_core::secret::SecretString;
 use hallpass_server::{
-    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, OperatorClient, RegistrationPolicy, Settings,
-    digest_of_secret,
+    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, Machine, OperatorClient, RegistrationPolicy,
+    Resource, Settings, digest_of_secret,
 };
 use serde::Deserialize;
 use std::path::Path;
@@ -64,6 +64,27 @@ pub struct ClientEntry {
     pub grant_types: Option<Vec<String>>,
     /// All that it can ever get.
     pub scopes: Option<Vec<String>>,
+    /// The only servers that a machine may use.
+    pub resources: Option<Spanned<Vec<String>>>,
+}
+
+/// Whether the servers that a machine may use are there, and said where there are several.
+pub fn servers_of_machine(machine: &Machine, resources: &[Resource]) -> Result<(), String> {
+    let known = || resources.iter().map(|one| one.uri.as_str()).collect::<Vec<_>>().join(", ");
+    match &machine.resources {
+        None if resources.len() == 1 => Ok(()),
+        None => Err(format!("a machine names the servers that it may use, of {}", known())),
+        Some(named) => {
+            let is_missing = |asked: &&hallpass_core::uri::ResourceUri| {
+                !resources.iter().any(|resource| resource.uri.is_meant_by(asked.as_str()))
+            };
+            match named.iter().find(is_missing) {
+                Some(unknown) => Err(format!("there is no server {unknown}; there are {}", known())),
+                None if named.is_empty() => Err("resources names no server".to_owned()),
+                None => Ok(()),
+            }
+        }
+    }
 }
 
 impl Check<'_> {
@@ -72,7 +93,8 @@ impl Check<'_> {
         settings.registration = Self::registration(&file.clients);
         settings.documents = self.documents(&file.clients);
         settings.document_life = self.document_life(&file.clients);
-        settings.clients = file.client.iter().filter_map(|entry| self.client(entry, folder)).collect();
+        settings.clients =
+            file.client.iter().filter_map(|entry| self.client(entry, folder, &settings.resources)).collect();
         settings.old_assertion_audience.clone_from(&file.dangerous.token_endpoint_audience);
     }
 
@@ -117,7 +139,12 @@ impl Check<'_> {
         hosts.get_ref().clone()
     }
 
-    fn client(&mut self, entry: &ClientEntry, folder: &Path) -> Option<OperatorClient> {
+    fn client(
+        &mut self,
+        entry: &ClientEntry,
+        folder: &Path,
+        resources: &[Resource],
+    ) -> Option<OperatorClient> {
         let both = || vec!["authorization_code".to_owned(), "refresh_token".to_owned()];
         let record = ClientRecord {
             name: entry.name.clone(),
@@ -132,9 +159,13 @@ impl Check<'_> {
             jwks_uri: entry.jwks_uri.clone(),
             grant_types: entry.grant_types.clone().unwrap_or_else(both),
             scopes: entry.scopes.clone(),
+            resources: entry.resources.as_ref().map(|named| named.get_ref().clone()),
         };
         match OperatorClient::new(entry.id.get_ref(), &record) {
-            Ok(client) => Some(client),
+            Ok(client) => {
+                self.servers_of(entry, &client, resources);
+                Some(client)
+            }
             Err(error) => {
                 self.wrong(
                     &entry.id,
@@ -143,6 +174,17 @@ impl Check<'_> {
                 );
                 None
             }
+        }
+    }
+
+    /// A machine that could use no server would only be refused when it asks.
+    fn servers_of(&mut self, entry: &ClientEntry, client: &OperatorClient, resources: &[Resource]) {
+        if let Some(machine) = client.machine()
+            && let Err(complaint) = servers_of_machine(machine, resources)
+        {
+            let at = entry.resources.as_ref().map_or(entry.id.span(), Spanned::span).start;
+            let fix = "write resources = [\"…\"] with the URLs of the servers as clients use them";
+            self.wrong_at(at, format!("the client {:?}: {complaint}", entry.id.get_ref()), fix);
         }
     }
 

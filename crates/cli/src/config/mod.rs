@@ -11,6 +11,7 @@ mod problem;
 mod rules;
 mod watching;
 
+pub use clients::servers_of_machine;
 pub use command::{Behind, with_environment};
 pub use database::Database;
 pub use duration::parse as length_of_time;

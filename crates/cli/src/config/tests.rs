@@ -367,3 +367,31 @@ fn as_187_t_101_keys_have_a_known_algorithm_and_are_not_made_faster_than_given_u
     assert!(read("algorithm = \"HS256\"").unwrap_err().contains("ES256"));
     assert!(read("rotate_every = \"1h\"").unwrap_err().contains("1d"));
 }
+
+#[test]
+fn as_153_t_101_machines_name_servers_that_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("nightly.secret"), "a-secret-of-the-nightly-report").unwrap();
+    let second =
+        "\n[[server]]\nname = \"notes\"\npath = \"/notes\"\nupstream = \"http://10.0.0.6:3001/mcp\"\n";
+    let file = |more: &str, servers: &str| {
+        format!(
+            "{GOOD}{servers}\n[[client]]\nid = \"nightly\"\nname = \"Nightly\"\nauth = \"client_secret_basic\"\n\
+             secret_file = \"nightly.secret\"\ngrant_types = [\"client_credentials\"]\nscopes = [\"read\"]\n{more}"
+        )
+    };
+    let settings = parse(&file("", ""), folder.path()).unwrap().settings;
+    assert!(settings.clients[0].machine().is_some_and(|machine| machine.resources.is_none()));
+    let notes = "resources = [\"https://mcp.example.com/notes\"]\n";
+    assert!(parse(&file(notes, second), folder.path()).is_ok());
+    for (more, servers, what) in [
+        ("", second, "names the servers"),
+        (notes, "", "there is no server https://mcp.example.com/notes"),
+        ("resources = []\n", "", "names no server"),
+        ("resources = [\"notes\"]\n", second, "not the URL of a server"),
+        ("redirect_uris = [\"https://a.example/cb\"]\n", "", "no redirect URIs"),
+    ] {
+        let found = parse(&file(more, servers), folder.path()).map(|_| ()).unwrap_err();
+        assert!(found.len() == 1 && found[0].what.contains(what) && !found[0].fix.is_empty(), "{found:?}");
+    }
+}

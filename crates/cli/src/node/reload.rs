@@ -8,9 +8,10 @@ use crate::{
 };
 use anyhow::Context;
 use hallpass_gateway::Gateway;
-use hallpass_resource::{KeySource, Revocations};
+use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
 use hallpass_server::{App, Live, audit::Event};
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -126,7 +127,10 @@ impl Running {
         for weak in next.dangerous.iter().filter(|weak| !in_force.config.dangerous.contains(weak)) {
             tracing::warn!("{weak}");
         }
+        let machines = machines_changed(&in_force.config, &next, &app);
         self.put_in_force(app, &gateway);
+        // When nothing can be issued to them any more.
+        self.revocations.add(machines);
         *in_force = InForce { config: next, gateway, demo: demo_url };
         tokio::spawn(async move { left.stop(GRACE).await });
         Ok(())
@@ -173,6 +177,23 @@ impl Running {
         tokio::spawn(async move { left.stop(GRACE).await });
         Ok(app)
     }
+}
+
+/// Machines that are no longer in the file lose their tokens at once, as those that are removed by command do; one that is
+/// back may use what it gets again. No grant is behind such a token that could be revoked.
+fn machines_changed(now: &Config, next: &Config, app: &App) -> Vec<Revocation> {
+    let machines = |config: &Config| -> BTreeSet<String> {
+        let all = config.settings.clients.iter().filter(|client| client.machine().is_some());
+        all.map(|client| client.id().to_owned()).collect()
+    };
+    let (before, after) = (machines(now), machines(next));
+    let gone = before.difference(&after).map(|id| Revoked::Client(id.as_str().into()));
+    let wanted = |id: &&String| !app.blocks.client(id);
+    let back = after.difference(&before).filter(wanted).map(|id| Revoked::ClientAgain(id.as_str().into()));
+    // With the longer life of the two: tokens from before were made under the old one.
+    let at = app.clock.now();
+    let until = now.settings.tokens_until(at).max(next.settings.tokens_until(at));
+    gone.chain(back).map(|what| Revocation { what, until }).collect()
 }
 
 async fn read(file: Option<&Path>) -> Option<Vec<u8>> {

@@ -19,6 +19,7 @@ mod full_disk;
 mod hostile;
 mod http;
 mod keys;
+mod machines;
 mod master_keys;
 mod node;
 mod numbers;

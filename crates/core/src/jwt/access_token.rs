@@ -126,6 +126,14 @@ pub struct VerifiedAccessToken {
     pub key_thumbprint: Option<String>,
 }
 
+impl VerifiedAccessToken {
+    /// Whether the client got it for itself and no person is behind it: `sub` is the client (RFC 9068 §2.2). Whoever takes
+    /// `sub` for a person has to ask this first (RFC 9700 §4.15).
+    pub fn is_of_the_client(&self) -> bool {
+        self.subject == self.client_id
+    }
+}
+
 /// Why an access token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessTokenError {

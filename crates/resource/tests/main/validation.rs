@@ -27,6 +27,17 @@ async fn a_good_token_says_who_calls() {
 }
 
 #[tokio::test]
+async fn rs_033_a_client_with_the_id_of_a_person_is_no_person() {
+    let world = world();
+    let caller = world.ask(&world.token()).await.unwrap();
+    assert_eq!(caller.person(), Some("ann"));
+    // Elsewhere anybody may have registered a client that is called like a person.
+    let machine = AccessToken { client_id: "ann".into(), ..claims() };
+    let caller = world.ask(&sign(&world.key, &machine)).await.unwrap();
+    assert_eq!((caller.person(), caller.subject()), (None, "ann"));
+}
+
+#[tokio::test]
 async fn rs_024_b_15_b_16_t_70_only_the_exact_audience() {
     let world = world();
     for other in [

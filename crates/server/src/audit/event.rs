@@ -256,6 +256,19 @@ impl<'a> Event<'a> {
         Self::ending(Kind::GrantRevoked, Facts { by: Some(by), ..which.facts() }, until)
     }
 
+    /// A machine got a token, which stands behind no grant: `token` is its id.
+    pub fn token_issued(client: &'a str, token: GrantId, resource: &'a str, scope: &'a str) -> Self {
+        let (client, grant) = (Some(client), Some(token));
+        let facts = Facts { client, grant, resource: Some(resource), scope: Some(scope), ..Facts::default() };
+        Self::new(Kind::TokenIssued, facts)
+    }
+
+    /// It took it back.
+    pub fn token_revoked(client: &'a str, token: GrantId, until: Timestamp) -> Self {
+        let facts = Facts { client: Some(client), grant: Some(token), ..Facts::default() };
+        Self::ending(Kind::TokenRevoked, facts, until)
+    }
+
     /// A client presented a token of another one to be revoked.
     pub fn revocation_ignored(grant: GrantId, client: &'a str) -> Self {
         let facts = Facts { client: Some(client), grant: Some(grant), ..Facts::default() };

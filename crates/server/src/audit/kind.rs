@@ -82,6 +82,8 @@ kinds! {
     StoreWentBack           "store_went_back"           Error "store_went_back: a refresh token newer than its row; commits were lost, revocations may be lost too"
     TokenRefused            "token_refused"             Info  "token request refused"
     GrantRevoked            "grant_revoked"             Info  "grant revoked"
+    TokenIssued             "token_issued"              Debug "token issued to a machine"
+    TokenRevoked            "token_revoked"             Info  "a machine took back its token"
     RevocationIgnored       "revocation_ignored"        Info  "revocation of another client's token ignored"
     Introspected            "introspected"              Debug "token introspected"
     IntrospectionRefused    "introspection_refused"     Info  "introspection refused"
@@ -156,6 +158,7 @@ impl Kind {
                 | Self::CodeReplayed
                 | Self::RefreshReused
                 | Self::GrantRevoked
+                | Self::TokenRevoked
         )
     }
 }

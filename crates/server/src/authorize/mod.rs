@@ -159,6 +159,7 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
         Stop::Request(_) => (StatusCode::BAD_REQUEST, Problem::BadRequest),
         Stop::Client(ClientRefusal::Missing) => (StatusCode::BAD_REQUEST, Problem::NoClient),
         Stop::Client(ClientRefusal::Unknown) => (StatusCode::BAD_REQUEST, Problem::UnknownClient),
+        Stop::Client(ClientRefusal::NotForPeople) => (StatusCode::BAD_REQUEST, Problem::NotForPeople),
         Stop::Client(ClientRefusal::DocumentUnreachable(_)) => {
             (StatusCode::BAD_GATEWAY, Problem::DocumentUnreachable)
         }

@@ -165,6 +165,8 @@ pub enum ClientRefusal {
     Unknown,
     /// Its id says that it was made under a master key which this node does not have yet.
     KeyNotHere,
+    /// It works by itself: it does not have the code grant.
+    NotForPeople,
     /// The operator blocked it, or where it wants its answer.
     Blocked,
     /// An https URL that cannot be a metadata document's.
@@ -192,6 +194,7 @@ impl Reason for ClientRefusal {
             Self::Unknown => "client_unknown",
             Self::KeyNotHere => "client_master_key_not_here",
             Self::DocumentUrl(error) => error.reason(),
+            Self::NotForPeople => "client_not_for_people",
             Self::Blocked => "client_blocked",
             Self::DocumentSuspended => "document_suspended",
             Self::DocumentHostNotAllowed => "document_host_not_allowed",
@@ -241,7 +244,7 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         return Err(ClientRefusal::Blocked);
     }
     if let Some(client) = by_operator(app, id).await.map_err(|_| ClientRefusal::Unavailable)? {
-        return Ok(client.client());
+        return if client.is_for_people() { Ok(client.client()) } else { Err(ClientRefusal::NotForPeople) };
     }
     if document::is_document(id) {
         let url = ClientMetadataUrl::parse(id).map_err(ClientRefusal::DocumentUrl)?;

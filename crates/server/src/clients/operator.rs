@@ -15,11 +15,12 @@ use hallpass_core::{
     jose::KeySet,
     scope::{self, Scope},
     secret::{self, SecretString},
-    uri::{ClientMetadataUrl, EndpointUrl, RedirectUri},
+    uri::{ClientMetadataUrl, EndpointUrl, RedirectUri, ResourceUri},
 };
 use hallpass_store::StoredClient;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Secrets of a client that are good at the same time, so that it can change over without a pause.
 pub const MAX_SECRETS: usize = 2;
@@ -51,11 +52,14 @@ pub struct ClientRecord {
     /// Where its public keys are.
     #[serde(default)]
     pub jwks_uri: Option<String>,
-    /// `authorization_code`, and `refresh_token` or not.
+    /// `authorization_code`, and `refresh_token` or not; `client_credentials` for a machine.
     pub grant_types: Vec<String>,
     /// All that it can ever get; without it, whatever a person allows.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
+    /// The only servers that a machine may use; without it, the only one that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Vec<String>>,
 }
 
 /// Why a client cannot be made so. The text names the fix.
@@ -98,9 +102,21 @@ pub enum OperatorClientError {
     KeyPlace,
     /// Not the two that there are.
     #[error(
-        "grant_types must list authorization_code, and may list refresh_token; or be empty for a client with a secret or keys and without redirect URIs, which only introspects"
+        "grant_types lists authorization_code, with refresh_token or without, for people, and client_credentials for a machine; or nothing, for a client with a secret or keys which only introspects. Without authorization_code there are no redirect URIs"
     )]
     GrantTypes,
+    /// Anybody could say its id.
+    #[error("a machine proves who it is: write auth = \"client_secret_basic\", or \"private_key_jwt\"")]
+    MachineWithoutProof,
+    /// Nobody is asked about a machine, so the operator has to say what it may.
+    #[error("client_credentials takes scopes: all that the machine can ever get, since no person is asked")]
+    MachineWithoutScopes,
+    /// For people, the person decides.
+    #[error("resources is for a client with client_credentials: elsewhere a person decides")]
+    ResourcesWithoutUse,
+    /// Not a resource identifier.
+    #[error("{0:?} in resources is not the URL of a server: write it as clients use it")]
+    Resource(String),
     /// Not a scope.
     #[error("the scope {0:?} is not a scope token")]
     Scope(String),
@@ -115,8 +131,19 @@ pub struct OperatorClient {
     auth: AuthMethod,
     secrets: Vec<[u8; 32]>,
     keys: Option<ClientKeys>,
+    code: bool,
     refresh: bool,
     scopes: Option<Scope>,
+    machine: Option<Arc<Machine>>,
+}
+
+/// What a machine may get, which nobody says yes to: the ceiling that the operator set (RFC 6749 §4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// These scopes.
+    pub scopes: Scope,
+    /// At these servers; without it, at the only one that there is.
+    pub resources: Option<Vec<ResourceUri>>,
 }
 
 impl OperatorClient {
@@ -128,21 +155,27 @@ impl OperatorClient {
         let auth = AuthMethod::from_name(&record.auth);
         let auth = auth.ok_or_else(|| OperatorClientError::Method(record.auth.clone()))?;
         let lists = |name: &str| record.grant_types.iter().any(|one| one == name);
-        let known = |name: &String| matches!(name.as_str(), "authorization_code" | "refresh_token");
+        let known = |name: &String| {
+            matches!(name.as_str(), "authorization_code" | "refresh_token" | "client_credentials")
+        };
+        let (code, refresh) = (lists("authorization_code"), lists("refresh_token"));
         // One that gets no tokens, and only proves who it is: a protected server that introspects.
         let only_asks = record.grant_types.is_empty() && auth != AuthMethod::None;
-        if !only_asks && (!lists("authorization_code") || !record.grant_types.iter().all(known)) {
+        let gets = code || (lists("client_credentials") && !refresh);
+        if !(gets || only_asks) || !record.grant_types.iter().all(known) {
             return Err(OperatorClientError::GrantTypes);
         }
         Ok(Self {
             id: id.to_owned(),
             name: DisplayName::new(&record.name),
-            redirects: if only_asks { nowhere(record)? } else { redirects(record)? },
+            redirects: if code { redirects(record)? } else { nowhere(record)? },
             auth,
             secrets: secrets(auth, record)?,
             keys: keys(auth, record)?,
-            refresh: lists("refresh_token"),
+            code,
+            refresh,
             scopes: scopes(record)?,
+            machine: machine(auth, record)?.map(Arc::new),
         })
     }
 
@@ -170,6 +203,16 @@ impl OperatorClient {
     /// All that it can ever get.
     pub const fn scopes(&self) -> Option<&Scope> {
         self.scopes.as_ref()
+    }
+
+    /// Whether people can be asked for it: it lists `authorization_code`.
+    pub const fn is_for_people(&self) -> bool {
+        self.code
+    }
+
+    /// What it may get by itself, if it may.
+    pub const fn machine(&self) -> Option<&Arc<Machine>> {
+        self.machine.as_ref()
     }
 
     /// How it may prove at an endpoint who it is.
@@ -222,7 +265,7 @@ fn is_usable_id(id: &str) -> bool {
     plain && !id.starts_with(registered::PREFIX) && PersonId::parse(id).is_none()
 }
 
-/// Without a grant type there is nothing to answer.
+/// Without a code there is nothing to answer.
 fn nowhere(record: &ClientRecord) -> Result<Redirects, OperatorClientError> {
     if record.redirect_uris.is_empty() && record.redirect_rules.is_empty() {
         return Ok(Redirects::default());
@@ -274,6 +317,23 @@ fn keys(auth: AuthMethod, record: &ClientRecord) -> Result<Option<ClientKeys>, O
     };
     let named = record.jwks.as_ref().map(Value::to_string).or_else(|| record.jwks_uri.clone());
     Ok(Some(ClientKeys::new(place, None, &named.unwrap_or_default())))
+}
+
+fn machine(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Machine>, OperatorClientError> {
+    if !record.grant_types.iter().any(|name| name == "client_credentials") {
+        let unused = record.resources.is_some();
+        return if unused { Err(OperatorClientError::ResourcesWithoutUse) } else { Ok(None) };
+    }
+    if auth == AuthMethod::None {
+        return Err(OperatorClientError::MachineWithoutProof);
+    }
+    let scopes = scopes(record)?.filter(|scopes| !scopes.is_empty());
+    let scopes = scopes.ok_or(OperatorClientError::MachineWithoutScopes)?;
+    let parse =
+        |text: &String| ResourceUri::parse(text).map_err(|_| OperatorClientError::Resource(text.clone()));
+    let resources = record.resources.as_ref();
+    let resources = resources.map(|all| all.iter().map(parse).collect::<Result<Vec<_>, _>>()).transpose()?;
+    Ok(Some(Machine { scopes, resources }))
 }
 
 fn scopes(record: &ClientRecord) -> Result<Option<Scope>, OperatorClientError> {
@@ -335,6 +395,9 @@ mod tests {
             ("grant_types", json!([]), GrantTypes),
             ("grant_types", json!(["authorization_code", "implicit"]), GrantTypes),
             ("scopes", json!(["a b"]), Scope("a b".into())),
+            ("grant_types", json!(["authorization_code", "client_credentials"]), MachineWithoutProof),
+            ("grant_types", json!(["client_credentials", "refresh_token"]), GrantTypes),
+            ("resources", json!(["https://mcp.example/a"]), ResourcesWithoutUse),
         ] {
             assert_eq!(record(|r| r[name] = value.clone()).unwrap_err(), error, "{name} {value}");
         }
@@ -351,6 +414,40 @@ mod tests {
         for weak in ["short", "has a space in it, is long", "percent%20encoded-and-long-enough"] {
             assert_eq!(digest_of_secret(&SecretString::new(weak)), None, "{weak}");
         }
+    }
+
+    #[test]
+    fn as_152_as_153_a_machine_proves_itself_and_has_a_ceiling() {
+        use OperatorClientError::*;
+        let machine = |change: &dyn Fn(&mut Value)| {
+            record(|r| {
+                r["grant_types"] = json!(["client_credentials"]);
+                r["redirect_uris"] = json!([]);
+                r["auth"] = json!("client_secret_basic");
+                r["secrets"] = json!([secret(ONE)]);
+                r["scopes"] = json!(["read"]);
+                change(r);
+            })
+        };
+        let made = machine(&|r| r["resources"] = json!(["https://mcp.example/a"])).unwrap();
+        let ceiling = made.machine().unwrap();
+        assert!(!made.is_for_people() && !made.may_refresh() && ceiling.scopes.contains("read"));
+        assert!(ceiling.resources.as_ref().unwrap()[0].is_meant_by("https://mcp.example/a/"));
+        assert_eq!(machine(&|_| {}).unwrap().machine().unwrap().resources, None);
+        for (name, value, error) in [
+            ("scopes", json!(null), MachineWithoutScopes),
+            ("scopes", json!([]), MachineWithoutScopes),
+            ("redirect_uris", json!(["https://reports.example/cb"]), GrantTypes),
+            ("resources", json!(["calendar"]), Resource("calendar".into())),
+            ("grant_types", json!(["client_credentials", "password"]), GrantTypes),
+        ] {
+            assert_eq!(machine(&|r| r[name] = value.clone()).unwrap_err(), error, "{name} {value}");
+        }
+        let public = machine(&|r| {
+            r["auth"] = json!("none");
+            r["secrets"] = json!([]);
+        });
+        assert_eq!(public.unwrap_err(), MachineWithoutProof);
     }
 
     #[test]

@@ -171,15 +171,15 @@ pub const TOKEN_ENDPOINT: Description = Description {
     post: Some(Described {
         operation: &Operation {
             id: "token",
-            summary: "A code or a refresh token becomes tokens (RFC 6749 §3.2)",
-            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. Sent twice, a parameter is refused.",
+            summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Sent twice, a parameter is refused.",
             group: PROTOCOL,
             form: &[
                 Field {
                     name: "grant_type",
-                    kind: OneOf(&["authorization_code", "refresh_token"]),
+                    kind: OneOf(&["authorization_code", "refresh_token", "client_credentials"]),
                     required: true,
-                    text: "Which of the two.",
+                    text: "Which of them.",
                     example: "refresh_token",
                 },
                 Field {
@@ -214,14 +214,14 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     name: "scope",
                     kind: Text,
                     required: false,
-                    text: "With `refresh_token`: less than was granted, for this access token alone.",
+                    text: "With `refresh_token`: less than was granted, for this access token alone. With `client_credentials`: of what the machine may have.",
                     example: "read",
                 },
                 Field {
                     name: "resource",
                     kind: Uris,
                     required: false,
-                    text: "The resource of the grant (RFC 8707).",
+                    text: "The resource of the grant (RFC 8707). With `client_credentials`: the server that the token is for, where the machine may use several.",
                     example: "https://auth.example/mcp",
                 },
                 CLIENT_ID,
@@ -258,7 +258,7 @@ pub const REVOKE: Description = Description {
         operation: &Operation {
             id: "revoke",
             summary: "A client takes a token back (RFC 7009)",
-            text: "The grant of the token ends, and every access token of it within a second. A token of somebody else, or none at all, changes nothing and looks the same.",
+            text: "The grant of the token ends, and every access token of it within a second. Of a machine's tokens the one that is presented ends. A token of somebody else, or none at all, changes nothing and looks the same.",
             group: PROTOCOL,
             form: &[TOKEN, HINT, CLIENT_ID, CLIENT_SECRET, CLIENT_ASSERTION_TYPE, CLIENT_ASSERTION],
             answers: &[Answer { status: 200, text: "Done, or nothing to do.", content: &[], headers: &[] }],

@@ -12,7 +12,7 @@ use crate::{
         document,
         keys::{ClientKeys, KeyRefusal},
         known,
-        operator::OperatorClient,
+        operator::{Machine, OperatorClient},
         registered,
     },
     router::Incoming,
@@ -26,7 +26,7 @@ use hallpass_core::{
     secret,
     time::Timestamp,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// When a suspended client may ask again: how often its document is looked at.
 const SUSPENDED: Duration = Duration::from_mins(5);
@@ -49,6 +49,8 @@ pub struct AuthenticatedClient {
     scopes: Option<Scope>,
     assertion: Option<Unspent>,
     confidential: bool,
+    people: bool,
+    machine: Option<Arc<Machine>>,
 }
 
 impl AuthenticatedClient {
@@ -65,6 +67,16 @@ impl AuthenticatedClient {
     /// Whether the client registered the grant type `refresh_token`.
     pub const fn may_refresh(&self) -> bool {
         self.refresh
+    }
+
+    /// Whether it acts for people: by codes, and refresh tokens.
+    pub const fn is_for_people(&self) -> bool {
+        self.people
+    }
+
+    /// What it may get by itself, if an operator said that it may.
+    pub fn machine(&self) -> Option<&Machine> {
+        self.machine.as_deref()
     }
 
     /// All that it can ever get, where an operator said so.
@@ -253,7 +265,18 @@ async fn check(
         let refresh = client.refresh;
         let (name, scopes) = (client.name.as_str().to_owned(), None);
         let confidential = assertion.is_some();
-        return Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes, assertion, confidential });
+        let (people, machine) = (true, None);
+        let id = id.clone();
+        return Ok(AuthenticatedClient {
+            id,
+            name,
+            refresh,
+            scopes,
+            assertion,
+            confidential,
+            people,
+            machine,
+        });
     }
     if registered::is_later(&app.keys, id) {
         return Err(ClientAuthRefusal::KeyNotHere);
@@ -277,7 +300,8 @@ async fn check(
     }
     let (name, refresh) = (client.name, client.refresh);
     let confidential = client.auth != AuthMethod::None;
-    Ok(AuthenticatedClient { id: id.clone(), name, refresh, scopes: None, assertion: None, confidential })
+    let (id, scopes, assertion, people, machine) = (id.clone(), None, None, true, None);
+    Ok(AuthenticatedClient { id, name, refresh, scopes, assertion, confidential, people, machine })
 }
 
 /// One that an operator made, held to the method that the operator gave it.
@@ -305,6 +329,8 @@ async fn by_operator(
         scopes: client.scopes().cloned(),
         assertion,
         confidential: !matches!(presented, Presented::Nothing),
+        people: client.is_for_people(),
+        machine: client.machine().cloned(),
     })
 }
 
@@ -343,6 +369,7 @@ const fn of_document(refusal: ClientRefusal) -> ClientAuthRefusal {
         ClientRefusal::Blocked => ClientAuthRefusal::Blocked,
         ClientRefusal::Missing
         | ClientRefusal::Unknown
+        | ClientRefusal::NotForPeople
         | ClientRefusal::DocumentUrl(_)
         | ClientRefusal::DocumentHostNotAllowed
         | ClientRefusal::DocumentUnreachable(_)

@@ -230,6 +230,8 @@ pub enum Problem {
     NoClient,
     /// A `client_id` that we never gave out.
     UnknownClient,
+    /// A client that works by itself, for nobody.
+    NotForPeople,
     /// A redirect URI that is not the client's.
     Redirect,
     /// The operator does not want this client.
@@ -280,6 +282,10 @@ impl Problem {
             Self::UnknownClient => (
                 "This application is not known here",
                 "It uses a client_id that this server did not give out. In the application, remove the connection and add it again, so that it registers anew.",
+            ),
+            Self::NotForPeople => (
+                "This application does not sign people in",
+                "It is set up to work by itself, with a secret or a key of its own, so nobody can be asked about it (unauthorized_client). Nothing was allowed.",
             ),
             Self::Redirect => (
                 "This address is not one of the application's",

@@ -45,7 +45,7 @@ pub async fn redeem(
     };
     let issued = Issued {
         grant: grant.id,
-        person: grant.person,
+        subject: grant.person.to_string(),
         epoch: grant.epoch,
         client_id: client.id(),
         resource: &grant.resource,

@@ -4,7 +4,7 @@ use super::TokenRefusal;
 use crate::app::App;
 use hallpass_core::{
     entropy,
-    id::{GrantId, PersonId},
+    id::GrantId,
     jwt::{AccessToken, GrantReference},
     scope::Scope,
     secret::SecretString,
@@ -14,13 +14,13 @@ use hallpass_core::{
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 
-/// What a token is minted from: a grant whose write has been answered.
+/// What a token is minted from: a grant whose write has been answered, or what an operator lets a machine have.
 pub struct Issued<'a> {
-    /// The grant.
+    /// The grant, or an id without a row.
     pub grant: GrantId,
-    /// `sub`.
-    pub person: PersonId,
-    /// The person's epoch at consent.
+    /// `sub`: the person, or the client where there is none.
+    pub subject: String,
+    /// The person's epoch at consent; 0 for a machine.
     pub epoch: u32,
     /// `client_id`.
     pub client_id: &'a str,
@@ -56,7 +56,7 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
     let scope = issued.scope.to_string();
     let token = AccessToken {
         issuer: app.settings.issuer.as_str().to_owned(),
-        subject: issued.person.to_string(),
+        subject: issued.subject.clone(),
         audience: issued.resource.to_owned(),
         client_id: issued.client_id.to_owned(),
         issued_at: now,

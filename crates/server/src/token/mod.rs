@@ -1,9 +1,11 @@
 //! The token endpoint (RFC 6749 §3.2): who calls, which grant type, one file each.
 
 mod authorization_code;
+mod client_credentials;
 mod issue;
 mod refresh;
 mod rules;
+pub mod without_row;
 
 use crate::{
     app::App,
@@ -109,6 +111,15 @@ pub enum TokenRefusal {
     /// More than was granted, or not a scope at all.
     #[error("scope")]
     Scope,
+    /// A machine that may use several servers names none.
+    #[error("resource_missing")]
+    ResourceMissing,
+    /// Not a server that this machine may use, or several at once.
+    #[error("resource_not_allowed")]
+    ResourceNotAllowed,
+    /// Nothing of what was asked for is within what this machine may have there.
+    #[error("scope_not_allowed")]
+    ScopeNotAllowed,
     /// A retired refresh token; the grant is revoked.
     #[error("refresh_reused")]
     RefreshReused,
@@ -153,6 +164,9 @@ impl Reason for TokenRefusal {
             Self::Outlived => "outlived",
             Self::TooOften(_) => "too_often",
             Self::Scope => "scope",
+            Self::ResourceMissing => "resource_missing",
+            Self::ResourceNotAllowed => "resource_not_allowed",
+            Self::ScopeNotAllowed => "scope_not_allowed",
             Self::RefreshReused => "refresh_reused",
             Self::Signing => "signing",
             Self::Store(_) => "store",
@@ -194,16 +208,21 @@ impl TokenRefusal {
             }
             Self::GrantTypeMissing => (InvalidRequest, "grant_type is required"),
             Self::GrantTypeUnknown => {
-                (UnsupportedGrantType, "offered are authorization_code and refresh_token")
+                (UnsupportedGrantType, "offered are authorization_code, refresh_token and client_credentials")
             }
             Self::GrantTypeNotRegistered => {
-                (UnauthorizedClient, "the client did not register this grant type")
+                (UnauthorizedClient, "this client may not use this grant type")
             }
             Self::CodeMissing => (InvalidRequest, "code is required"),
             Self::Pkce(PkceError::VerifierMissing) => (InvalidRequest, "code_verifier is required"),
             Self::RefreshMissing => (InvalidRequest, "refresh_token is required"),
             Self::Target => (InvalidTarget, "resource is not the one of the grant"),
             Self::Scope => (InvalidScope, "scope exceeds what was granted"),
+            Self::ResourceMissing => {
+                (InvalidTarget, "resource is required: this client may use several servers")
+            }
+            Self::ResourceNotAllowed => (InvalidTarget, "resource is not one server that this client may use"),
+            Self::ScopeNotAllowed => (InvalidScope, "this client may have none of these scopes there"),
             Self::Code(CodeError::Expired) => {
                 (InvalidGrant, "the authorization code has expired: start again")
             }
@@ -287,8 +306,12 @@ async fn exchange(
         return Err(TokenRefusal::AuditFailing);
     }
     match parameters.get("grant_type").ok_or(TokenRefusal::GrantTypeMissing)? {
+        "authorization_code" | "refresh_token" if !client.is_for_people() => {
+            Err(TokenRefusal::GrantTypeNotRegistered)
+        }
         "authorization_code" => authorization_code::redeem(app, incoming.cx, client, parameters).await,
         "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters).await,
+        "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters).await,
         _ => Err(TokenRefusal::GrantTypeUnknown),
     }
 }

@@ -78,7 +78,7 @@ pub async fn refresh(
     };
     let issued = Issued {
         grant: grant.id,
-        person: grant.person,
+        subject: grant.person.to_string(),
         epoch: grant.epoch,
         client_id: &grant.client_id,
         resource: &grant.resource,

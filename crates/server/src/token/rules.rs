@@ -3,6 +3,7 @@
 
 use super::{Grant, TokenRefusal};
 use crate::{
+    clients::operator::Machine,
     http::client_auth::AuthenticatedClient,
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
@@ -59,6 +60,42 @@ fn check_target(parameters: &Parameters, granted: &str, settings: &Settings) -> 
     let same =
         |asked: &str| settings.resource(asked).is_some_and(|resource| resource.uri.as_str() == granted);
     if parameters.all("resource").all(same) { Ok(()) } else { Err(TokenRefusal::Target) }
+}
+
+/// What a machine asks for, narrowed to what the operator lets it have: one server, and scopes of it.
+pub fn check_machine<'a>(
+    ceiling: &Machine,
+    parameters: &Parameters,
+    settings: &'a Settings,
+) -> Result<(&'a Resource, Scope), TokenRefusal> {
+    let resource = machine_resource(ceiling, parameters, settings)?;
+    let allowed = resource.usual().narrowed_to(&ceiling.scopes);
+    let granted = match parameters.get("scope") {
+        None => allowed,
+        Some(asked) => Scope::parse(asked).map_err(|_| TokenRefusal::Scope)?.narrowed_to(&allowed),
+    };
+    if granted.is_empty() { Err(TokenRefusal::ScopeNotAllowed) } else { Ok((resource, granted)) }
+}
+
+/// A token is for one server. Which ones a machine may use is never guessed: where the operator named none, it is the
+/// only one.
+fn machine_resource<'a>(
+    ceiling: &Machine,
+    parameters: &Parameters,
+    settings: &'a Settings,
+) -> Result<&'a Resource, TokenRefusal> {
+    let mut asked = parameters.all("resource").peekable();
+    let mut allowed = settings.resources.iter().filter(|resource| match &ceiling.resources {
+        Some(named) => named.iter().any(|one| one.is_meant_by(resource.uri.as_str())),
+        None => settings.only_resource().is_some(),
+    });
+    if asked.peek().is_none() {
+        let only = allowed.next().ok_or(TokenRefusal::ResourceNotAllowed)?;
+        return if allowed.next().is_none() { Ok(only) } else { Err(TokenRefusal::ResourceMissing) };
+    }
+    let asked: Vec<&str> = asked.collect();
+    let meant = |resource: &&Resource| asked.iter().all(|text| resource.uri.is_meant_by(text));
+    allowed.find(meant).ok_or(TokenRefusal::ResourceNotAllowed)
 }
 
 /// Client, life, resource and scope against the grant. Answers the scope of the new access token.

@@ -23,6 +23,7 @@ mod headers;
 mod introspection;
 mod key_rotation;
 mod limits;
+mod machines;
 mod master_keys;
 mod metadata;
 mod model;

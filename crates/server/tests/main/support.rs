@@ -200,9 +200,17 @@ impl Server {
 
     /// The same server with other master keys, as when `master.key` changes while it runs.
     pub async fn taking(&self, masters: &MasterKeys) -> Result<Self, hallpass_server::app::MasterKeysError> {
-        let app = self.app.with_master_keys(masters).await?;
+        Ok(self.as_app(self.app.with_master_keys(masters).await?))
+    }
+
+    /// The same server with these settings, as when its file changes while it runs.
+    pub fn reloaded(&self, settings: Settings) -> Self {
+        self.as_app(self.app.with_settings(settings, None).unwrap())
+    }
+
+    fn as_app(&self, app: Arc<App>) -> Self {
         let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
-        Ok(Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router })
+        Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router }
     }
 
     /// A server whose `folder` has a database that was made under this master key.

@@ -2,6 +2,7 @@
 
 use super::story::{Story, minutes, seconds};
 use crate::{Revoked, Store};
+use hallpass_core::id::GrantId;
 use std::{collections::HashSet, sync::Arc};
 
 const WRITERS: usize = 4;
@@ -61,6 +62,19 @@ pub async fn a_page_of_the_feed_is_bounded_and_says_where_the_counter_is(store: 
     let page = store.feed_after(99, 10).await.unwrap();
     assert_eq!((page.counter, page.entries.len()), (2, 0));
     assert_eq!(store.feed_after(0, 0).await.unwrap().counter, 2);
+}
+
+/// A token behind which there is no row ends by its entry alone, once, and by no other's.
+pub async fn as_153_a_token_without_a_row_is_revoked_by_its_entry(store: Arc<dyn Store>) {
+    let (one, other) = (GrantId::without_row([1; 16]), GrantId::without_row([2; 16]));
+    let until = super::story::START.plus(minutes(5));
+    assert!(!store.token_revoked(one).await.unwrap());
+    assert!(store.token_revoke(one, until).await.unwrap());
+    assert!(!store.token_revoke(one, until).await.unwrap());
+    assert!(store.token_revoked(one).await.unwrap() && !store.token_revoked(other).await.unwrap());
+    let page = store.feed_after(0, 10).await.unwrap();
+    assert_eq!((page.counter, page.entries.len()), (1, 1));
+    assert_eq!((&page.entries[0].what, page.entries[0].until), (&Revoked::Grant(one), until));
 }
 
 /// What a person sees of their own grants.

@@ -58,6 +58,7 @@ macro_rules! contract_tests {
             a_disabled_person_opens_nothing
             a_poller_of_the_feed_misses_nothing_and_tickets_have_no_gaps
             a_page_of_the_feed_is_bounded_and_says_where_the_counter_is
+            as_153_a_token_without_a_row_is_revoked_by_its_entry
             the_account_page_shows_live_grants_newest_first_and_goes_on
             a_grant_remembers_where_it_was_used_last
             the_grants_of_one_installation_are_found_and_no_others

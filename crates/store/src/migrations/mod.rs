@@ -20,6 +20,7 @@ const TEXTS: &[(i64, &str)] = &[
     // Who does not know `signs_from` would make keys that sign before they are published.
     (5, include_str!("0005_key_signs_from.sql")),
     (1, include_str!("0006_places.sql")),
+    (1, include_str!("0007_revocations_by_key.sql")),
 ];
 
 /// The schema that a program knows.

@@ -2,7 +2,7 @@
 
 use super::{Backend, Row, Statements, args, operation, statements};
 use crate::{Answer, ErrorKind, Feed, FeedPage, Revocation, Revoked, StoreError};
-use hallpass_core::time::Timestamp;
+use hallpass_core::{id::GrantId, time::Timestamp};
 
 statements! {
     TICKET = "UPDATE feed SET n = n + 1 WHERE id = 1 RETURNING n";
@@ -11,6 +11,7 @@ statements! {
     AFTER = "SELECT f.n, r.ticket, r.kind, r.key, r.epoch, r.until FROM feed f
         LEFT JOIN revocation r ON r.ticket > $1 WHERE f.id = 1 ORDER BY r.ticket LIMIT $2";
     COUNTER = "SELECT n FROM feed WHERE id = 1";
+    OF = "SELECT ticket FROM revocation WHERE key = $1 AND kind = $2 LIMIT 1";
 }
 
 const GRANT: i64 = 1;
@@ -33,9 +34,31 @@ operation! {
     }
 }
 
+operation! {
+    TokenRevoke { id: GrantId, until: Timestamp } -> bool, Ending, |on, this| {
+        let known = on.any(OF, args![&this.id, GRANT]).await?;
+        if !known {
+            append(on, &Revoked::Grant(this.id), this.until).await?;
+        }
+        Ok(!known)
+    }
+}
+
+operation! {
+    TokenRevoked { id: GrantId } -> bool, Read, |on, this| on.any(OF, args![&this.id, GRANT]).await
+}
+
 impl<B: Backend> Feed for B {
     fn feed_after(&self, cursor: i64, limit: u32) -> Answer<'_, FeedPage> {
         self.run(After { cursor, limit })
+    }
+
+    fn token_revoke(&self, id: GrantId, until: Timestamp) -> Answer<'_, bool> {
+        self.run(TokenRevoke { id, until })
+    }
+
+    fn token_revoked(&self, id: GrantId) -> Answer<'_, bool> {
+        self.run(TokenRevoked { id })
     }
 }
 

@@ -1,0 +1,58 @@
+//! A token for a machine (RFC 6749 §4.4): nobody is asked, so the operator has set what it may get. Nothing is stored for
+//! it; where the machine signs, its assertion is spent, which is the one write.
+
+use super::{
+    TokenRefusal,
+    issue::{self, Issued, TokenResponse},
+    rules,
+};
+use crate::{
+    app::App,
+    audit::Event,
+    cx::Cx,
+    http::client_auth::{AuthenticatedClient, ClientAuthRefusal},
+};
+use hallpass_core::{
+    entropy,
+    id::{AttemptId, GrantId},
+    parameters::Parameters,
+};
+
+/// Issues a token to the client itself.
+pub async fn grant(
+    app: &App,
+    cx: Cx,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<TokenResponse, TokenRefusal> {
+    let machine = client.machine().ok_or(TokenRefusal::GrantTypeNotRegistered)?;
+    let (resource, scope) = rules::check_machine(machine, parameters, &app.settings)?;
+    // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
+    spend(app, client, cx).await?;
+    let issued = Issued {
+        grant: GrantId::without_row(entropy::random(&*app.entropy)),
+        // Never a person's: `OperatorClient` refuses an id that has the form of one.
+        subject: client.id().to_owned(),
+        epoch: 0,
+        client_id: client.id(),
+        resource: resource.uri.as_str(),
+        scope: &scope,
+        generation: 0,
+        ends_at: cx.now.plus(app.settings.access_token_lifetime),
+        refresh: false,
+    };
+    let response = issue::issue(app, &issued, cx.now)?;
+    let (resource, scope) = (issued.resource, scope.to_string());
+    app.audit.record(cx, Event::token_issued(client.id(), issued.grant, resource, &scope));
+    Ok(response)
+}
+
+/// An assertion is good once, on all nodes and after a restart.
+async fn spend(app: &App, client: &AuthenticatedClient, cx: Cx) -> Result<(), TokenRefusal> {
+    let Some(assertion) = client.assertion() else { return Ok(()) };
+    let spends = assertion.with_attempt(AttemptId::new(cx.now, &*app.entropy));
+    if app.store.assertion_spend(spends).await? && app.spent.spend(assertion) {
+        return Ok(());
+    }
+    Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false))
+}

@@ -1,0 +1,35 @@
+//! Tokens that stand behind no row: whether they are still good, and how they end.
+//!
+//! A machine's token costs no write, so nothing is kept of it. It ends with its client (the feed says so), by its own entry
+//! in the feed, and within minutes by itself.
+
+use crate::{app::App, audit::Event, clients, cx::Cx};
+use hallpass_core::jwt::{GrantReference, VerifiedAccessToken};
+use hallpass_store::StoreError;
+
+/// Whether what a verified token was issued from is still good. That its client is wanted is checked before.
+pub async fn is_live(
+    app: &App,
+    token: &VerifiedAccessToken,
+    reference: &GrantReference,
+) -> Result<bool, StoreError> {
+    if app.store.token_revoked(reference.grant).await? {
+        return Ok(false);
+    }
+    let client = clients::by_operator(app, &token.client_id).await?;
+    Ok(token.is_of_the_client() && client.is_some_and(|client| client.machine().is_some()))
+}
+
+/// A client takes back a token of its own; another's changes nothing.
+pub async fn end(app: &App, cx: Cx, client: &str, token: &VerifiedAccessToken) -> Result<(), StoreError> {
+    let Some(reference) = &token.grant else { return Ok(()) };
+    if token.client_id != client {
+        app.audit.record(cx, Event::revocation_ignored(reference.grant, client));
+        return Ok(());
+    }
+    let until = app.settings.tokens_until(cx.now);
+    if app.store.token_revoke(reference.grant, until).await? {
+        app.audit.record(cx, Event::token_revoked(client, reference.grant, until));
+    }
+    Ok(())
+}
