@@ -51,6 +51,11 @@ impl BlockList {
             || self.receiver(&uri.receiver())
     }
 
+    /// Whether any receiver of a code can be blocked at all.
+    pub fn some_hosts(&self) -> bool {
+        !self.0.load().hosts.is_empty()
+    }
+
     /// Whether this receiver of a code, as a grant remembers it, is blocked.
     pub fn receiver(&self, receiver: &str) -> bool {
         let lists = self.0.load();

@@ -201,9 +201,24 @@ impl RateLimiter {
         per_minute: u32,
         now: Timestamp,
     ) -> Result<(), Duration> {
-        let Some(cell) = self.seen.get(&(what, source.into())) else { return Ok(()) };
-        let over = wait(cell.load(Ordering::Acquire), interval(per_minute), now);
+        let over = self.over(what, source.into(), per_minute, now);
         if over <= 0 { Ok(()) } else { Err(self.turned_away(what, over)) }
+    }
+
+    /// The same, for whoever turns nobody away by it.
+    pub fn has_room(
+        &self,
+        what: Limited,
+        source: impl Into<Source>,
+        per_minute: u32,
+        now: Timestamp,
+    ) -> bool {
+        self.over(what, source.into(), per_minute, now) <= 0
+    }
+
+    fn over(&self, what: Limited, source: Source, per_minute: u32, now: Timestamp) -> i64 {
+        let cell = self.seen.get(&(what, source));
+        cell.map_or(0, |cell| wait(cell.load(Ordering::Acquire), interval(per_minute), now))
     }
 
     /// How often somebody was turned away.

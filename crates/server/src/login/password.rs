@@ -16,7 +16,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Hashes computed at once, and how many more may wait. Half of the processors stay free for everything else, so that a
 /// flood of sign-ins does not hold up those who only refresh; the memory is bounded by the same number.
@@ -53,10 +53,19 @@ impl PasswordHasher {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let _place = self.places.try_acquire().map_err(|_| Busy)?;
-        let _running = self.running.acquire().await.map_err(|_| Busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Busy)?;
         self.computed.fetch_add(1, Ordering::Relaxed);
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+        let (done, answer) = oneshot::channel();
+        let thread = move || {
+            step_back();
+            let answer = work();
+            // Whoever asked may have left: the work was still going on, and its place was taken.
+            drop((running, place));
+            drop(done.send(answer));
+        };
+        std::thread::Builder::new().name("password".into()).spawn(thread).map_err(|_| Busy)?;
+        answer.await.map_err(|_| Busy)
     }
 
     /// Hashes computed so far. A sign-in costs one, all of them with the same parameters, whoever it is for.
@@ -85,6 +94,19 @@ impl PasswordHasher {
         .await
     }
 }
+
+/// A hash takes tens of milliseconds of a processor; requests and the writer go first when there is only one. At this
+/// priority it still gets a tenth of a processor that everybody wants.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    // Of this thread alone (`setpriority(2)`, under "C library/kernel differences"), which is why each hash has its own: the way
+    // back takes a privilege. Where the whole program runs at a lower one already, this is refused, and rightly.
+    let _ = rustix::process::setpriority_process(None, 10);
+}
+
+/// Elsewhere a priority belongs to the whole program.
+#[cfg(not(target_os = "linux"))]
+const fn step_back() {}
 
 fn at_once() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

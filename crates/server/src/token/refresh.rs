@@ -1,4 +1,5 @@
-//! Refreshing (RFC 6749 §6): checks, then one conditional update that knows honest concurrency from theft.
+//! Refreshing (RFC 6749 §6): one write where all is as it should be; else the checks one by one, then one conditional update
+//! that knows honest concurrency from theft.
 
 use super::{
     TokenRefusal,
@@ -14,8 +15,10 @@ use crate::{
         rate_limit::Limited,
     },
 };
-use hallpass_core::{id::AttemptId, parameters::Parameters, time::Timestamp, token::RefreshToken};
-use hallpass_store::{GrantRotated, RevocationReason, Rotation, StoreError};
+use hallpass_core::{
+    id::AttemptId, parameters::Parameters, scope::Scope, time::Timestamp, token::RefreshToken,
+};
+use hallpass_store::{Grant, GrantRotated, RevocationReason, Rotation, StoreError};
 
 /// Exchanges the refresh token of the request.
 pub async fn refresh(
@@ -26,6 +29,11 @@ pub async fn refresh(
 ) -> Result<TokenResponse, TokenRefusal> {
     let text = parameters.get("refresh_token").ok_or(TokenRefusal::RefreshMissing)?;
     let token = RefreshToken::check(&app.keys, text).map_err(TokenRefusal::Refresh)?;
+    if let Some(grant) = as_usual(app, cx, client, parameters, token).await? {
+        let scope = rules::granted(&grant, client)?;
+        app.audit.record(cx, Event::refresh_rotated(Which::of(&grant), grant.generation));
+        return issue::issue(app, &issued(app, &grant, &scope, grant.generation), cx.now);
+    }
     let grant = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
     if !client.may_refresh() {
         return Err(TokenRefusal::GrantTypeNotRegistered);
@@ -76,18 +84,50 @@ pub async fn refresh(
         GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
         GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
     };
-    let issued = Issued {
+    issue::issue(app, &issued(app, &grant, &scope, generation), cx.now)
+}
+
+fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) -> Issued<'a> {
+    Issued {
         grant: grant.id,
         subject: grant.person.to_string(),
         epoch: grant.epoch,
         client_id: &grant.client_id,
         resource: &grant.resource,
-        scope: &scope,
+        scope,
         generation,
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: true,
+    }
+}
+
+/// The live token, in one write that has every check as its condition. `None`: nothing was written, and the long way finds
+/// out what it was. A read before the write is a tenth of a refresh on one file, and half of one on PostgreSQL.
+async fn as_usual(
+    app: &App,
+    cx: Cx,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+    token: RefreshToken,
+) -> Result<Option<Grant>, StoreError> {
+    // Where hosts are blocked, the row says which host this grant went to.
+    if app.blocks.some_hosts() {
+        return Ok(None);
+    }
+    let Some(rotation) = rules::ordinary(token, client, parameters, &app.settings, cx) else {
+        return Ok(None);
     };
-    issue::issue(app, &issued, cx.now)
+    let limited = !app.settings.is_local();
+    let most = app.settings.limits.refreshes;
+    if limited && !app.limits.has_room(Limited::Refresh, &token.grant, most, cx.now) {
+        return Ok(None);
+    }
+    let grant = app.store.grant_rotate_live(rotation, cx.now).await?;
+    // Counted when it is done: a stranger does not use up what belongs to the client.
+    if limited && let Some(grant) = &grant {
+        let _ = app.limits.take(Limited::Refresh, &grant.id, most, cx.now);
+    }
+    Ok(grant)
 }
 
 /// Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a thief. It gets the

@@ -4,6 +4,7 @@
 use super::{Grant, TokenRefusal};
 use crate::{
     clients::operator::Machine,
+    cx::Cx,
     http::client_auth::AuthenticatedClient,
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
@@ -13,7 +14,13 @@ use hallpass_core::{
     scope::Scope,
     secret,
     time::Timestamp,
+    token::RefreshToken,
 };
+use hallpass_store::LiveRotation;
+use std::time::Duration;
+
+/// A grant that ends sooner has ended: less than a second is no life for a token.
+const SHORTEST_TOKEN: Duration = Duration::from_secs(1);
 
 /// A code that may be redeemed by who presents it.
 #[derive(Debug)]
@@ -98,6 +105,35 @@ fn machine_resource<'a>(
     allowed.find(meant).ok_or(TokenRefusal::ResourceNotAllowed)
 }
 
+/// What [`check_refresh`] asks of a grant, as conditions of one write, for the way of nearly every refresh: a client without
+/// an assertion of its own, that asks for no other scope and at most one resource. `None` where it takes more to know.
+pub fn ordinary(
+    token: RefreshToken,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+    settings: &Settings,
+    cx: Cx,
+) -> Option<LiveRotation> {
+    if !client.may_refresh() || client.proved_key() || parameters.get("scope").is_some() {
+        return None;
+    }
+    let mut asked = parameters.all("resource");
+    let resource = match (asked.next(), asked.next()) {
+        (None, _) => None,
+        (Some(one), None) => Some(settings.resource(one)?.uri.as_str().to_owned()),
+        (Some(_), Some(_)) => return None,
+    };
+    Some(LiveRotation {
+        id: token.grant,
+        presented: token.generation,
+        from: Some(cx.address),
+        client_id: client.id().to_owned(),
+        resource,
+        used_since: cx.now.minus(settings.refresh_idle_lifetime),
+        given_since: cx.now.minus(settings.grant_lifetime).plus(SHORTEST_TOKEN),
+    })
+}
+
 /// Client, life, resource and scope against the grant. Answers the scope of the new access token.
 pub fn check_refresh(
     grant: &Grant,
@@ -118,17 +154,11 @@ pub fn check_refresh(
     if now.since(grant.rotated_at) > settings.refresh_idle_lifetime {
         return Err(TokenRefusal::Idle);
     }
-    // Less than a second is no life for a token.
-    if grant.consented_at.plus(settings.grant_lifetime).since(now).as_secs() == 0 {
+    if grant.consented_at.plus(settings.grant_lifetime).since(now) < SHORTEST_TOKEN {
         return Err(TokenRefusal::Outlived);
     }
     check_target(parameters, &grant.resource, settings)?;
-    let granted = Scope::parse(&grant.scope).map_err(|_| TokenRefusal::Scope)?;
-    // An operator may have lowered the ceiling since.
-    let granted = match client.scopes() {
-        Some(ceiling) => granted.narrowed_to(&Scope::of(ceiling.iter().chain([OFFLINE_ACCESS]))),
-        None => granted,
-    };
+    let granted = granted(grant, client)?;
     match parameters.get("scope") {
         None => Ok(granted),
         Some(asked) => match Scope::parse(asked) {
@@ -136,4 +166,13 @@ pub fn check_refresh(
             Ok(_) | Err(_) => Err(TokenRefusal::Scope),
         },
     }
+}
+
+/// The scopes of the grant that the client may still get: an operator may have lowered its ceiling since.
+pub fn granted(grant: &Grant, client: &AuthenticatedClient) -> Result<Scope, TokenRefusal> {
+    let granted = Scope::parse(&grant.scope).map_err(|_| TokenRefusal::Scope)?;
+    Ok(match client.scopes() {
+        Some(ceiling) => granted.narrowed_to(&Scope::of(ceiling.iter().chain([OFFLINE_ACCESS]))),
+        None => granted,
+    })
 }

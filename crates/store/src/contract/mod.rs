@@ -16,6 +16,7 @@
 mod account;
 mod clients;
 mod feed;
+mod live;
 mod people;
 mod rotation;
 mod single_use;
@@ -25,6 +26,7 @@ mod twice;
 pub use account::*;
 pub use clients::*;
 pub use feed::*;
+pub use live::*;
 pub use people::*;
 pub use rotation::*;
 pub use single_use::*;
@@ -50,6 +52,9 @@ macro_rules! contract_tests {
             as_140_a_thief_with_the_predecessor_is_caught_at_the_next_refresh_of_the_owner
             as_143_strict_windows_honour_no_predecessor
             as_143_the_second_window_ends
+            as_139_the_live_token_moves_on_in_one_write_that_may_be_run_twice
+            as_137_as_146_as_147_each_term_of_a_live_rotation_is_a_condition
+            t_20_as_141_sixty_four_live_rotations_with_one_token_have_one_winner
             a_store_that_went_back_moves_forward
             generations_end_at_the_top
             revocation_wins_over_refresh

@@ -156,6 +156,25 @@ pub struct Rotation {
     pub from: Option<IpAddr>,
 }
 
+/// The live refresh token of a grant, presented by whom it belongs to, and what its grant has to be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRotation {
+    /// Of which grant.
+    pub id: GrantId,
+    /// Which generation: only the live one will do.
+    pub presented: u32,
+    /// The address that presents it, for the account page.
+    pub from: Option<IpAddr>,
+    /// Whose grant it has to be. A grant that was opened with a key never is one of these.
+    pub client_id: String,
+    /// What it has to be for, where the client says so.
+    pub resource: Option<String>,
+    /// It was last used at this time or later: the idle lifetime.
+    pub used_since: Timestamp,
+    /// The person said yes at this time or later: the lifetime of a grant.
+    pub given_since: Timestamp,
+}
+
 /// How long the predecessor of a refresh token is honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationWindows {

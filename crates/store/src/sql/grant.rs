@@ -2,14 +2,23 @@
 
 use super::{Backend, Row, Statements, args, feed, operation, row::octets, statements};
 use crate::{
-    Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, GrantsHeld, Installation, NewGrant,
-    RevocationReason, Revoked, Rotation, SpentAssertion, StoreError,
+    Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, GrantsHeld, Installation, LiveRotation,
+    NewGrant, RevocationReason, Revoked, Rotation, SpentAssertion, StoreError,
 };
 use hallpass_core::{
     id::{GrantId, PersonId},
     time::Timestamp,
 };
 use std::time::Duration;
+
+/// What a [`Grant`] is read from, in this order. With the table's own name, because SQLite knows no other in `RETURNING`.
+macro_rules! columns {
+    () => {
+        "grants.id, grants.person, grants.epoch, grants.client_id, grants.client_name, grants.redirect_host,
+            grants.resource, grants.scope, grants.consented_at, grants.generation, grants.predecessor, grants.rotated_at,
+            grants.revoked_at, grants.key_proven, grants.used_from"
+    };
+}
 
 statements! {
     OPEN = "INSERT INTO grants (id, attempt, epoch, client_id, client_name, redirect_host, resource, scope,
@@ -36,6 +45,15 @@ statements! {
             AND EXISTS (SELECT 1 FROM person p
                 WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
         RETURNING generation, turn";
+    // The way of nearly every refresh: the live token, and every term that the caller would check is a condition. A row that
+    // is not as expected stays as it is, and who reads it then finds out why.
+    ROTATE_LIVE = concat!("UPDATE grants SET generation = $1 + 1, predecessor = $1, rotated_at = $2, turn = 0,
+            used_from = $3
+        WHERE id = $4 AND generation = $1 AND $1 < 4294967295 AND client_id = $5 AND revoked_at IS NULL
+            AND key_proven = 0 AND rotated_at >= $6 AND consented_at >= $7 AND ($8 = '' OR resource = $8)
+            AND EXISTS (SELECT 1 FROM person p
+                WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
+        RETURNING ", columns!());
     NOT_ROTATED = "SELECT g.generation, CASE WHEN g.revoked_at IS NULL THEN 0 ELSE 1 END,
             CASE WHEN p.id IS NULL THEN 0 ELSE 1 END FROM grants g
         LEFT JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
@@ -48,31 +66,26 @@ statements! {
     REVOKE = "UPDATE grants SET revoked_at = $1, reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
     LIVE = "SELECT g.id FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1 AND g.epoch = $2 AND g.revoked_at IS NULL";
-    READ = "SELECT id, person, epoch, client_id, client_name, redirect_host, resource, scope, consented_at,
-            generation, predecessor, rotated_at, revoked_at, key_proven, used_from
-        FROM grants WHERE id = $1";
-    OF_PERSON = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
-        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
-        WHERE g.person = $1 AND g.id < $2 AND g.revoked_at IS NULL
-        ORDER BY g.id DESC LIMIT $3";
-    LIST = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource, g.scope,
-            g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
-        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
-        WHERE g.id < $1 AND g.revoked_at IS NULL
-        ORDER BY g.id DESC LIMIT $2";
-    OF_INSTALLATION = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource,
-            g.scope, g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
-        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
-        WHERE g.person = $1 AND g.client_id = $2 AND g.redirect_host = $3 AND g.resource = $4 AND g.revoked_at IS NULL
-        ORDER BY g.id DESC LIMIT $5";
+    READ = concat!("SELECT ", columns!(), " FROM grants WHERE grants.id = $1");
+    OF_PERSON = concat!("SELECT ", columns!(), "
+        FROM grants JOIN person p ON p.id = grants.person AND p.epoch = grants.epoch
+        WHERE grants.person = $1 AND grants.id < $2 AND grants.revoked_at IS NULL
+        ORDER BY grants.id DESC LIMIT $3");
+    LIST = concat!("SELECT ", columns!(), "
+        FROM grants JOIN person p ON p.id = grants.person AND p.epoch = grants.epoch
+        WHERE grants.id < $1 AND grants.revoked_at IS NULL
+        ORDER BY grants.id DESC LIMIT $2");
+    OF_INSTALLATION = concat!("SELECT ", columns!(), "
+        FROM grants JOIN person p ON p.id = grants.person AND p.epoch = grants.epoch
+        WHERE grants.person = $1 AND grants.client_id = $2 AND grants.redirect_host = $3 AND grants.resource = $4
+            AND grants.revoked_at IS NULL
+        ORDER BY grants.id DESC LIMIT $5");
     HELD = "SELECT COUNT(*) FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
         WHERE g.person = $1 AND g.revoked_at IS NULL AND g.rotated_at >= $2 AND g.consented_at >= $3";
-    LONGEST_UNUSED = "SELECT g.id, g.person, g.epoch, g.client_id, g.client_name, g.redirect_host, g.resource,
-            g.scope, g.consented_at, g.generation, g.predecessor, g.rotated_at, g.revoked_at, g.key_proven, g.used_from
-        FROM grants g JOIN person p ON p.id = g.person AND p.epoch = g.epoch
-        WHERE g.person = $1 AND g.revoked_at IS NULL AND g.rotated_at >= $2 AND g.consented_at >= $3
-        ORDER BY g.rotated_at, g.id LIMIT 1";
+    LONGEST_UNUSED = concat!("SELECT ", columns!(), "
+        FROM grants JOIN person p ON p.id = grants.person AND p.epoch = grants.epoch
+        WHERE grants.person = $1 AND grants.revoked_at IS NULL AND grants.rotated_at >= $2 AND grants.consented_at >= $3
+        ORDER BY grants.rotated_at, grants.id LIMIT 1");
 }
 
 /// Above every id: its milliseconds would be in the year 10889.
@@ -84,6 +97,16 @@ operation! {
 
 operation! {
     Rotate { rotation: Rotation, now: Timestamp } -> GrantRotated, Write, |on, this| rotate(on, this).await
+}
+
+operation! {
+    RotateLive { rotation: LiveRotation, now: Timestamp } -> Option<Grant>, Write, |on, this| {
+        let LiveRotation { id, presented, from, client_id, resource, used_since, given_since } = &this.rotation;
+        let from = octets(*from);
+        let resource = resource.as_deref().unwrap_or_default();
+        let args = args![*presented, this.now, &from, id, client_id, *used_since, *given_since, resource];
+        on.first(ROTATE_LIVE, args, grant).await
+    }
 }
 
 operation! {
@@ -200,6 +223,10 @@ impl<B: Backend> Grants for B {
 
     fn grant_rotate(&self, rotation: Rotation, now: Timestamp) -> Answer<'_, GrantRotated> {
         self.run(Rotate { rotation, now })
+    }
+
+    fn grant_rotate_live(&self, rotation: LiveRotation, now: Timestamp) -> Answer<'_, Option<Grant>> {
+        self.run(RotateLive { rotation, now })
     }
 
     fn grant_revoke(

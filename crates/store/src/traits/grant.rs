@@ -1,8 +1,8 @@
 //! Grants: opening, rotating, revoking.
 
 use crate::{
-    Answer, Grant, GrantOpened, GrantRotated, GrantsHeld, Installation, NewGrant, RevocationReason, Rotation,
-    SpentAssertion,
+    Answer, Grant, GrantOpened, GrantRotated, GrantsHeld, Installation, LiveRotation, NewGrant,
+    RevocationReason, Rotation, SpentAssertion,
 };
 use hallpass_core::{
     id::{GrantId, PersonId},
@@ -22,6 +22,11 @@ pub trait Grants: Send + Sync + 'static {
         spends: SpentAssertion,
         now: Timestamp,
     ) -> Answer<'_, GrantOpened>;
+
+    /// The ordinary refresh in one write: the live token becomes its predecessor if everything is as the caller expects,
+    /// and this is the grant after it. `None`: nothing happened, and [`Grants::grant_rotate`] says why. Run twice, the
+    /// second time is a `None`.
+    fn grant_rotate_live(&self, rotation: LiveRotation, now: Timestamp) -> Answer<'_, Option<Grant>>;
 
     /// Exchanges a refresh token: one conditional update.
     fn grant_rotate(&self, rotation: Rotation, now: Timestamp) -> Answer<'_, GrantRotated>;
