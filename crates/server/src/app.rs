@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     router,
     settings::{Settings, SettingsError},
+    token::Unsettled,
 };
 use arc_swap::ArcSwap;
 use hallpass_core::{
@@ -47,6 +48,8 @@ pub struct App {
     pub blocks: Arc<BlockList>,
     /// Assertions that were used at endpoints which write nothing for them.
     pub spent: Arc<SpentAssertions>,
+    /// Redemptions whose outcome nobody has learnt.
+    pub unsettled: Arc<Unsettled>,
     /// Password hashing off the runtime's threads.
     pub passwords: Arc<PasswordHasher>,
     /// Limits by address.
@@ -168,6 +171,7 @@ impl App {
             client_keys: ClientKeySource::new(parts.fetch.clone()),
             blocks: Arc::new(blocks),
             spent: Arc::new(SpentAssertions::new()),
+            unsettled: Arc::new(Unsettled::new()),
             documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),

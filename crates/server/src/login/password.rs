@@ -96,12 +96,12 @@ impl PasswordHasher {
 }
 
 /// A hash takes tens of milliseconds of a processor; requests and the writer go first when there is only one. At this
-/// priority it still gets a tenth of a processor that everybody wants.
+/// priority it gets what nobody else wants, and a hundredth of a processor that everybody does.
 #[cfg(target_os = "linux")]
 fn step_back() {
     // Of this thread alone (`setpriority(2)`, under "C library/kernel differences"), which is why each hash has its own: the way
     // back takes a privilege. Where the whole program runs at a lower one already, this is refused, and rightly.
-    let _ = rustix::process::setpriority_process(None, 10);
+    let _ = rustix::process::setpriority_process(None, 19);
 }
 
 /// Elsewhere a priority belongs to the whole program.

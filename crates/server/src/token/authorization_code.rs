@@ -17,7 +17,7 @@ use hallpass_core::{
     parameters::Parameters,
     time::Timestamp,
 };
-use hallpass_store::{GrantOpened, NewGrant, RevocationReason, StoreError};
+use hallpass_store::{ErrorKind, GrantOpened, NewGrant, RevocationReason, StoreError};
 
 /// Redeems the code of the request.
 pub async fn redeem(
@@ -29,9 +29,11 @@ pub async fn redeem(
     let text = parameters.get("code").ok_or(TokenRefusal::CodeMissing)?;
     let code = AuthorizationCode::open(&app.keys, text, cx.now).map_err(TokenRefusal::Code)?;
     let checked = rules::check_code(code, client, parameters, &app.settings)?;
+    let code_digest = digest32(text);
+    let attempt = app.unsettled.take(&code_digest).unwrap_or_else(|| AttemptId::new(cx.now, &*app.entropy));
     let grant = NewGrant {
         id: checked.code.grant,
-        attempt: AttemptId::new(cx.now, &*app.entropy),
+        attempt,
         person: checked.code.person,
         epoch: checked.code.epoch,
         client_id: client.id().to_owned(),
@@ -40,7 +42,7 @@ pub async fn redeem(
         resource: checked.resource.uri.as_str().to_owned(),
         scope: checked.scope.to_string(),
         consented_at: checked.code.consented_at,
-        code_digest: digest32(text),
+        code_digest,
         from: Some(cx.address),
     };
     let issued = Issued {
@@ -83,11 +85,17 @@ async fn open(
     grant: NewGrant,
     now: Timestamp,
 ) -> Result<GrantOpened, StoreError> {
-    let Some(assertion) = client.assertion() else { return app.store.grant_open(grant, now).await };
-    let spends = assertion.with_attempt(grant.attempt);
-    let opened = app.store.grant_open_spending(grant, spends, now).await?;
-    if opened == GrantOpened::Opened {
-        app.spent.spend(assertion);
+    let (attempt, code) = (grant.attempt, grant.code_digest);
+    let assertion = client.assertion();
+    let opened = match assertion {
+        None => app.store.grant_open(grant, now).await,
+        Some(assertion) => app.store.grant_open_spending(grant, assertion.with_attempt(attempt), now).await,
+    };
+    match &opened {
+        Ok(GrantOpened::Opened) => drop(assertion.map(|assertion| app.spent.spend(assertion))),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::Unknown => app.unsettled.remember(code, attempt),
+        Err(_) => {}
     }
-    Ok(opened)
+    opened
 }

@@ -5,7 +5,10 @@ mod client_credentials;
 mod issue;
 mod refresh;
 mod rules;
+mod unsettled;
 pub mod without_row;
+
+pub use unsettled::Unsettled;
 
 use crate::{
     app::App,
@@ -23,7 +26,7 @@ use hallpass_core::{
     pkce::PkceError,
     token::{RefreshToken, RefreshTokenError},
 };
-use hallpass_store::{Grant, StoreError};
+use hallpass_store::{Grant, LiveRotation, StoreError};
 use http::StatusCode;
 use std::time::Duration;
 

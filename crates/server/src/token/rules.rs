@@ -1,7 +1,7 @@
 //! The checks of the token endpoint, pure. All of them run before anything is written: an innocent mistake burns
 //! nothing.
 
-use super::{Grant, TokenRefusal};
+use super::{Grant, LiveRotation, TokenRefusal};
 use crate::{
     clients::operator::Machine,
     cx::Cx,
@@ -16,7 +16,6 @@ use hallpass_core::{
     time::Timestamp,
     token::RefreshToken,
 };
-use hallpass_store::LiveRotation;
 use std::time::Duration;
 
 /// A grant that ends sooner has ended: less than a second is no life for a token.

@@ -3,7 +3,11 @@
 use crate::support::*;
 use axum::body::Body;
 use hallpass_core::{entropy::SystemEntropy, id::PersonId};
+use hallpass_fetch::Fetch;
+use hallpass_store::{SqliteSettings, SqliteStore, Store, contract::Forgetful};
+use hallpass_testkit::ManualClock;
 use http::{Request, StatusCode};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn as_110_as_111_b_03_b_04_a_code_is_redeemed_once_and_a_replay_revokes() {
@@ -16,6 +20,34 @@ async fn as_110_as_111_b_03_b_04_a_code_is_redeemed_once_and_a_replay_revokes() 
     assert_eq!((replay.status, replay.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_grant"));
     let dead = server.refresh(&client, text(&tokens, "refresh_token")).await;
     assert_eq!(dead.error(), "invalid_grant");
+}
+
+/// PostgreSQL was away for longer than a request may wait: the grant is there, the client heard 503.
+#[tokio::test]
+async fn as_111_as_220_a_code_whose_redemption_was_never_answered_is_redeemed_and_no_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
+    let store = Arc::new(Forgetful::new(inner));
+    let (clock, fetch) = (ManualClock::at(NOW), Fetch::new(hallpass_fetch::Settings::default()).unwrap());
+    let server = Server::on(Arc::clone(&store) as Arc<dyn Store>, settings(), folder, clock, fetch).await;
+    let client = server.register(REDIRECT).await;
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    for _ in 0..2 {
+        store.lose(1);
+        let away = server.redeem(&client, &code).await;
+        assert_eq!(
+            (away.status, away.error().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        );
+    }
+    let tokens = server.redeem(&client, &code).await.json();
+    let refreshed = server.refresh(&client, text(&tokens, "refresh_token")).await;
+    assert_eq!(refreshed.status, StatusCode::OK, "{refreshed:?}");
+    // From here on somebody has been answered.
+    assert_eq!(server.redeem(&client, &code).await.error(), "invalid_grant");
+    let dead = server.refresh(&client, text(&refreshed.json(), "refresh_token")).await;
+    assert_eq!(dead.error(), "invalid_grant", "the replay revoked it");
 }
 
 #[tokio::test]

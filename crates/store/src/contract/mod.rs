@@ -16,6 +16,7 @@
 mod account;
 mod clients;
 mod feed;
+mod forgetful;
 mod live;
 mod people;
 mod rotation;
@@ -26,6 +27,7 @@ mod twice;
 pub use account::*;
 pub use clients::*;
 pub use feed::*;
+pub use forgetful::Forgetful;
 pub use live::*;
 pub use people::*;
 pub use rotation::*;

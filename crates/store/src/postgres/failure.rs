@@ -59,8 +59,21 @@ pub(super) fn undone(error: StoreError) -> StoreError {
     if trouble(&error) != Trouble::Unknown {
         return error;
     }
-    let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    again(text_of(&error))
+}
+
+/// Certainly nothing happened, and another try may work.
+pub(super) fn again(text: String) -> StoreError {
     StoreError::caused_by(ErrorKind::Unavailable, Failure { trouble: Trouble::Again, text })
+}
+
+/// The same for one more caller.
+pub(super) fn copy(error: &StoreError) -> StoreError {
+    StoreError::caused_by(error.kind(), Failure { trouble: trouble(error), text: text_of(error) })
+}
+
+fn text_of(error: &StoreError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// No connection is to be had.

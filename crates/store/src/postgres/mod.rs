@@ -1,12 +1,13 @@
 //! PostgreSQL, for any number of nodes on one database.
 //!
-//! The same operations as on one file. Each runs on a connection of its own, at `READ COMMITTED`, on the primary: one
-//! statement by itself, several in a transaction. What PostgreSQL certainly took back (serialization failures, deadlocks)
+//! The same operations as on one file, at `READ COMMITTED`, on the primary. A read runs on a connection of its own, several
+//! statements in a transaction of their own; writes of one statement that wait at the same moment share one ([`batch`]). What PostgreSQL certainly took back (serialization failures, deadlocks)
 //! is run again; what was under way when a connection died is unknown, and is run again too, because every write may be
 //! run twice. After a deadline the caller is told.
 //!
 //! No `LISTEN`, no advisory locks, nothing that belongs to a session: a pooler or a failover in between is no news.
 
+mod batch;
 mod connect;
 pub(crate) mod copy;
 mod failure;
@@ -17,6 +18,7 @@ use crate::{
     Answer, ErrorKind, Schema, StoreError,
     sql::{Backend, Kind, Operation, sweep::Walk},
 };
+use batch::{BEGIN, Batches};
 use connect::{Connections, Held};
 pub use connect::{Transport, check_url};
 use failure::{Trouble, trouble};
@@ -24,7 +26,7 @@ use hallpass_core::{secret::SecretString, time::Timestamp};
 use statements::On;
 use std::{
     fmt,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -63,7 +65,8 @@ impl PostgresSettings {
 
 /// The store in a PostgreSQL database. Any number of them, in any number of processes, may use one database.
 pub struct PostgresStore {
-    connections: Connections,
+    connections: Arc<Connections>,
+    batches: Arc<Batches>,
     walk: Mutex<Walk>,
     deadline: Duration,
 }
@@ -82,20 +85,28 @@ impl PostgresStore {
     /// [`ErrorKind::Corrupt`] when the database has a schema that is too new, or tables of another program. The source is one
     /// sentence that names the fix.
     pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
-        let connections = Connections::new(&settings)?;
+        let connections = Arc::new(Connections::new(&settings)?);
         schema::migrate(&connections, settings.schema).await?;
-        Ok(Self { connections, walk: Mutex::default(), deadline: settings.deadline })
+        let batches = Arc::new(Batches::new(Arc::clone(&connections), settings.queue_limit));
+        Ok(Self { connections, batches, walk: Mutex::default(), deadline: settings.deadline })
     }
 
     /// Runs the operation until it is done, or until the deadline.
-    async fn until_done<O: Operation>(&self, operation: &O) -> Result<O::Answer, StoreError> {
+    async fn until_done<O: Operation>(&self, operation: &Arc<O>) -> Result<O::Answer, StoreError> {
         let began = Instant::now();
         let end = began + self.deadline;
         let mut pause = PAUSE;
         let mut unknown = false;
+        // What went wrong in company is tried alone.
+        let mut alone = O::KIND != Kind::Write;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            let outcome = tokio::time::timeout(left, self.attempt(operation)).await;
+            let outcome = if alone {
+                tokio::time::timeout(left, self.attempt(&**operation)).await
+            } else {
+                tokio::time::timeout(left, self.batches.run(Arc::clone(operation))).await
+            };
+            alone = true;
             let error = match outcome {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
@@ -139,8 +150,7 @@ const fn is_write(kind: Kind) -> bool {
 /// All or nothing. Until the commit was sent, nothing happened.
 async fn in_transaction<O: Operation>(held: &Held, operation: &O) -> Result<O::Answer, StoreError> {
     let client = held.client()?;
-    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-    client.batch_execute(begin).await.map_err(failure::before_commit)?;
+    client.batch_execute(BEGIN).await.map_err(failure::before_commit)?;
     let answer = operation.run(&mut On(client)).await.map_err(failure::undone)?;
     client.batch_execute("COMMIT").await?;
     Ok(answer)
@@ -153,7 +163,7 @@ fn as_unknown(error: &StoreError) -> StoreError {
 
 impl Backend for PostgresStore {
     fn run<O: Operation>(&self, operation: O) -> Answer<'_, O::Answer> {
-        Box::pin(async move { self.until_done(&operation).await })
+        Box::pin(async move { self.until_done(&Arc::new(operation)).await })
     }
 
     fn walk(&self) -> &Mutex<Walk> {
@@ -161,7 +171,7 @@ impl Backend for PostgresStore {
     }
 
     fn waiting(&self) -> usize {
-        self.connections.waiting()
+        self.connections.waiting() + self.batches.waiting()
     }
 
     fn clock(&self) -> Answer<'_, Option<Timestamp>> {

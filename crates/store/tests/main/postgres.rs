@@ -2,8 +2,8 @@
 
 use hallpass_core::secret::SecretString;
 use hallpass_store::{
-    ErrorKind, GrantOpened, GrantRotated, Grants as _, Maintenance as _, People as _, PostgresSettings,
-    PostgresStore, Schema, Store, contract::Story,
+    ErrorKind, GrantOpened, GrantRotated, Grants as _, Maintenance as _, NewGrant, People as _,
+    PostgresSettings, PostgresStore, Schema, Store, contract::Story,
 };
 use hallpass_testkit::postgres::{Cluster, Database};
 use std::{sync::Arc, time::Duration};
@@ -193,4 +193,60 @@ async fn two_nodes() -> (Cluster, (Database, [Arc<dyn Store>; 2])) {
     let database = cluster.database().await;
     let nodes: [Arc<dyn Store>; 2] = [Arc::new(database.store().await), Arc::new(database.store().await)];
     (cluster, (database, nodes))
+}
+
+/// Writes that wait together share a transaction. One that fails takes all of it back, and each is tried again alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_218_one_write_that_cannot_be_done_costs_the_others_no_answer() {
+    let (_cluster, (_database, [store, _])) = two_nodes().await;
+    let story = Story::begin(Arc::clone(&store)).await;
+    let taken = story.new_grant();
+    assert_eq!(store.grant_open(taken.clone(), story.now).await.unwrap(), GrantOpened::Opened);
+    let opening: Vec<_> = (0..64)
+        .map(|n| {
+            let of_another = NewGrant { client_id: "another".into(), ..taken.clone() };
+            let grant = if n % 16 == 8 { of_another } else { story.new_grant() };
+            let (store, now) = (Arc::clone(&store), story.now);
+            tokio::spawn(async move { (n, grant.id, store.grant_open(grant, now).await) })
+        })
+        .collect();
+    for one in opening {
+        let (n, id, answer) = one.await.unwrap();
+        if n % 16 == 8 {
+            assert_eq!(answer.unwrap_err().kind(), ErrorKind::Internal);
+        } else {
+            assert_eq!(answer.unwrap(), GrantOpened::Opened, "{n}");
+            assert!(store.grant_read(id).await.unwrap().is_some(), "answered, so it is there: {n}");
+        }
+    }
+}
+
+/// Two nodes lock the same rows in opposite orders: the server ends one of two transactions that wait for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_141_as_218_nodes_whose_batches_meet_crosswise_answer_everybody() {
+    let (_cluster, (_database, nodes)) = two_nodes().await;
+    let story = Story::begin(Arc::clone(&nodes[0])).await;
+    let mut ids = Vec::new();
+    for _ in 0..32 {
+        ids.push(story.open().await);
+    }
+    for generation in 0..8 {
+        let mut asking = Vec::new();
+        for n in 0..ids.len() {
+            for (node, at) in [(&nodes[0], n), (&nodes[1], ids.len() - 1 - n)] {
+                let (node, story, id) = (Arc::clone(node), story.clone(), ids[at]);
+                asking.push(tokio::spawn(async move {
+                    node.grant_rotate(story.rotation(id, generation), story.now).await.unwrap()
+                }));
+            }
+        }
+        let mut answers = Vec::new();
+        for one in asking {
+            answers.push(one.await.unwrap());
+        }
+        let next = generation + 1;
+        let made = answers.iter().filter(|one| **one == GrantRotated::Rotated { generation: next }).count();
+        let again = answers.iter().filter(|one| **one == GrantRotated::Repeated { generation: next }).count();
+        assert_eq!((made, made + again), (32, 64), "one winner for each: {answers:?}");
+    }
 }
