@@ -93,9 +93,8 @@ async fn open(
     };
     match &opened {
         Ok(GrantOpened::Opened) => drop(assertion.map(|assertion| app.spent.spend(assertion))),
-        Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::Unknown => app.unsettled.remember(code, attempt),
-        Err(_) => {}
+        Ok(_) | Err(_) => {}
     }
     opened
 }

@@ -28,8 +28,9 @@ async fn as_111_as_220_a_code_whose_redemption_was_never_answered_is_redeemed_an
     let folder = tempfile::tempdir().unwrap();
     let inner = SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
     let store = Arc::new(Forgetful::new(inner));
+    let shared: Arc<dyn Store> = store.clone();
     let (clock, fetch) = (ManualClock::at(NOW), Fetch::new(hallpass_fetch::Settings::default()).unwrap());
-    let server = Server::on(Arc::clone(&store) as Arc<dyn Store>, settings(), folder, clock, fetch).await;
+    let server = Server::on(shared, settings(), folder, clock, fetch).await;
     let client = server.register(REDIRECT).await;
     let mut browser = server.set_up().await;
     let code = browser.allow(&Server::request(&client)).await;
