@@ -59,6 +59,11 @@ test('/openapi.json is valid OpenAPI 3.1 and the server answers as it says', { t
     const refused = await ask('POST', '/token', status, { form: wrong });
     assert.equal(refused.error, error);
   }
+  const push = { client_id, response_type: 'code', redirect_uri: client.redirectUri, code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256', resource: url };
+  await ask('POST', '/par', 201, { form: push });
+  await ask('POST', '/par', 400, { form: { ...push, request_uri: 'x' } });
+  await ask('POST', '/par', 401, { form: { ...push, client_id: 'nobody' } });
+  await ask('POST', '/par', 413, { form: { ...push, state: 'x'.repeat(2_000) } });
   await ask('POST', '/introspect', 401, { form: { token: next.access_token, client_id } });
 
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/list' };

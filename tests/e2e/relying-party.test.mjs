@@ -15,12 +15,39 @@ test('openid-client', LIMIT, async (t) => {
   const hallpass = await run(t, { upstream: await everything(t) });
   for (const method of METHODS) {
     await t.test(`with ${method} discovers, registers, signs in, refreshes and revokes`, LIMIT, () => story(hallpass, method));
+    await t.test(`as_198 with ${method} pushes its request`, LIMIT, () => pushed(hallpass, method));
   }
 });
 
+function register(issuer, method, more = {}) {
+  const metadata = { redirect_uris: [REDIRECT], client_name: 'openid-client', token_endpoint_auth_method: method, grant_types: ['authorization_code', 'refresh_token'], ...more };
+  return client.dynamicClientRegistration(new URL(issuer), metadata, undefined, OPTIONS);
+}
+
+/** Only what was pushed counts, and it counts for one grant. */
+async function pushed({ issuer, url, person }, method) {
+  const config = await register(issuer, method, { require_pushed_authorization_requests: true });
+  const [verifier, state] = [client.randomPKCECodeVerifier(), client.randomState()];
+  const parameters = {
+    redirect_uri: REDIRECT, scope: 'mcp', resource: url, state, code_challenge: await client.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256',
+  };
+  const page = await client.buildAuthorizationUrlWithPAR(config, parameters);
+  assert.deepEqual([...page.searchParams.keys()].sort(), ['client_id', 'request_uri']);
+  page.searchParams.set('scope', 'other');
+  page.searchParams.set('redirect_uri', 'https://evil.example/');
+  const answered = await person.authorize(page.href);
+  const tokens = await client.authorizationCodeGrant(config, answered, { pkceCodeVerifier: verifier, expectedState: state }, { resource: url });
+  assert.equal(tokens.scope, 'mcp');
+  assert.equal((await initialize(url, tokens.access_token)).status, 200);
+
+  await assert.rejects(person.authorize(page.href), /no longer valid/);
+  const direct = await person.authorize(client.buildAuthorizationUrl(config, parameters).href);
+  assert.equal(direct.searchParams.get('error'), 'invalid_request');
+  await assert.rejects(client.buildAuthorizationUrlWithPAR(config, { ...parameters, scope: 'other' }), { error: 'invalid_scope' });
+}
+
 async function story({ issuer, url, person }, method) {
-  const metadata = { redirect_uris: [REDIRECT], client_name: 'openid-client', token_endpoint_auth_method: method, grant_types: ['authorization_code', 'refresh_token'] };
-  const config = await client.dynamicClientRegistration(new URL(issuer), metadata, undefined, OPTIONS);
+  const config = await register(issuer, method);
   assert.equal(config.serverMetadata().issuer, issuer);
   assert.equal(config.clientMetadata().token_endpoint_auth_method, method);
 

@@ -76,30 +76,52 @@ impl AuthorizationRequest {
     /// # Errors
     /// The endpoint is not one that a browser may open.
     pub fn begin(self, entropy: &dyn Entropy) -> Result<(PageUrl, Pending), AuthorizeError> {
+        let pending = self.pending(entropy);
+        let parameters = pending.parameters();
+        let client = ("client_id", pending.request.client.client_id.as_str());
+        let pairs = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+        let page = pending.request.page(pairs.chain([client]))?;
+        Ok((page, pending))
+    }
+
+    /// With `state` and verifier, both fresh.
+    pub(crate) fn pending(self, entropy: &dyn Entropy) -> Pending {
+        let state = SecretString::new(base64url(&random::<24>(entropy)));
+        Pending { request: self, state, verifier: CodeVerifier::new(entropy) }
+    }
+
+    /// The page with these parameters.
+    pub(crate) fn page<'a>(
+        &self,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<PageUrl, AuthorizeError> {
         let endpoint = self.server.authorization_endpoint.as_ref().ok_or(AuthorizeError::NoEndpoint)?;
         if endpoint.parsed().query_pairs().any(|(name, _)| OURS.contains(&&*name)) {
             return Err(AuthorizeError::EndpointQuery);
         }
-        let verifier = CodeVerifier::new(entropy);
-        let state = base64url(&random::<24>(entropy));
-        let (challenge, scope) = (verifier.challenge(), self.scope.to_string());
+        Ok(PageUrl::parse(&append_to(endpoint.as_str(), parameters))?)
+    }
+}
+
+impl Pending {
+    /// What is asked for, without `client_id`.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        let request = &self.request;
         let mut parameters = vec![
-            ("response_type", "code"),
-            ("client_id", &self.client.client_id),
-            ("redirect_uri", &self.redirect_uri),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-            ("state", &state),
-            ("resource", &self.resource),
+            ("response_type", "code".to_owned()),
+            ("redirect_uri", request.redirect_uri.clone()),
+            ("code_challenge", self.verifier.challenge()),
+            ("code_challenge_method", "S256".to_owned()),
+            ("state", self.state.expose().to_owned()),
+            ("resource", request.resource.clone()),
         ];
-        if !scope.is_empty() {
-            parameters.push(("scope", &scope));
+        if !request.scope.is_empty() {
+            parameters.push(("scope", request.scope.to_string()));
         }
-        if let Some(hint) = &self.login_hint {
-            parameters.push(("login_hint", hint));
+        if let Some(hint) = &request.login_hint {
+            parameters.push(("login_hint", hint.clone()));
         }
-        let page = PageUrl::parse(&append_to(endpoint.as_str(), parameters))?;
-        Ok((page, Pending { request: self, state: SecretString::new(state), verifier }))
+        parameters
     }
 }
 

@@ -52,9 +52,9 @@ pub enum DiscoveryError {
     NoPkce,
     /// RFC 9126 §5.
     #[error(
-        "the authorization server requires pushed authorization requests, which this client does not send yet"
+        "the authorization server requires pushed authorization requests, and its metadata does not say where they go (pushed_authorization_request_endpoint)"
     )]
-    PushedRequestsRequired,
+    NoPushEndpoint,
     /// RFC 9449: `dpop_bound_access_tokens_required`, and proofs are not switched on.
     #[error("the server requires DPoP-bound tokens, and this client was not told to use them")]
     ProofRequired,

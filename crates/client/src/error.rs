@@ -2,8 +2,8 @@
 
 use crate::{
     authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, discovery::DiscoveryError,
-    peer::Failure, proof::ProofError, registration::RegistrationError, storage::StorageError,
-    token::TokenError,
+    peer::Failure, proof::ProofError, push::PushError, registration::RegistrationError,
+    storage::StorageError, token::TokenError,
 };
 use hallpass_core::{scope::Scope, uri::UriError};
 use hallpass_fetch::FetchError;
@@ -39,6 +39,9 @@ pub enum ClientError {
     /// The authorization request.
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    /// The pushed authorization request.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// The authorization response.
     #[error(transparent)]
     Callback(#[from] CallbackError),
@@ -90,7 +93,10 @@ impl ClientError {
         if let Self::Fetch { source, .. } = self {
             return source.is_transport();
         }
-        matches!(self, Self::Busy | Self::Token(TokenError::Unavailable { .. }))
+        matches!(
+            self,
+            Self::Busy | Self::Token(TokenError::Unavailable { .. }) | Self::Push(PushError::Unavailable)
+        )
     }
 
     /// Whether one authorization server cannot be asked, so that another of the same server may be.
@@ -142,4 +148,4 @@ macro_rules! widened {
     )+};
 }
 
-widened! { DiscoveryError RegistrationError AuthorizeError CallbackError TokenError StorageError }
+widened! { DiscoveryError RegistrationError AuthorizeError PushError CallbackError TokenError StorageError }

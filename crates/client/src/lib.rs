@@ -7,7 +7,7 @@
 //! |---|---|
 //! | from a server's URL to its authorization server | [`discovery`] |
 //! | who this client is there | [`registration`] |
-//! | the request, the page, the answer | [`authorize`], [`browser`], [`loopback`], [`callback`] |
+//! | the request, the page, the answer | [`authorize`], [`push`], [`browser`], [`loopback`], [`callback`] |
 //! | tokens: got, renewed, given up | [`token`], [`refresh`], [`revoke`], [`step_up`] |
 //! | tokens without a person | [`machine`], [`assertion`] |
 //! | tokens bound to a key | [`proof`] |
@@ -50,6 +50,7 @@ pub mod loopback;
 pub mod machine;
 pub mod peer;
 pub mod proof;
+pub mod push;
 pub mod refresh;
 pub mod registration;
 pub mod revoke;

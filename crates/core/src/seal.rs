@@ -30,6 +30,8 @@ pub enum Purpose {
     ConsentPage,
     /// The request that waits behind a sign-in form.
     SignInForm,
+    /// Pushed authorization requests.
+    PushedRequest,
     /// MAC of refresh tokens.
     RefreshToken,
     /// MAC of registered `client_id`s. Never retired: it is in other people's programs for years.
@@ -55,10 +57,11 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
+        Self::PushedRequest,
         Self::RefreshToken,
         Self::ClientId,
         Self::ClientSecret,
@@ -78,6 +81,7 @@ impl Purpose {
             Self::AuthorizationCode => "authorization-code",
             Self::ConsentPage => "consent-page",
             Self::SignInForm => "sign-in-form",
+            Self::PushedRequest => "pushed-request",
             Self::RefreshToken => "refresh-token",
             Self::ClientId => "client-id",
             Self::ClientSecret => "client-secret",

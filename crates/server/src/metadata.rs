@@ -47,6 +47,8 @@ pub fn document(settings: &Settings) -> Document {
         registration_endpoint: (settings.registration != RegistrationPolicy::Closed)
             .then(|| issuer.endpoint("/register")),
         revocation_endpoint: Some(issuer.endpoint("/revoke")),
+        pushed_authorization_request_endpoint: Some(issuer.endpoint("/par")),
+        require_pushed_authorization_requests: settings.require_pushed_authorization_requests,
         introspection_endpoint: introspects.then(|| issuer.endpoint("/introspect")),
         introspection_endpoint_auth_methods_supported: introspects
             .then(|| auth.iter().filter(|method| *method != AuthMethod::None.name()).cloned().collect()),

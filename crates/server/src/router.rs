@@ -5,7 +5,7 @@ use crate::{
     app::App,
     authorize,
     cx::{self, Cx},
-    describe::{self, Description, pages as page, protocol},
+    describe::{self, Description, authorization, pages as page, protocol},
     http::{
         client_auth,
         rate_limit::{Limited, Source},
@@ -98,10 +98,11 @@ macro_rules! route {
 
 /// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, description, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 14] = [
+const ROUTES: [Route; 15] = [
     route!("/jwks",             GET,  Public,   0,      None,                         protocol::JWKS,           metadata::jwks),
     route!("/openapi.json",     GET,  Public,   0,      None,                         protocol::OPENAPI,        describe::document_of_this),
     route!("/register",         POST, Protocol, 16_384, None,                         protocol::REGISTER,       register::register),
+    route!("/par",              POST, Protocol, 16_384, Some(Limited::Failure),       authorization::PAR,       authorize::par::push),
     route!("/token",            POST, Protocol, 16_384, Some(Limited::Failure),       protocol::TOKEN_ENDPOINT, token::token),
     route!("/revoke",           POST, Protocol, 16_384, Some(Limited::Failure),       protocol::REVOKE,         revoke::revoke),
     route!("/introspect",       POST, Protocol, 16_384, Some(Limited::Failure),       protocol::INTROSPECT,     introspect::introspect),

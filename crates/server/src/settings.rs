@@ -56,6 +56,8 @@ pub struct Settings {
     pub document_life: DocumentLife,
     /// Who may register.
     pub registration: RegistrationPolicy,
+    /// Whether only pushed requests are answered (RFC 9126 §5).
+    pub require_pushed_authorization_requests: bool,
     /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
     pub old_assertion_audience: Vec<String>,
     /// Where the audit log goes.
@@ -259,6 +261,7 @@ impl Settings {
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
+            require_pushed_authorization_requests: false,
             old_assertion_audience: Vec::new(),
             audit: AuditSettings::nothing(),
             beside: Vec::new(),

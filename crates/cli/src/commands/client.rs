@@ -114,6 +114,7 @@ A machine, which gets tokens for itself (client_credentials) and for nobody:
   hallpass client add --name Nightly --machine --scopes read --resource https://mcp.example.com/calendar
 The same with a key in place of a secret:
   hallpass client add --name Nightly --machine --scopes read --auth private_key_jwt --jwks-file nightly.jwks")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct AddArgs {
     /// Its client id. Without it, one is made.
     #[arg(long)]
@@ -146,6 +147,9 @@ pub struct AddArgs {
     /// All scopes that it can ever get, separated by spaces. Without it, whatever a person allows.
     #[arg(long)]
     scopes: Option<String>,
+    /// Answer only authorization requests that it pushed before (RFC 9126).
+    #[arg(long)]
+    require_pushed: bool,
     /// Give it no refresh tokens.
     #[arg(long)]
     no_refresh: bool,
@@ -206,6 +210,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         grant_types: grant_types.iter().map(|name| (*name).to_owned()).collect(),
         scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
         resources: (!args.resources.is_empty()).then_some(args.resources),
+        require_pushed_authorization_requests: args.require_pushed,
     };
     if id.starts_with("https://") {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");

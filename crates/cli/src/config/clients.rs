@@ -22,6 +22,8 @@ pub struct ClientsSection {
     pub documents_never: Option<Spanned<Vec<String>>>,
     /// "1h": a document seen gone again after it suspends its client.
     pub document_suspended_after: Option<Spanned<String>>,
+    /// Whether only pushed authorization requests are answered.
+    pub require_pushed_authorization_requests: Option<bool>,
     /// "24h": a client suspended for so long is refused.
     pub document_refused_after: Option<Spanned<String>>,
 }
@@ -66,6 +68,9 @@ pub struct ClientEntry {
     pub scopes: Option<Vec<String>>,
     /// The only servers that a machine may use.
     pub resources: Option<Spanned<Vec<String>>>,
+    /// Whether only requests that it pushed are answered.
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
 }
 
 /// Whether the servers that a machine may use are there, and said where there are several.
@@ -91,6 +96,8 @@ impl Check<'_> {
     /// Everything about clients.
     pub(super) fn who_may_be_a_client(&mut self, file: &ConfigFile, folder: &Path, settings: &mut Settings) {
         settings.registration = Self::registration(&file.clients);
+        settings.require_pushed_authorization_requests =
+            file.clients.require_pushed_authorization_requests.unwrap_or_default();
         settings.documents = self.documents(&file.clients);
         settings.document_life = self.document_life(&file.clients);
         settings.clients =
@@ -160,6 +167,7 @@ impl Check<'_> {
             grant_types: entry.grant_types.clone().unwrap_or_else(both),
             scopes: entry.scopes.clone(),
             resources: entry.resources.as_ref().map(|named| named.get_ref().clone()),
+            require_pushed_authorization_requests: entry.require_pushed_authorization_requests,
         };
         match OperatorClient::new(entry.id.get_ref(), &record) {
             Ok(client) => {

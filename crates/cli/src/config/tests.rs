@@ -241,6 +241,10 @@ fn as_133_as_034_clients_of_the_file() {
     let settings = &config.settings;
     assert_eq!(settings.registration, hallpass_server::RegistrationPolicy::WithToken);
     assert!(settings.documents.allow("insiders.vscode.dev") && !settings.documents.allow("evil.example"));
+    assert!(!settings.require_pushed_authorization_requests);
+    let pushed = "[clients]\nrequire_pushed_authorization_requests = true\n[[client]]\nid = \"p\"\nname = \"P\"\n\
+         redirect_uris = [\"https://r.example/cb\"]\nrequire_pushed_authorization_requests = true\n";
+    assert!(checked(pushed).unwrap().settings.require_pushed_authorization_requests);
     assert!(settings.clients[0].accepts("the-old-secret-that-is-long-enough"));
     assert_eq!(settings.clients[1].id(), "gpt");
     assert!(config.dangerous[0].contains("reports"));

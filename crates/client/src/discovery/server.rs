@@ -21,6 +21,10 @@ pub struct AuthorizationServer {
     pub registration_endpoint: Option<EndpointUrl>,
     /// RFC 7009.
     pub revocation_endpoint: Option<EndpointUrl>,
+    /// RFC 9126 §5.
+    pub pushed_request_endpoint: Option<EndpointUrl>,
+    /// `require_pushed_authorization_requests`.
+    pub requires_pushed_requests: bool,
     /// `scopes_supported`.
     pub scopes: Option<Scope>,
     /// `token_endpoint_auth_methods_supported`; `None`: not said, which means `client_secret_basic` (RFC 8414 §2).
@@ -92,7 +96,7 @@ impl ServerProbe {
     /// shopping for a better one (CL-008, RFC 8414 §3.3).
     ///
     /// # Errors
-    /// `NoServerMetadata`, `Server`, `NoCodeGrant`, `NoPkce`, `PushedRequestsRequired`, `NoMachineGrant`.
+    /// `NoServerMetadata`, `Server`, `NoCodeGrant`, `NoPkce`, `NoPushEndpoint`, `NoMachineGrant`.
     pub fn receive(mut self, answer: Answer<'_>) -> Result<ServerStep, DiscoveryError> {
         if let Answer::Found(body) = answer {
             match self.read(body) {
@@ -138,6 +142,11 @@ impl ServerProbe {
             token_endpoint,
             registration_endpoint: endpoint(&metadata.registration_endpoint, "registration_endpoint")?,
             revocation_endpoint: endpoint(&metadata.revocation_endpoint, "revocation_endpoint")?,
+            pushed_request_endpoint: endpoint(
+                &metadata.pushed_authorization_request_endpoint,
+                "pushed_authorization_request_endpoint",
+            )?,
+            requires_pushed_requests: metadata.require_pushed_authorization_requests,
             scopes: scopes(metadata.scopes_supported.as_deref()),
             auth_methods: metadata.token_endpoint_auth_methods_supported.clone(),
             sends_iss: metadata.authorization_response_iss_parameter_supported,
@@ -156,6 +165,8 @@ impl ServerProbe {
             token_endpoint: endpoint("/token")?,
             registration_endpoint: Some(endpoint("/register")?),
             revocation_endpoint: None,
+            pushed_request_endpoint: None,
+            requires_pushed_requests: false,
             scopes: None,
             auth_methods: Some(vec!["none".to_owned()]),
             sends_iss: false,
@@ -179,8 +190,10 @@ fn code_endpoint(
     if !metadata.supports_s256() {
         return Err(DiscoveryError::NoPkce);
     }
-    if metadata.require_pushed_authorization_requests {
-        return Err(DiscoveryError::PushedRequestsRequired);
+    if metadata.require_pushed_authorization_requests
+        && metadata.pushed_authorization_request_endpoint.is_none()
+    {
+        return Err(DiscoveryError::NoPushEndpoint);
     }
     Ok(token)
 }

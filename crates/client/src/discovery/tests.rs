@@ -268,7 +268,7 @@ fn cl_011_without_pkce_nothing_is_started() {
     let end = judge(|metadata| metadata["token_endpoint"] = json!(null)).unwrap_err();
     assert_eq!(end, DiscoveryError::NoCodeGrant);
     let end = judge(|metadata| metadata["require_pushed_authorization_requests"] = json!(true)).unwrap_err();
-    assert_eq!(end, DiscoveryError::PushedRequestsRequired);
+    assert_eq!(end, DiscoveryError::NoPushEndpoint);
 }
 
 #[test]

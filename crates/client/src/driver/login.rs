@@ -13,6 +13,7 @@ use crate::{
     error::{ClientError, Failed, Party},
     loopback::{Listener, Page},
     peer::{Failure, PeerText},
+    push::PushError,
     registration::{Identity, Route, read_registration, registration_request, route},
     storage::{ClientCredentials, Entry, EntryKey, Registration, Tokens},
     token::{Asked, TokenError, read_tokens},
@@ -138,7 +139,11 @@ impl Client {
         let forget =
             move |contents: &mut crate::storage::Contents| contents.remove_registration(&issuer, &client_id);
         match first {
-            Err(Failure { error: ClientError::Token(TokenError::InvalidClient), .. }) => {
+            Err(Failure {
+                error:
+                    ClientError::Token(TokenError::InvalidClient) | ClientError::Push(PushError::InvalidClient),
+                ..
+            }) => {
                 self.store_now(forget).await?;
                 self.attempt(&prepared, options, None, interaction).await
             }
@@ -171,13 +176,28 @@ impl Client {
             scope: prepared.scope.clone(),
             login_hint: options.login_hint.clone(),
         };
-        let (page, pending) = request.begin(&*self.entropy)?;
+        let (page, pending) = self.begin(prepared, request).await?;
         let server = prepared.server.as_str();
         interaction
             .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
         let code = self.wait(listener, &pending, server, options.patience).await?;
         let tokens = self.redeem(prepared, pending, &code).await?;
         self.keep(prepared, &options.account, client, tokens).await
+    }
+
+    /// The page to open. Where the server wants that, the request is pushed first (CL-040).
+    async fn begin(
+        &self,
+        prepared: &Prepared,
+        request: AuthorizationRequest,
+    ) -> Result<(PageUrl, Pending), Failed> {
+        if !request.server.requires_pushed_requests {
+            return Ok(request.begin(&*self.entropy)?);
+        }
+        let (push, pushing) = request.push(&*self.entropy)?;
+        let policy = named_policy(&prepared.server);
+        let response = self.ask(Party::AuthorizationServer, push, &policy, Limits::TOKEN).await?;
+        Ok(pushing.receive(&response)?)
     }
 
     /// What an operator registered at this very issuer.

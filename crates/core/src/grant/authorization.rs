@@ -4,6 +4,7 @@
 //! conflicts. Client, redirect URI and resource are in it as digests and the scopes as positions in the resource's
 //! list, because callback URLs are pasted and handed over by operating systems that cut long ones.
 
+use super::take;
 use crate::{
     encoding,
     entropy::Entropy,
@@ -171,12 +172,6 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
 fn end_of(receiver: &str) -> &str {
     let from = receiver.len().saturating_sub(MAX_RECEIVER);
     (from..=receiver.len()).find_map(|at| receiver.get(at..)).unwrap_or("")
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk::<N>()?;
-    *rest = tail;
-    Some(*head)
 }
 
 #[cfg(test)]

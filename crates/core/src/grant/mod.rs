@@ -1,7 +1,17 @@
-//! What a person agreed to, on its way from the consent page to the token endpoint.
+//! What a person agreed to, on its way from the consent page to the token endpoint; and what a client asks for, on its way
+//! to that page.
 
 mod authorization;
+mod pushed;
 
 pub use authorization::{
     AuthorizationCode, CODE_LIFETIME, CodeError, MAX_RECEIVER, MAX_SCOPES, digest16, digest32,
 };
+pub use pushed::{BEGUN_LIFETIME, MAX_REQUEST_URI, PUSHED_LIFETIME, PushedError, PushedRequest, REQUEST_URI};
+
+/// The next `N` bytes.
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}

@@ -77,6 +77,9 @@ pub struct ClientMetadata {
     /// People to write to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<String>>,
+    /// Whether only requests that it pushed are to be answered (RFC 9126 §6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_pushed_authorization_requests: Option<bool>,
     /// Whether it wants DPoP-bound tokens only (RFC 9449 §5.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dpop_bound_access_tokens: Option<bool>,
@@ -159,6 +162,10 @@ impl ClientMetadata {
             software_version: text("software_version")?,
             software_statement: text("software_statement")?,
             contacts: list("contacts")?,
+            require_pushed_authorization_requests: json::boolean(
+                members,
+                "require_pushed_authorization_requests",
+            )?,
             dpop_bound_access_tokens: json::boolean(members, "dpop_bound_access_tokens")?,
         };
         metadata.check_sizes()?;

@@ -152,6 +152,16 @@ impl<'a> Event<'a> {
         Self::because(Kind::AuthorizationStopped, Facts::default(), reason)
     }
 
+    /// A client handed over a request in advance.
+    pub fn request_pushed(client: &'a str) -> Self {
+        Self::new(Kind::RequestPushed, Facts { client: Some(client), ..Facts::default() })
+    }
+
+    /// It tried to.
+    pub fn push_refused(reason: &'static str) -> Self {
+        Self::because(Kind::PushRefused, Facts::default(), reason)
+    }
+
     /// A registration was answered.
     pub fn client_registered(client: &'a str, client_name: &'a str) -> Self {
         let client_name = (!client_name.is_empty()).then_some(client_name);

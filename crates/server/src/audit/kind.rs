@@ -65,6 +65,8 @@ kinds! {
     ConsentDenied           "consent_denied"            Info  "person declined"
     AuthorizationRefused    "authorization_refused"     Info  "authorization request refused"
     AuthorizationStopped    "authorization_stopped"     Info  "authorization request stopped at a page"
+    RequestPushed           "request_pushed"            Debug "authorization request pushed"
+    PushRefused             "push_refused"              Info  "pushed authorization request refused"
     ClientRegistered        "client_registered"         Debug "client registered"
     RegistrationRefused     "registration_refused"      Info  "registration refused"
     ClientAdded             "client_added"              Info  "client made by an operator"
@@ -125,6 +127,8 @@ impl Kind {
                 | Self::SetupRefused
                 | Self::AuthorizationRefused
                 | Self::AuthorizationStopped
+                | Self::RequestPushed
+                | Self::PushRefused
                 | Self::ClientRegistered
                 | Self::RegistrationRefused
                 | Self::TokenRefused

@@ -1,8 +1,13 @@
 //! The name of a broken rule, for lines, log and metrics: from a closed list, never text of a peer.
 
 use hallpass_core::{
-    grant::CodeError, jwt::client_assertion::ClientAssertionError, parameters::ParameterError,
-    pkce::PkceError, redirect::RedirectError, token::RefreshTokenError, uri::UriError,
+    grant::{CodeError, PushedError},
+    jwt::client_assertion::ClientAssertionError,
+    parameters::ParameterError,
+    pkce::PkceError,
+    redirect::RedirectError,
+    token::RefreshTokenError,
+    uri::UriError,
 };
 
 /// A rule that has a name.
@@ -42,6 +47,18 @@ impl Reason for CodeError {
             Self::Format => "code_format",
             Self::Expired => "code_expired",
             Self::Future => "code_from_the_future",
+        }
+    }
+}
+
+impl Reason for PushedError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Foreign => "pushed_request_foreign",
+            Self::KeyNotHere => "pushed_request_master_key_not_here",
+            Self::Format => "pushed_request_format",
+            Self::Expired => "pushed_request_expired",
+            Self::Future => "pushed_request_from_the_future",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! again from the sealed query; if something looks different by then, the question is asked again. A page sent twice
 //! is still one grant, because both codes carry the page's id. A refusal stores nothing and burns nothing.
 
-use super::{Asked, Stop, again, respond, step_up, stopped};
+use super::{Asked, Stop, again, pushed, respond, step_up, stopped};
 use crate::{
     app::App,
     audit::{Event, Which},
@@ -57,7 +57,7 @@ pub(super) async fn page(
 ) -> Result<Reply, StoreError> {
     let held = step_up::held(app, signed_in, asked, cx.now).await?;
     let sealed = Sealed {
-        grant: *GrantId::new(cx.now, &*app.entropy).as_bytes(),
+        grant: *asked.pushed.unwrap_or_else(|| GrantId::new(cx.now, &*app.entropy)).as_bytes(),
         shown: shown(asked, signed_in),
         at: cx.now.millis(),
         query: asked.query.to_owned(),
@@ -130,7 +130,8 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     if now.since(shown_at) > PAGE_LIFETIME || shown_at > now.plus(FUTURE) {
         return Ok(ask_again(app, &sealed));
     }
-    let (request, asked) = again(app, &sealed.query).await?;
+    let once_more = pushed::read(app, &sealed.query, &browser.id, now)?;
+    let (request, asked) = (&once_more.request, again(app, &once_more).await?);
     if shown(&asked, signed_in) != sealed.shown {
         return Ok(ask_again(app, &sealed));
     }
@@ -151,11 +152,11 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
             let code = code(&sealed, signed_in, &asked, now);
             app.audit
                 .record(incoming.cx, Event::consent_allowed(which, name, client_name, &receiver, &scope));
-            Ok(respond::code(app, &asked.redirect, &request, &code.seal(&app.keys, &*app.entropy)))
+            Ok(respond::code(app, &asked.redirect, request, &code.seal(&app.keys, &*app.entropy)))
         }
         Some("deny") => {
             app.audit.record(incoming.cx, Event::consent_denied(which, name, client_name, &receiver, &scope));
-            Ok(respond::declined(app, &asked.redirect, &request))
+            Ok(respond::declined(app, &asked.redirect, request))
         }
         Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),
     }

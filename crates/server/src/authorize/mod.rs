@@ -4,6 +4,8 @@
 
 pub mod consent;
 mod interaction;
+pub mod par;
+mod pushed;
 mod request;
 mod respond;
 mod rules;
@@ -20,12 +22,15 @@ use crate::{
     router::Incoming,
 };
 use hallpass_core::{
+    grant::PushedError,
+    id::GrantId,
     redirect::{CheckedRedirect, RedirectError},
     uri::RedirectUri,
 };
 use hallpass_store::StoreError;
 use http::StatusCode;
 use interaction::Next;
+use pushed::Received;
 use request::{AuthorizationRequest, RequestRefusal};
 use rules::{AuthorizeRefusal, CheckedRequest};
 
@@ -65,32 +70,35 @@ pub async fn authorize(app: &App, incoming: &Incoming) -> Reply {
 }
 
 async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
-    let request = request::read(&incoming.query).map_err(Stop::Request)?;
-    let (client, redirect) = who(app, &request).await?;
     let browser = browser::read(app, incoming).await.map_err(Stop::Store)?;
-    let checked = rules::check(&request, &app.settings, client.scopes.as_ref());
+    let received = pushed::read(app, &incoming.query, &browser.id, incoming.cx.now)?;
+    let request = &received.request;
+    let (client, redirect) = who(app, request).await?;
+    let checked = rules::check(request, &app.settings, &client);
     let refused = |refusal: AuthorizeRefusal| {
         let event = Event::authorization_refused(&client.id, refusal.reason());
         app.audit.record(incoming.cx, event);
-        respond::refusal(app, &redirect, &request, refusal, &client.origin)
+        respond::refusal(app, &redirect, request, refusal, &client.origin)
     };
     // `prompt=none` is answered at once only where that carries nobody anywhere: to a host that anybody may have
     // registered, a link with it would be an open redirect for whoever is not signed in (AS-090).
     let silent = request.prompts("none");
-    let reply = match interaction::next(app, &request, &browser, incoming.cx.now) {
+    let reply = match interaction::next(app, request, &browser, incoming.cx.now) {
         Next::SignIn { .. } if silent && respond::is_trusted(&redirect, &client.origin) => {
             refused(AuthorizeRefusal::SignInNeeded)
         }
         Next::SignIn { since, may_go_on } => {
             let hint = request.login_hint.as_deref();
-            let behind = Behind { query: &incoming.query, client: &client, since, may_go_on, hint };
+            let go_on = may_go_on.then(|| received.query_without_prompt(app, &browser.id));
+            let behind = Behind { query: &received.query, client: &client, since, go_on, hint };
             login::form_page(app, &browser, &behind)
         }
         // Nobody is let through without being asked (AS-093).
         Next::Ask(_) if silent => refused(checked.err().unwrap_or(AuthorizeRefusal::ConsentNeeded)),
         Next::Ask(signed_in) => match checked {
             Ok(checked) => {
-                let asked = Asked::new(app, &request, (client, redirect), checked, &incoming.query);
+                not_spent(app, &received).await?;
+                let asked = Asked::new(app, &received, (client, redirect), checked);
                 consent::page(app, incoming.cx, &browser, signed_in, &asked).await.map_err(Stop::Store)?
             }
             Err(refusal) => refused(refusal),
@@ -108,45 +116,68 @@ struct Asked<'a> {
     /// Whether the client would stay signed in.
     refresh: bool,
     query: &'a str,
+    /// The grant that a pushed request may become.
+    pushed: Option<GrantId>,
 }
 
 impl<'a> Asked<'a> {
     fn new(
         app: &App,
-        request: &AuthorizationRequest,
+        received: &'a Received,
         (client, redirect): (Client, CheckedRedirect),
         checked: CheckedRequest<'a>,
-        query: &'a str,
     ) -> Self {
         let refresh = app.settings.issues_refresh(client.refresh, &checked.scope);
-        let redirect_was_sent = request.redirect_uri.is_some();
-        Self { client, redirect, redirect_was_sent, checked, refresh, query }
+        let redirect_was_sent = received.request.redirect_uri.is_some();
+        let (query, pushed) = (received.query.as_str(), received.grant());
+        Self { client, redirect, redirect_was_sent, checked, refresh, query, pushed }
     }
 }
 
 async fn who(app: &App, request: &AuthorizationRequest) -> Result<(Client, CheckedRedirect), Stop> {
+    let client = find_client(app, request).await?;
+    let redirect = check_redirect(app, request, &client)?;
+    Ok((client, redirect))
+}
+
+async fn find_client(app: &App, request: &AuthorizationRequest) -> Result<Client, Stop> {
     // Before anything is fetched: a document must not be asked for an answer that goes nowhere.
     let asked = request.redirect_uri.as_deref().and_then(|text| RedirectUri::parse(text).ok());
     if asked.is_some_and(|asked| app.blocks.redirect(&asked)) {
         return Err(Stop::Client(ClientRefusal::Blocked));
     }
-    let client = clients::find(app, request.client_id.as_deref()).await.map_err(Stop::Client)?;
+    clients::find(app, request.client_id.as_deref()).await.map_err(Stop::Client)
+}
+
+fn check_redirect(
+    app: &App,
+    request: &AuthorizationRequest,
+    client: &Client,
+) -> Result<CheckedRedirect, Stop> {
     let redirect =
         client.redirects.check(&app.keys, request.redirect_uri.as_deref()).map_err(Stop::Redirect)?;
     if app.blocks.redirect(redirect.uri()) {
         return Err(Stop::Client(ClientRefusal::Blocked));
     }
-    Ok((client, redirect))
+    Ok(redirect)
+}
+
+/// A pushed request that was used is not asked about again (RFC 9126 §4): a yes could not be redeemed. Until then the
+/// page may be loaded anew as often as the person likes.
+async fn not_spent(app: &App, received: &Received) -> Result<(), Stop> {
+    let Some(grant) = received.grant() else { return Ok(()) };
+    match app.store.grant_read(grant).await.map_err(Stop::Store)? {
+        None => Ok(()),
+        Some(_) => Err(Stop::Request(RequestRefusal::PushedSpent)),
+    }
 }
 
 /// Asked again at the yes: everything is worked out anew from the query that the page sealed.
-async fn again<'a>(app: &'a App, query: &'a str) -> Result<(AuthorizationRequest, Asked<'a>), Stop> {
-    let request = request::read(query).map_err(Stop::Request)?;
-    let client = who(app, &request).await?;
-    let checked = rules::check(&request, &app.settings, client.0.scopes.as_ref())
+async fn again<'a>(app: &'a App, received: &'a Received) -> Result<Asked<'a>, Stop> {
+    let client = who(app, &received.request).await?;
+    let checked = rules::check(&received.request, &app.settings, &client.0)
         .map_err(|_| Stop::Request(RequestRefusal::Changed))?;
-    let asked = Asked::new(app, &request, client, checked, query);
-    Ok((request, asked))
+    Ok(Asked::new(app, received, client, checked))
 }
 
 fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
@@ -156,6 +187,14 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
     app.audit.record(cx, Event::authorization_stopped(stop.reason()));
     let (status, problem) = match stop {
         Stop::Request(RequestRefusal::Changed) => (StatusCode::BAD_REQUEST, Problem::StartAgain),
+        Stop::Client(ClientRefusal::Unavailable | ClientRefusal::KeyNotHere)
+        | Stop::Store(_)
+        | Stop::Request(RequestRefusal::Pushed(PushedError::KeyNotHere)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
+        }
+        Stop::Request(
+            RequestRefusal::Pushed(_) | RequestRefusal::PushedByAnother | RequestRefusal::PushedSpent,
+        ) => (StatusCode::BAD_REQUEST, Problem::PushedRequest),
         Stop::Request(_) => (StatusCode::BAD_REQUEST, Problem::BadRequest),
         Stop::Client(ClientRefusal::Missing) => (StatusCode::BAD_REQUEST, Problem::NoClient),
         Stop::Client(ClientRefusal::Unknown) => (StatusCode::BAD_REQUEST, Problem::UnknownClient),
@@ -176,9 +215,6 @@ fn stopped(app: &App, cx: Cx, stop: &Stop) -> Reply {
             (StatusCode::BAD_REQUEST, Problem::DocumentInvalid)
         }
         Stop::Redirect(_) => (StatusCode::BAD_REQUEST, Problem::Redirect),
-        Stop::Client(ClientRefusal::Unavailable | ClientRefusal::KeyNotHere) | Stop::Store(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable)
-        }
     };
     pages::problem(status, problem)
 }

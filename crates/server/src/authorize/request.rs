@@ -1,7 +1,10 @@
 //! Reading an authorization request (RFC 6749 §4.1.1).
 
 use crate::audit::Reason;
-use hallpass_core::parameters::{Limits, ParameterError, Parameters};
+use hallpass_core::{
+    grant::PushedError,
+    parameters::{Limits, ParameterError, Parameters},
+};
 
 /// Longest `state` that is given back.
 const MAX_STATE: usize = 4096;
@@ -15,6 +18,12 @@ pub enum RequestRefusal {
     State,
     /// What was sealed into a page no longer holds.
     Changed,
+    /// Not a pushed request that can be used now.
+    Pushed(PushedError),
+    /// Another client pushed it.
+    PushedByAnother,
+    /// A grant came of it already.
+    PushedSpent,
 }
 
 impl Reason for RequestRefusal {
@@ -23,6 +32,9 @@ impl Reason for RequestRefusal {
             Self::Parameters(error) => error.reason(),
             Self::State => "state_too_long",
             Self::Changed => "changed_since_shown",
+            Self::Pushed(error) => error.reason(),
+            Self::PushedByAnother => "pushed_by_another_client",
+            Self::PushedSpent => "pushed_request_spent",
         }
     }
 }
@@ -56,8 +68,10 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// `request`, not supported.
     pub request: bool,
-    /// `request_uri`, not supported and never fetched.
+    /// `request_uri`, other than of a pushed request: not supported and never fetched.
     pub request_uri: bool,
+    /// Whether the client pushed it before.
+    pub pushed: bool,
     /// Ours: when this request was first seen, sealed, so that a sign-in since then satisfies `prompt=login`.
     pub since: Option<String>,
 }
@@ -73,9 +87,12 @@ impl AuthorizationRequest {
 pub const SINCE: &str = "hallpass_since";
 
 /// Reads the query.
-pub fn read(query: &str) -> Result<AuthorizationRequest, RequestRefusal> {
-    let parameters =
-        Parameters::parse(query.as_bytes(), Limits::default()).map_err(RequestRefusal::Parameters)?;
+pub fn parameters(query: &str) -> Result<Parameters, RequestRefusal> {
+    Parameters::parse(query.as_bytes(), Limits::default()).map_err(RequestRefusal::Parameters)
+}
+
+/// The request of these parameters.
+pub fn of(parameters: &Parameters) -> Result<AuthorizationRequest, RequestRefusal> {
     let get = |name: &str| parameters.get(name).map(str::to_owned);
     let state = get("state");
     if state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
@@ -96,6 +113,7 @@ pub fn read(query: &str) -> Result<AuthorizationRequest, RequestRefusal> {
         login_hint: get("login_hint"),
         request: parameters.get("request").is_some(),
         request_uri: parameters.get("request_uri").is_some(),
+        pushed: false,
         since: get(SINCE),
     })
 }

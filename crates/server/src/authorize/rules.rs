@@ -3,6 +3,7 @@
 use super::request::AuthorizationRequest;
 use crate::{
     audit::Reason,
+    clients::Client,
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
@@ -27,8 +28,10 @@ pub struct CheckedRequest<'a> {
 pub enum AuthorizeRefusal {
     /// `request` (RFC 9101) is not supported.
     RequestObject,
-    /// `request_uri` is not supported, and never fetched.
+    /// A `request_uri` that is no pushed request's is not supported, and never fetched.
     RequestUri,
+    /// The client or the operator wants requests pushed, and this one was not.
+    NotPushed,
     /// No `response_type`.
     ResponseTypeMissing,
     /// Anything but `code`: there is no implicit grant.
@@ -60,6 +63,7 @@ impl Reason for AuthorizeRefusal {
         match self {
             Self::RequestObject => "request_object",
             Self::RequestUri => "request_uri",
+            Self::NotPushed => "not_pushed",
             Self::ResponseTypeMissing => "response_type_missing",
             Self::ResponseType => "response_type",
             Self::ResponseMode => "response_mode",
@@ -81,7 +85,13 @@ impl AuthorizeRefusal {
     pub const fn code(self) -> (ErrorCode, &'static str) {
         match self {
             Self::RequestObject => (ErrorCode::RequestNotSupported, "request objects are not supported"),
-            Self::RequestUri => (ErrorCode::RequestUriNotSupported, "request_uri is not supported"),
+            Self::RequestUri => {
+                (ErrorCode::RequestUriNotSupported, "only the request_uri of a pushed request is supported")
+            }
+            Self::NotPushed => (
+                ErrorCode::InvalidRequest,
+                "push the request to pushed_authorization_request_endpoint and come with its request_uri",
+            ),
             Self::ResponseTypeMissing => (ErrorCode::InvalidRequest, "response_type is required"),
             Self::ResponseType => (ErrorCode::UnsupportedResponseType, "response_type must be code"),
             Self::ResponseMode => (ErrorCode::InvalidRequest, "response_mode must be query"),
@@ -108,17 +118,20 @@ impl AuthorizeRefusal {
     }
 }
 
-/// Checks everything. `ceiling` is all that the client can ever get.
+/// Checks everything.
 pub fn check<'a>(
     request: &AuthorizationRequest,
     settings: &'a Settings,
-    ceiling: Option<&Scope>,
+    client: &Client,
 ) -> Result<CheckedRequest<'a>, AuthorizeRefusal> {
     if request.request {
         return Err(AuthorizeRefusal::RequestObject);
     }
     if request.request_uri {
         return Err(AuthorizeRefusal::RequestUri);
+    }
+    if !request.pushed && (settings.require_pushed_authorization_requests || client.pushed_only) {
+        return Err(AuthorizeRefusal::NotPushed);
     }
     match request.response_type.as_deref() {
         None => return Err(AuthorizeRefusal::ResponseTypeMissing),
@@ -134,7 +147,7 @@ pub fn check<'a>(
     )
     .map_err(AuthorizeRefusal::Pkce)?;
     let resource = resource(request, settings)?;
-    Ok(CheckedRequest { resource, scope: scope(request, resource, ceiling)?, challenge })
+    Ok(CheckedRequest { resource, scope: scope(request, resource, client.scopes.as_ref())?, challenge })
 }
 
 /// One resource, one audience. Clients of 2025-03-26 send none and mean the only one.

@@ -44,6 +44,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
         redirects: Redirects { texts, ..Redirects::default() },
         proofs,
         scopes: None,
+        pushed_only: metadata.require_pushed_authorization_requests.unwrap_or_default(),
     })
 }
 

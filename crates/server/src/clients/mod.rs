@@ -95,6 +95,8 @@ pub struct Client {
     pub proofs: Proofs,
     /// All that it can ever get, where an operator said so.
     pub scopes: Option<Scope>,
+    /// Whether only requests that it pushed are answered (RFC 9126 §6).
+    pub pushed_only: bool,
 }
 
 impl Client {
@@ -270,5 +272,6 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
             keys: None,
         },
         scopes: None,
+        pushed_only: registered.pushed_only,
     })
 }

@@ -60,6 +60,15 @@ pub struct ClientRecord {
     /// The only servers that a machine may use; without it, the only one that there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Vec<String>>,
+    /// Whether only requests that it pushed are answered (RFC 9126 §6).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub require_pushed_authorization_requests: bool,
+}
+
+/// What is not said is not written, so that a release that does not know of it can read the record.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Why a client cannot be made so. The text names the fix.
@@ -135,6 +144,7 @@ pub struct OperatorClient {
     refresh: bool,
     scopes: Option<Scope>,
     machine: Option<Arc<Machine>>,
+    pushed_only: bool,
 }
 
 /// What a machine may get, which nobody says yes to: the ceiling that the operator set (RFC 6749 §4.4).
@@ -176,6 +186,7 @@ impl OperatorClient {
             refresh,
             scopes: scopes(record)?,
             machine: machine(auth, record)?.map(Arc::new),
+            pushed_only: record.require_pushed_authorization_requests,
         })
     }
 
@@ -240,6 +251,7 @@ impl OperatorClient {
             redirects: self.redirects.clone(),
             proofs: self.proofs(),
             scopes: self.scopes.clone(),
+            pushed_only: self.pushed_only,
         }
     }
 }

@@ -28,6 +28,7 @@ const ROOMY: usize = 117;
 const AUTH_MASK: u8 = 0b11;
 const REFRESH: u8 = 0b100;
 const NATIVE: u8 = 0b1000;
+const PUSHED_ONLY: u8 = 0b1_0000;
 /// Beginnings of nearly all redirect URIs, as one byte. Only ever appended to: ids live for years.
 const BEGINNINGS: [&str; 4] = ["https://", "http://127.0.0.1", "http://localhost", "http://[::1]"];
 
@@ -40,6 +41,8 @@ pub struct Registration {
     pub refresh: bool,
     /// `application_type`: native or web.
     pub native: bool,
+    /// `require_pushed_authorization_requests` (RFC 9126 §6).
+    pub pushed_only: bool,
     /// The client's name, cut to 32 bytes.
     pub name: String,
     /// When.
@@ -182,7 +185,8 @@ fn flags(registration: &Registration) -> u8 {
     };
     let refresh = if registration.refresh { REFRESH } else { 0 };
     let native = if registration.native { NATIVE } else { 0 };
-    auth | refresh | native
+    let pushed_only = if registration.pushed_only { PUSHED_ONLY } else { 0 };
+    auth | refresh | native | pushed_only
 }
 
 fn parse(body: &[u8]) -> Option<Registration> {
@@ -216,6 +220,7 @@ fn parse_head(body: &[u8]) -> Option<(Registration, &[u8])> {
         auth,
         refresh: flags & REFRESH != 0,
         native: flags & NATIVE != 0,
+        pushed_only: flags & PUSHED_ONLY != 0,
         name,
         issued_at: Timestamp::from_seconds(i64::from(seconds)),
         redirects: Redirects { salt, key, ..Redirects::default() },

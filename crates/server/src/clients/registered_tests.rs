@@ -13,6 +13,7 @@ fn registration(name: &str) -> Registration {
         auth: AuthMethod::None,
         refresh: true,
         native: true,
+        pushed_only: false,
         name: name.into(),
         issued_at: Timestamp::from_seconds(1_790_000_000),
         redirects: Redirects::default(),

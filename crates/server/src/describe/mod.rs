@@ -2,6 +2,7 @@
 //! follows from its row and from the table of statuses.
 
 pub mod admin;
+pub mod authorization;
 pub mod pages;
 pub mod protocol;
 mod schemas;

@@ -1,9 +1,12 @@
 //! What people see. Programs have no use for these, but whoever puts something in front of the server does.
 
-use super::{Described, Description};
+use super::{
+    Described, Description,
+    authorization::{CHALLENGE, HINT, MAX_AGE, METHOD, PROMPT, REDIRECT, RESOURCE, SCOPE, STATE, TYPE},
+};
 use hallpass_core::openapi::{
     Answer, Field,
-    Kind::{Number, OneOf, Text, Uri},
+    Kind::{OneOf, Text},
     Operation,
 };
 
@@ -52,13 +55,7 @@ pub const AUTHORIZE: Description = get(&Operation {
     text: "The answer to the client is `code` or `error`, with `state` and `iss`, in the query of the redirect URI, by a page that moves on. Until client and redirect URI are known to belong together, nothing goes anywhere: what is wrong is said on a page. Codes of `error`: `invalid_request`, `unsupported_response_type`, `invalid_scope`, `invalid_target`, `access_denied`, `request_not_supported`, `request_uri_not_supported`, `login_required`, `consent_required`. An error that came before any question goes to an https host only with a click of the person, unless an operator made the client.",
     group: GROUP,
     query: &[
-        Field {
-            name: "response_type",
-            kind: OneOf(&["code"]),
-            required: true,
-            text: "Only `code`.",
-            example: "code",
-        },
+        TYPE,
         Field {
             name: "client_id",
             kind: Text,
@@ -67,62 +64,21 @@ pub const AUTHORIZE: Description = get(&Operation {
             example: "https://client.example/metadata.json",
         },
         Field {
-            name: "redirect_uri",
-            kind: Uri,
-            required: false,
-            text: "One of the client's, as written; on the person's own computer the port may differ.",
-            example: "http://127.0.0.1:5000/callback",
-        },
-        Field {
-            name: "code_challenge",
-            kind: Text,
-            required: true,
-            text: "RFC 7636.",
-            example: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        },
-        Field {
-            name: "code_challenge_method",
-            kind: OneOf(&["S256"]),
-            required: true,
-            text: "Only `S256`.",
-            example: "S256",
-        },
-        Field {
-            name: "state",
+            name: "request_uri",
             kind: Text,
             required: false,
-            text: "Comes back as it was.",
-            example: "af0ifjsldkj",
-        },
-        Field { name: "scope", kind: Text, required: false, text: "With spaces between.", example: "read" },
-        Field {
-            name: "resource",
-            kind: Uri,
-            required: false,
-            text: "Which protected server (RFC 8707); needed where there are several.",
-            example: "https://auth.example/mcp",
-        },
-        Field {
-            name: "prompt",
-            kind: Text,
-            required: false,
-            text: "`login` asks for a new sign-in, `select_account` for a choice of the account; `none` is answered with an error, because the person is always asked.",
+            text: "Of a pushed request (RFC 9126), which then counts alone, with `client_id`.",
             example: "",
         },
-        Field {
-            name: "max_age",
-            kind: Number,
-            required: false,
-            text: "Seconds since the person signed in, at most.",
-            example: "",
-        },
-        Field {
-            name: "login_hint",
-            kind: Text,
-            required: false,
-            text: "A name for the sign-in form to begin with; it is not looked up.",
-            example: "ada",
-        },
+        REDIRECT,
+        CHALLENGE,
+        METHOD,
+        STATE,
+        SCOPE,
+        RESOURCE,
+        PROMPT,
+        MAX_AGE,
+        HINT,
     ],
     answers: &[
         answer(

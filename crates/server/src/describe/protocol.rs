@@ -14,9 +14,9 @@ use hallpass_core::{
     },
 };
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const DISCOVERY: &str = "discovery";
-const PROTOCOL: &str = "protocol";
+pub(super) const PROTOCOL: &str = "protocol";
 
 const KEPT: &[(&str, &str)] =
     &[("ETag", "Names this version of the document."), ("Cache-Control", "For how long it may be kept.")];
@@ -122,28 +122,28 @@ pub const REGISTER: Description = Description {
     }),
 };
 
-const CLIENT_ID: Field = Field {
+pub(super) const CLIENT_ID: Field = Field {
     name: "client_id",
     kind: Text,
     required: false,
     text: "Who asks, unless the `Authorization` header says so: an id from registration, or the URL of a metadata document.",
     example: "https://client.example/metadata.json",
 };
-const CLIENT_SECRET: Field = Field {
+pub(super) const CLIENT_SECRET: Field = Field {
     name: "client_secret",
     kind: Text,
     required: false,
     text: "With `client_secret_post`.",
     example: "",
 };
-const CLIENT_ASSERTION_TYPE: Field = Field {
+pub(super) const CLIENT_ASSERTION_TYPE: Field = Field {
     name: "client_assertion_type",
     kind: OneOf(&["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]),
     required: false,
     text: "With `private_key_jwt`.",
     example: "",
 };
-const CLIENT_ASSERTION: Field = Field {
+pub(super) const CLIENT_ASSERTION: Field = Field {
     name: "client_assertion",
     kind: Text,
     required: false,

@@ -146,6 +146,23 @@ pub static INTROSPECTION: Schema = Schema {
     },
 };
 
+/// RFC 9126 §2.2.
+pub static PUSHED: Schema = Schema {
+    name: "Pushed",
+    json: || {
+        json!({
+            "type": "object",
+            "description": "RFC 9126 §2.2.",
+            "required": ["request_uri", "expires_in"],
+            "properties": {
+                "request_uri": { "type": "string", "format": "uri", "maxLength": hallpass_core::grant::MAX_REQUEST_URI },
+                "expires_in": { "type": "integer", "minimum": 5, "maximum": 600, "description": "Seconds." },
+            },
+            "examples": [{ "request_uri": "urn:ietf:params:oauth:request_uri:AQBz", "expires_in": 90 }],
+        })
+    },
+};
+
 /// RFC 7517 §5.
 pub static KEYS: Schema = Schema {
     name: "Keys",
@@ -185,6 +202,7 @@ pub static METADATA: Schema = Schema {
             "registration_endpoint",
             "revocation_endpoint",
             "introspection_endpoint",
+            "pushed_authorization_request_endpoint",
             "jwks_uri",
         ] {
             members.insert(name.into(), json!({ "type": "string", "format": "uri" }));
@@ -207,9 +225,11 @@ pub static METADATA: Schema = Schema {
         ] {
             members.insert(name.into(), json!({ "type": "array", "items": { "type": "string" } }));
         }
-        for name in
-            ["authorization_response_iss_parameter_supported", "client_id_metadata_document_supported"]
-        {
+        for name in [
+            "authorization_response_iss_parameter_supported",
+            "client_id_metadata_document_supported",
+            "require_pushed_authorization_requests",
+        ] {
             members.insert(name.into(), json!({ "type": "boolean" }));
         }
         json!({

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     audit::Reason,
     clients::{
-        self, AuthMethod, ClientRefusal, Proofs,
+        self, AuthMethod, Client, ClientRefusal, Proofs,
         assertions::Unspent,
         document,
         keys::{ClientKeys, KeyRefusal},
@@ -215,6 +215,14 @@ pub fn named(incoming: &Incoming) -> String {
     read.map(|credentials| credentials.id).unwrap_or_default()
 }
 
+/// The `client_id` of whoever says to call, not yet believed.
+pub fn claimed(incoming: &Incoming, parameters: &Parameters) -> Result<String, (ClientAuthRefusal, bool)> {
+    match credentials::read(&incoming.headers, parameters) {
+        Ok(credentials) => Ok(credentials.id),
+        Err(refusal) => Err((refusal, incoming.headers.contains_key("authorization"))),
+    }
+}
+
 /// Finds out who calls, or why not. The flag says whether the `Authorization` header was used.
 pub async fn authenticate(
     app: &App,
@@ -222,10 +230,31 @@ pub async fn authenticate(
     parameters: &Parameters,
     spend: Spend,
 ) -> Result<AuthenticatedClient, (ClientAuthRefusal, bool)> {
+    authenticate_as(app, incoming, parameters, spend, None).await
+}
+
+/// The same where a client begins something, before any person has said yes to it: it was just found at its source.
+/// Nothing is written for it, so an assertion is spent in the memory of this node.
+pub async fn authenticate_found(
+    app: &App,
+    incoming: &Incoming,
+    parameters: &Parameters,
+    found: &Client,
+) -> Result<AuthenticatedClient, (ClientAuthRefusal, bool)> {
+    authenticate_as(app, incoming, parameters, Spend::Now, Some(found)).await
+}
+
+async fn authenticate_as(
+    app: &App,
+    incoming: &Incoming,
+    parameters: &Parameters,
+    spend: Spend,
+    found: Option<&Client>,
+) -> Result<AuthenticatedClient, (ClientAuthRefusal, bool)> {
     let by_header = incoming.headers.contains_key("authorization");
     let authenticated = async {
         let credentials = credentials::read(&incoming.headers, parameters)?;
-        let client = check(app, &credentials, incoming.cx.now).await?;
+        let client = check(app, &credentials, found, incoming.cx.now).await?;
         let fresh = match (&client.assertion, spend) {
             (None, _) => true,
             (Some(assertion), Spend::Now) => app.spent.spend(assertion),
@@ -239,9 +268,13 @@ pub async fn authenticate(
 async fn check(
     app: &App,
     credentials: &Credentials,
+    found: Option<&Client>,
     now: Timestamp,
 ) -> Result<AuthenticatedClient, ClientAuthRefusal> {
     let id = &credentials.id;
+    if found.is_some_and(|found| found.id != *id) {
+        return Err(ClientAuthRefusal::Unknown);
+    }
     if app.blocks.client(id) {
         return Err(ClientAuthRefusal::Blocked);
     }
@@ -254,8 +287,14 @@ async fn check(
         if !host.is_some_and(|host| app.settings.documents.allow(&host)) {
             return Err(ClientAuthRefusal::Blocked);
         }
-        // By the copy that is kept: no exchange waits for a fetch of the document.
-        let client = app.documents.kept(id, app.settings.document_life, now).await.map_err(of_document)?;
+        let kept;
+        let client = if let Some(found) = found {
+            found
+        } else {
+            // By the copy that is kept: no exchange waits for a fetch of the document.
+            kept = app.documents.kept(id, app.settings.document_life, now).await.map_err(of_document)?;
+            &*kept
+        };
         let assertion = match &credentials.presented {
             Presented::Assertion(text) => Some(proven(app, id, &client.proofs, text, now).await?),
             Presented::Nothing if client.proofs.none => None,

@@ -41,8 +41,9 @@ struct Waiting {
     query: Option<String>,
     since: i64,
     client: String,
+    /// The query with which whoever is signed in already goes on.
     #[serde(default)]
-    may_go_on: bool,
+    go_on: Option<String>,
 }
 
 /// An authorization request that waits for a sign-in.
@@ -53,8 +54,8 @@ pub struct Behind<'a> {
     pub client: &'a Client,
     /// When it was first seen.
     pub since: Timestamp,
-    /// Whether whoever is signed in already may go on without signing in again.
-    pub may_go_on: bool,
+    /// The query with which whoever is signed in already may go on without signing in again.
+    pub go_on: Option<String>,
     /// `login_hint`.
     pub hint: Option<&'a str>,
 }
@@ -73,7 +74,7 @@ pub fn form_page(app: &App, browser: &Browser, behind: &Behind<'_>) -> Reply {
         query: Some(behind.query.to_owned()),
         since: behind.since.millis(),
         client: behind.client.name.as_str().to_owned(),
-        may_go_on: behind.may_go_on,
+        go_on: behind.go_on.clone(),
     };
     let shown = Shown { name: behind.hint.unwrap_or_default(), message: None };
     sign_in_page(app, browser, &waiting, shown, StatusCode::OK)
@@ -91,10 +92,7 @@ fn sign_in_page(
     let base = app.settings.issuer.path();
     let query = waiting.query.as_deref();
     let person = browser.signed_in.as_ref().map(|signed_in| signed_in.person.name.as_str());
-    let go_on = query.filter(|_| waiting.may_go_on).map(|query| {
-        let without = query.split('&').filter(|pair| !pair.starts_with("prompt=")).collect::<Vec<_>>();
-        format!("{base}/authorize?{}", without.join("&"))
-    });
+    let go_on = waiting.go_on.as_ref().map(|query| format!("{base}/authorize?{query}"));
     let again = person.filter(|_| go_on.is_none()).unwrap_or_default();
     let name = if is_a_name(shown.name) { shown.name.trim() } else { again };
     pages::sign_in(

@@ -226,6 +226,8 @@ pub enum Problem {
     NotFromHere,
     /// Nobody is signed in any more.
     SignedOut,
+    /// A pushed request that cannot be used.
+    PushedRequest,
     /// No `client_id`.
     NoClient,
     /// A `client_id` that we never gave out.
@@ -275,6 +277,10 @@ impl Problem {
             Self::SignedOut => {
                 ("You are signed out", "Nothing was allowed. Start again from your application.")
             }
+            Self::PushedRequest => (
+                "This request is no longer valid",
+                "The application handed it over in advance, which is good once, for a minute and a half, and in one browser. Start again from your application; nothing was allowed.",
+            ),
             Self::NoClient => (
                 "The application did not say who it is",
                 "The request has no client_id. Start again from your application.",

@@ -423,7 +423,7 @@ async fn t_18_as_088_a_request_uri_and_a_request_object_cause_no_request_of_ours
     for uri in [
         host.url("/request.jwt"),
         "http://169.254.169.254/latest/".into(),
-        "urn:ietf:params:oauth:request_uri:x".into(),
+        "urn:example:request".into(),
         "file:///etc/passwd".into(),
     ] {
         let mut request = Server::request(&client);

@@ -4,7 +4,8 @@ use crate::{
     callback::CallbackError,
     discovery::DiscoveryError,
     driver::{LoginOptions, Revoked, Settings},
-    error::ClientError,
+    error::{ClientError, Failed},
+    push::PushError,
     registration::RegistrationError,
     storage::TokenAuth,
     token::TokenError,
@@ -401,4 +402,76 @@ async fn cl_081_signing_out_revokes_and_forgets() {
     let done = world.client.logout(&world.mcp, "default").await.unwrap();
     assert_eq!(done[0].revoked, Revoked::NotConfirmed);
     assert!(world.kept().entries.is_empty());
+}
+
+#[tokio::test]
+async fn cl_040_where_pushing_is_required_the_request_goes_there_and_the_page_gets_a_reference() {
+    let world = World::new().await;
+    let endpoint = json!(format!("{}/par", world.issuer));
+    let required = ("require_pushed_authorization_requests", json!(true));
+    world.set(|knobs| {
+        knobs.metadata = vec![required.clone(), ("pushed_authorization_request_endpoint", endpoint.clone())];
+    });
+    world.login().await.unwrap();
+    let (pushed, page) = (&world.asked("/par")[0], &world.asked("/authorize")[0]);
+    let form = pushed.form();
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", "client-1"),
+        ("code_challenge_method", "S256"),
+        ("resource", world.mcp.as_str()),
+        ("scope", "read write"),
+    ] {
+        assert_eq!(form.all(name).collect::<Vec<_>>(), [value], "{name}");
+    }
+    assert!(form.get("state").is_some() && form.get("code_challenge").is_some());
+    assert_eq!(
+        page.target,
+        "/authorize?client_id=client-1&request_uri=urn%3Aietf%3Aparams%3Aoauth%3Arequest_uri%3A0"
+    );
+    // Where it is offered and not required, one request less is made.
+    world.set(|knobs| knobs.metadata = vec![("pushed_authorization_request_endpoint", endpoint.clone())]);
+    world.login().await.unwrap();
+    assert_eq!(world.asked("/par").len(), 1);
+}
+
+#[tokio::test]
+async fn cl_040_a_refused_push_opens_no_page_and_a_forgotten_registration_is_replaced_once() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    let endpoint = json!(format!("{}/par", world.issuer));
+    world.set(|knobs| {
+        knobs.metadata = vec![
+            ("require_pushed_authorization_requests", json!(true)),
+            ("pushed_authorization_request_endpoint", endpoint),
+        ];
+    });
+    let pages = world.asked("/authorize").len();
+    let kind = "content-type: application/json\r\n";
+    for (status, body, error) in [
+        (400, "{\"error\":\"invalid_scope\"}", PushError::InvalidScope),
+        (400, "{\"error\":\"invalid_target\"}", PushError::InvalidTarget),
+        (413, "{\"error\":\"invalid_request\"}", PushError::Refused),
+        (503, "", PushError::Unavailable),
+        (302, "", PushError::Redirect),
+        (201, "{}", PushError::Malformed),
+        (201, "{\"request_uri\":\"\"}", PushError::Malformed),
+    ] {
+        world.set(|knobs| knobs.instead = vec![("/par", status, kind.to_owned(), body.to_owned())]);
+        let end = error_of(world.login().await);
+        assert_eq!(end, error, "{status} {body}");
+        assert_eq!(world.asked("/authorize").len(), pages, "{status} {body}");
+    }
+    let forgotten = "{\"error\":\"invalid_client\"}".to_owned();
+    world.set(|knobs| {
+        knobs.instead = vec![("/par", 401, kind.to_owned(), forgotten)];
+        knobs.times.insert("/par", 1);
+    });
+    world.login().await.unwrap();
+    assert_eq!(world.asked("/register").len(), 2);
+}
+
+fn error_of<T>(outcome: Result<T, Failed>) -> PushError {
+    let ClientError::Push(error) = error(outcome) else { panic!("another error") };
+    error
 }

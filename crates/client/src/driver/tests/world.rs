@@ -153,6 +153,8 @@ pub(super) struct Knobs {
     /// Time that a token request takes.
     pub(super) slow: Duration,
     pub(super) challenge_scope: Option<&'static str>,
+    /// What was pushed, by its `request_uri`.
+    pub(super) pushed: HashMap<String, Parameters>,
     pub(super) codes: HashMap<String, (String, String)>,
     pub(super) good: HashSet<String>,
     pub(super) refresh: Option<String>,
@@ -344,8 +346,15 @@ pub(super) fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen)
             let body = json!({ "client_id": client_id, "token_endpoint_auth_method": "none" });
             Reply(201, "content-type: application/json\r\n".into(), body.to_string())
         }
+        ("POST", "/par") => {
+            let uri = format!("urn:ietf:params:oauth:request_uri:{}", knobs.pushed.len());
+            knobs.pushed.insert(uri.clone(), seen.form());
+            let body = json!({ "request_uri": uri, "expires_in": 60 });
+            Reply(201, "content-type: application/json\r\n".into(), body.to_string())
+        }
         ("GET", "/authorize") => {
             let query = seen.query();
+            let query = query.get("request_uri").and_then(|uri| knobs.pushed.remove(uri)).unwrap_or(query);
             knobs.issued += 1;
             let code = format!("code-{}", knobs.issued);
             let get = |name| query.get(name).unwrap().to_owned();
