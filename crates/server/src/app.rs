@@ -44,6 +44,8 @@ pub struct App {
     pub documents: Arc<DocumentSource>,
     /// Keys of clients that sign assertions.
     pub client_keys: Arc<ClientKeySource>,
+    /// Keys of issuers whose assertions an operator trusts.
+    pub issuer_keys: Arc<ClientKeySource>,
     /// What the operator does not want.
     pub blocks: Arc<BlockList>,
     /// Assertions that were used at endpoints which write nothing for them.
@@ -169,6 +171,7 @@ impl App {
             metrics: Arc::new(Metrics::new(router::routes(), now)),
             tokens: Arc::new(tokens),
             client_keys: ClientKeySource::new(parts.fetch.clone()),
+            issuer_keys: ClientKeySource::new(parts.fetch.clone()),
             blocks: Arc::new(blocks),
             spent: Arc::new(SpentAssertions::new()),
             unsettled: Arc::new(Unsettled::new()),
@@ -195,15 +198,19 @@ impl App {
         if settings.issuer.as_str() != self.settings.issuer.as_str() {
             return Err(SettingsError::IssuerChanged);
         }
-        let (client_keys, documents) = match fetch {
+        let (client_keys, issuer_keys, documents) = match fetch {
             Some(fetch) => (
+                ClientKeySource::new(fetch.clone()),
                 ClientKeySource::new(fetch.clone()),
                 Arc::new(DocumentSource::new(fetch, Arc::clone(&self.store))),
             ),
-            None => (Arc::clone(&self.client_keys), Arc::clone(&self.documents)),
+            None => {
+                (Arc::clone(&self.client_keys), Arc::clone(&self.issuer_keys), Arc::clone(&self.documents))
+            }
         };
         Ok(Arc::new(Self {
             client_keys,
+            issuer_keys,
             documents,
             metadata: metadata::document(&settings),
             openapi: OnceLock::new(),

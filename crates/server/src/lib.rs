@@ -16,6 +16,7 @@ mod describe;
 pub mod feed;
 mod http;
 mod introspect;
+pub mod issuers;
 pub mod keys;
 mod login;
 mod metadata;

@@ -10,6 +10,7 @@ use crate::{
 use bytes::Bytes;
 use hallpass_core::{
     jose::Algorithm,
+    jwt::grant_assertion,
     metadata::{authorization_server::AuthorizationServerMetadata, well_known},
 };
 use http::StatusCode;
@@ -57,7 +58,7 @@ pub fn document(settings: &Settings) -> Document {
         scopes_supported: Some(scopes),
         response_types_supported: Some(list(&["code"])),
         response_modes_supported: Some(list(&["query"])),
-        grant_types_supported: Some(list(&["authorization_code", "refresh_token", "client_credentials"])),
+        grant_types_supported: Some(grant_types(settings)),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),
@@ -72,6 +73,13 @@ pub fn document(settings: &Settings) -> Document {
         ..AuthorizationServerMetadata::default()
     };
     Document::new("application/json", Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default()))
+}
+
+/// Those that anybody may get something with. Who is trusted is nobody's business.
+fn grant_types(settings: &Settings) -> Vec<String> {
+    let always = ["authorization_code", "refresh_token", "client_credentials"];
+    let assertions = (!settings.workload_issuers.is_empty()).then_some(grant_assertion::GRANT_TYPE);
+    always.into_iter().chain(assertions).map(str::to_owned).collect()
 }
 
 /// The metadata document.

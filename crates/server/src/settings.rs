@@ -5,6 +5,7 @@ use crate::{
     cidr::Cidr,
     clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
     http::rate_limit::Limits,
+    issuers::{WorkloadIssuer, workload::Workload},
 };
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
@@ -50,6 +51,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Clients that the operator made.
     pub clients: Vec<OperatorClient>,
+    /// Platforms whose word about a program counts.
+    pub workload_issuers: Vec<WorkloadIssuer>,
     /// Whose metadata documents are accepted.
     pub documents: DocumentPolicy,
     /// How long a document may be gone.
@@ -172,6 +175,9 @@ pub enum SettingsError {
     /// An id has one meaning.
     #[error("two clients have the id {0}")]
     ClientTwice(String),
+    /// One place says what its tokens are worth.
+    #[error("two sections have the issuer {0}: put their workloads into one")]
+    IssuerTwice(String),
     /// It is part of file names and lines.
     #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
     NodeName(String),
@@ -258,6 +264,7 @@ impl Settings {
                 rotate_every: Some(Duration::from_hours(2_160)),
             },
             clients: Vec::new(),
+            workload_issuers: Vec::new(),
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
@@ -276,9 +283,16 @@ impl Settings {
         if !self.audit.has_node_name() {
             return Err(SettingsError::NodeName(self.audit.node.clone().into_owned()));
         }
-        for (at, client) in self.clients.iter().enumerate() {
-            if self.clients.iter().take(at).any(|other| other.id() == client.id()) {
-                return Err(SettingsError::ClientTwice(client.id().to_owned()));
+        let clients = self.clients.iter().map(OperatorClient::id);
+        let ids: Vec<&str> = clients.chain(self.workloads().map(Workload::id)).collect();
+        for (at, id) in ids.iter().enumerate() {
+            if ids.iter().take(at).any(|other| other == id) {
+                return Err(SettingsError::ClientTwice((*id).to_owned()));
+            }
+        }
+        for (at, one) in self.workload_issuers.iter().enumerate() {
+            if self.workload_issuers.iter().take(at).any(|other| other.issuer.issuer == one.issuer.issuer) {
+                return Err(SettingsError::IssuerTwice(one.issuer.issuer.clone()));
             }
         }
         for (at, resource) in self.resources.iter().enumerate() {
@@ -287,6 +301,16 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Programs that a platform speaks for.
+    pub fn workloads(&self) -> impl Iterator<Item = &Workload> {
+        self.workload_issuers.iter().flat_map(|issuer| &issuer.workloads)
+    }
+
+    /// Whether a token of this client is of a program that a platform speaks for.
+    pub fn is_workload(&self, client_id: &str) -> bool {
+        self.workloads().any(|workload| workload.id() == client_id)
     }
 
     /// The resource that is meant by an identifier in a request.

@@ -216,6 +216,9 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");
     }
     let checked = OperatorClient::new(&id, &record)?;
+    if place.settings.is_workload(&id) {
+        bail!("there is a workload {id:?} in the configuration already: give the client another --id");
+    }
     if let Some(machine) = checked.machine()
         && let Err(complaint) = config::servers_of_machine(machine, &place.settings.resources)
     {

@@ -3,6 +3,7 @@
 use super::{
     clients::{ClientEntry, ClientsSection},
     database::DatabaseEntry,
+    issuers::WorkloadIssuerEntry,
     watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
@@ -48,6 +49,9 @@ pub struct ConfigFile {
     /// `[[client]]`.
     #[serde(default)]
     pub client: Vec<ClientEntry>,
+    /// `[[workload_issuer]]`.
+    #[serde(default)]
+    pub workload_issuer: Vec<WorkloadIssuerEntry>,
     /// `[admin]`.
     #[serde(default)]
     pub admin: AdminEntry,

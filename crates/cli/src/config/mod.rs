@@ -5,6 +5,7 @@ mod command;
 mod database;
 mod duration;
 mod file;
+mod issuers;
 mod limits;
 mod local;
 mod problem;
@@ -151,6 +152,7 @@ impl Check<'_> {
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
+        settings.workload_issuers = self.workload_issuers(&file.workload_issuer, folder, &settings.resources);
         self.introspection(&file.server, &mut settings);
         let named: Vec<(&str, &str)> = servers.iter().map(|server| (&*server.name, &*server.path)).collect();
         settings.beside = hallpass_gateway::describe(&named);
@@ -160,7 +162,7 @@ impl Check<'_> {
             && self.problems.is_empty()
         {
             self.problems
-                .push(Problem::whole(error.to_string(), "give each server a path of its own".to_owned()));
+                .push(Problem::whole(error.to_string(), "give each of them one of its own".to_owned()));
         }
         Some(Config {
             settings,

@@ -399,3 +399,68 @@ fn as_153_t_101_machines_name_servers_that_there_are() {
         assert!(found.len() == 1 && found[0].what.contains(what) && !found[0].fix.is_empty(), "{found:?}");
     }
 }
+
+#[test]
+fn as_174_t_101_platforms_and_their_workloads() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"1\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    std::fs::write(folder.path().join("cluster.jwks"), key).unwrap();
+    std::fs::write(folder.path().join("empty.jwks"), "{\"keys\":[]}").unwrap();
+    let file = |issuer: &str, workload: &str| {
+        format!("{GOOD}\n[[workload_issuer]]\n{issuer}\n[[workload_issuer.workload]]\n{workload}")
+    };
+    let cluster =
+        "issuer = \"https://kubernetes.default.svc\"\njwks_file = \"cluster.jwks\"\nalgorithms = [\"EdDSA\"]";
+    let deploy = "id = \"deploy\"\nclaims = { sub = \"system:serviceaccount:ci:*\" }\nscopes = [\"read\"]";
+    let good = parse(&file(cluster, deploy), folder.path()).unwrap().settings;
+    assert!(good.is_workload("deploy") && !good.is_workload("other"));
+    let github = "issuer = \"https://token.actions.githubusercontent.com\"";
+    let release = deploy.replace("sub = \"system:serviceaccount:ci:*\"", "repository = \"acme/app\"");
+    assert!(parse(&file(github, &release), folder.path()).is_ok());
+    let twice = format!(
+        "{}\n[[workload_issuer]]\n{cluster}\n[[workload_issuer.workload]]\n{}",
+        file(cluster, deploy),
+        deploy.replace("\"deploy\"", "\"two\"")
+    );
+    let client = format!(
+        "{}\n[[client]]\nid = \"deploy\"\nname = \"x\"\nredirect_uris = [\"https://a.example/cb\"]",
+        file(cluster, deploy)
+    );
+    for (text, what) in [
+        (
+            file(github, &release.replace("repository = \"acme/app\"", "ref = \"refs/heads/main\"")),
+            "signs for everybody",
+        ),
+        (file(cluster, &deploy.replace("ci:*", "c*:*i*")), "once in each part"),
+        (file(cluster, &deploy.replace("system:serviceaccount:ci:*", "*")), "takes any sub"),
+        (file(cluster, &deploy.replace("{ sub = \"system:serviceaccount:ci:*\" }", "{}")), "has no claims"),
+        (file(cluster, &deploy.replace("scopes = [\"read\"]", "")), "takes scopes"),
+        (file(cluster, &deploy.replace("\"deploy\"", "\"hpc_x\"")), "the id"),
+        (
+            file(cluster, &format!("{deploy}\nresources = [\"https://mcp.example.com/no\"]")),
+            "there is no server",
+        ),
+        (file(&cluster.replace("EdDSA", "HS256"), deploy), "no algorithm \"HS256\""),
+        (file(&cluster.replace("[\"EdDSA\"]", "[]"), deploy), "algorithms is empty"),
+        (file(&cluster.replace("cluster.jwks", "empty.jwks"), deploy), "not a set of public keys"),
+        (file(&cluster.replace("cluster.jwks", "none.jwks"), deploy), "cannot be read"),
+        (
+            file(&format!("{cluster}\njwks_uri = \"https://a.example/jwks\""), deploy),
+            "one of jwks_file and jwks_uri",
+        ),
+        (file("issuer = \"kubernetes/serviceaccount\"", deploy), "write jwks_file"),
+        (
+            file("issuer = \"https://a.example\"\njwks_uri = \"http://a.example/jwks\"", deploy),
+            "not an https URL",
+        ),
+        (format!("{GOOD}\n[[workload_issuer]]\n{cluster}"), "has no workload"),
+        (twice, "two sections have the issuer"),
+        (client, "two clients have the id deploy"),
+    ] {
+        let found = parse(&text, folder.path()).map(|_| ()).expect_err(what);
+        assert!(
+            found.len() == 1 && found[0].what.contains(what) && !found[0].fix.is_empty(),
+            "{what}: {found:?}"
+        );
+    }
+}

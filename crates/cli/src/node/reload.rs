@@ -9,7 +9,7 @@ use crate::{
 use anyhow::Context;
 use hallpass_gateway::Gateway;
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
-use hallpass_server::{App, Live, audit::Event};
+use hallpass_server::{App, Live, OperatorClient, audit::Event, issuers::workload::Workload};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -184,7 +184,8 @@ impl Running {
 fn machines_changed(now: &Config, next: &Config, app: &App) -> Vec<Revocation> {
     let machines = |config: &Config| -> BTreeSet<String> {
         let all = config.settings.clients.iter().filter(|client| client.machine().is_some());
-        all.map(|client| client.id().to_owned()).collect()
+        let workloads = config.settings.workloads().map(Workload::id);
+        all.map(OperatorClient::id).chain(workloads).map(str::to_owned).collect()
     };
     let (before, after) = (machines(now), machines(next));
     let gone = before.difference(&after).map(|id| Revoked::Client(id.as_str().into()));

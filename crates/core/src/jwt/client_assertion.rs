@@ -1,24 +1,21 @@
 //! Client assertions: a JWT with which a client proves at an endpoint who it is (`private_key_jwt`; RFC 7523 §3,
 //! draft-ietf-oauth-rfc7523bis).
 
+use super::assertion::{TimeError, claims, is_for, times, token_id};
 use crate::{
     jose::{ExpectedType, JwsError, KeySet, Verified, jws},
-    json::{self, JsonError, Limits},
+    json::JsonError,
     time::Timestamp,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::Duration;
 
 /// `client_assertion_type` (RFC 7523 §2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Types that the header may name; many clients name none. Every other kind of token has its own and is refused.
 const TYPES: [&str; 2] = ["JWT", "client-authentication+jwt"];
-/// How far clocks may differ.
-const LEEWAY: Duration = Duration::from_secs(30);
 /// Longest life that is left: an assertion is made for one request, and its `jti` has to be remembered until it ends.
 const LONGEST: Duration = Duration::from_mins(10);
-/// Longest `jti`, in bytes.
-const MAX_TOKEN_ID: usize = 255;
 
 /// What an endpoint asks of an assertion.
 #[derive(Clone, Copy, Debug)]
@@ -101,48 +98,20 @@ pub fn verify(
     if !is_for(claims.get("aud"), expected.audiences) {
         return Err(ClientAssertionError::Audience);
     }
-    let remember_until = times(&claims, expected.now)?;
-    let token_id = claims.get("jti").and_then(Value::as_str);
-    let token_id = token_id.filter(|id| !id.is_empty() && id.len() <= MAX_TOKEN_ID);
-    let token_id = token_id.ok_or(ClientAssertionError::TokenId)?.to_owned();
+    let remember_until = times(&claims, expected.now, LONGEST)?;
+    let token_id = token_id(&claims).ok_or(ClientAssertionError::TokenId)?.to_owned();
     Ok(Verified::new(ClientAssertion { token_id, remember_until }))
 }
 
-fn claims(payload: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    json::parse_object(payload, Limits { bytes: jws::MAX_LENGTH, ..Limits::default() })
-}
-
-/// The sole value: one made out to several servers could be used by each of them at the others.
-fn is_for(audience: Option<&Value>, accepted: &[&str]) -> bool {
-    let audience = match audience {
-        Some(Value::Array(values)) => match values.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        },
-        other => other,
-    };
-    audience.and_then(Value::as_str).is_some_and(|audience| accepted.contains(&audience))
-}
-
-/// Checks `exp`, `nbf` and `iat`; answers when the assertion is over for everybody.
-fn times(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, ClientAssertionError> {
-    let date = |name| json::numeric_date(claims, name).map(|date| date.map(Timestamp::from_seconds));
-    let expiry = date("exp").ok().flatten().ok_or(ClientAssertionError::ExpiryForm)?;
-    let end = expiry.plus(LEEWAY);
-    if now >= end {
-        return Err(ClientAssertionError::Expired);
-    }
-    if expiry > now.plus(LONGEST + LEEWAY) {
-        return Err(ClientAssertionError::TooLong);
-    }
-    for name in ["nbf", "iat"] {
-        match date(name) {
-            Ok(Some(start)) if start > now.plus(LEEWAY) => return Err(ClientAssertionError::NotYetValid),
-            Ok(Some(_) | None) => {}
-            Err(_) => return Err(ClientAssertionError::NotYetValid),
+impl From<TimeError> for ClientAssertionError {
+    fn from(error: TimeError) -> Self {
+        match error {
+            TimeError::ExpiryForm => Self::ExpiryForm,
+            TimeError::Expired => Self::Expired,
+            TimeError::TooLong => Self::TooLong,
+            TimeError::NotYetValid => Self::NotYetValid,
         }
     }
-    Ok(end)
 }
 
 #[cfg(test)]

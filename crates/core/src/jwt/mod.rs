@@ -5,10 +5,13 @@
 //! |---|---|
 //! | access tokens (RFC 9068): sign and verify | [`access_token`] |
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
+//! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
 pub mod access_token;
+mod assertion;
 pub mod client_assertion;
+pub mod grant_assertion;
 pub mod grant_reference;
 
 pub use access_token::{AccessToken, AccessTokenError, AccessTokenSigner, Expectations, VerifiedAccessToken};

@@ -16,6 +16,14 @@ pub fn authorization_server_urls(issuer: &str) -> Vec<String> {
     distinct(authorization_server_paths(path).map(|path| format!("{origin}{path}")))
 }
 
+/// The URLs at which the metadata of an issuer of tokens is looked for, in order: as OpenID Connect Discovery §4 has it, which
+/// is what platforms publish, then as RFC 8414 §3 has it.
+pub fn issuer_urls(issuer: &str) -> [String; 2] {
+    let (origin, path, _) = split(issuer);
+    let path = without_terminating_slash(path);
+    [format!("{origin}{path}{OPENID_CONFIGURATION}"), format!("{origin}{AUTHORIZATION_SERVER}{path}")]
+}
+
 /// The URLs at which a client looks for the metadata of a protected resource, in order: the path inserted, then
 /// the root (RFC 9728 §3.1). A query stays behind the path.
 ///

@@ -2,7 +2,7 @@
 
 use super::{
     Kind,
-    facts::{By, Call, Facts, Which, Who},
+    facts::{By, Call, Facts, Which, Who, cut},
 };
 use hallpass_core::{id::GrantId, time::Timestamp};
 
@@ -271,6 +271,17 @@ impl<'a> Event<'a> {
         let (client, grant) = (Some(client), Some(token));
         let facts = Facts { client, grant, resource: Some(resource), scope: Some(scope), ..Facts::default() };
         Self::new(Kind::TokenIssued, facts)
+    }
+
+    /// The same to a program for which a platform spoke: `subject` is what the platform calls it.
+    pub fn workload_token_issued(
+        client: &'a str,
+        token: GrantId,
+        subject: &'a str,
+        (resource, scope): (&'a str, &'a str),
+    ) -> Self {
+        let issued = Self::token_issued(client, token, resource, scope);
+        Self::new(issued.kind, Facts { client_name: Some(cut(subject)), ..issued.facts })
     }
 
     /// It took it back.

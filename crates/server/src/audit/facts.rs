@@ -67,7 +67,7 @@ pub struct Facts<'a> {
     pub name: Option<&'a str>,
     /// `client_id` as written, or what is blocked.
     pub client: Option<&'a str>,
-    /// What the client calls itself, made harmless.
+    /// What the client calls itself, made harmless; or what a platform calls it.
     pub client_name: Option<&'a str>,
     /// The grant's id.
     pub grant: Option<GrantId>,
@@ -131,7 +131,7 @@ impl<'a> Which<'a> {
 /// Longest text of a client in a line, in bytes.
 const LONGEST: usize = 200;
 
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
 }
 

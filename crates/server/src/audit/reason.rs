@@ -2,7 +2,7 @@
 
 use hallpass_core::{
     grant::{CodeError, PushedError},
-    jwt::client_assertion::ClientAssertionError,
+    jwt::{client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError},
     parameters::ParameterError,
     pkce::PkceError,
     redirect::RedirectError,
@@ -87,6 +87,24 @@ impl Reason for ClientAssertionError {
             Self::TooLong => "client_assertion_lives_too_long",
             Self::NotYetValid => "client_assertion_not_yet_valid",
             Self::TokenId => "client_assertion_token_id",
+        }
+    }
+}
+
+impl Reason for GrantAssertionError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Jws(_) => "assertion_signature",
+            Self::ClaimsJson(_) => "assertion_json",
+            Self::Issuer => "assertion_issuer",
+            Self::Subject => "assertion_subject",
+            Self::Audience => "assertion_audience",
+            Self::ExpiryForm => "assertion_expiry_form",
+            Self::Expired => "assertion_expired",
+            Self::TooLong => "assertion_lives_too_long",
+            Self::IssuedAtMissing => "assertion_issued_at",
+            Self::NotYetValid => "assertion_not_yet_valid",
+            Self::TokenId => "assertion_token_id",
         }
     }
 }

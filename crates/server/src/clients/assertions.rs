@@ -1,7 +1,11 @@
 //! Assertions that were used at endpoints which write nothing for them: revocation, introspection. Bounded memory of
 //! this node; what a second use could do there was done by the first.
 
-use hallpass_core::{id::AttemptId, jwt::client_assertion::ClientAssertion, time::Timestamp};
+use hallpass_core::{
+    id::AttemptId,
+    jwt::{client_assertion::ClientAssertion, grant_assertion::GrantAssertion},
+    time::Timestamp,
+};
 use hallpass_store::SpentAssertion;
 use quick_cache::sync::Cache;
 
@@ -21,6 +25,12 @@ impl Unspent {
     /// Of a verified assertion of this client.
     pub fn new(client_id: &str, assertion: &ClientAssertion) -> Self {
         let text = format!("{client_id}\n{}", assertion.token_id);
+        Self { digest: hallpass_core::grant::digest32(&text), until: assertion.remember_until }
+    }
+
+    /// Of a verified assertion that is a grant itself, told apart from those of clients: no id has a space.
+    pub fn of_grant(assertion: &GrantAssertion) -> Self {
+        let text = format!("grant {}\n{}", assertion.issuer, assertion.token_id);
         Self { digest: hallpass_core::grant::digest32(&text), until: assertion.remember_until }
     }
 

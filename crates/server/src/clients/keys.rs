@@ -1,6 +1,6 @@
-//! The public keys of clients that sign assertions, and the verification with them.
+//! The public keys of those who sign assertions, clients and issuers that an operator trusts, and the verification with them.
 //!
-//! Keys behind a `jwks_uri` are kept by the rules of HTTP and renewed in the background. A request waits for them only
+//! Keys behind an address are kept by the rules of HTTP and renewed in the background. A request waits for them only
 //! where this node has none yet, or none with the `kid` that the assertion names; then one request is made for all who
 //! wait, and not again for half a minute: a flood of invented key ids is one request.
 
@@ -8,10 +8,13 @@ use arc_swap::ArcSwapOption;
 use hallpass_core::{
     grant::digest16,
     jose::{Algorithm, JwsError, KeySet},
+    json,
     jwt::client_assertion::{self, ClientAssertion, ClientAssertionError, Expectations},
+    metadata::well_known,
     time::Timestamp,
+    uri::Issuer,
 };
-use hallpass_fetch::{Fetch, FetchError, Policy};
+use hallpass_fetch::{Document, Fetch, FetchError, Policy};
 use quick_cache::sync::Cache;
 use std::{
     sync::{
@@ -49,27 +52,58 @@ impl ClientKeys {
     }
 }
 
-/// Where a client's keys are.
+/// Where keys are.
 #[derive(Clone, Debug)]
 pub enum KeyPlace {
-    /// In what it registered.
+    /// In what was written down.
     Inline(KeySet),
-    /// At its `jwks_uri`.
+    /// At an address that a client named: a public one.
     At(Url),
+    /// At an address that an operator named: a private one too.
+    Named(Url),
+    /// Where the metadata of an issuer that an operator named says. An address on the issuer's own host may be private.
+    Discovered(Issuer),
+}
+
+impl KeyPlace {
+    /// What its keys are kept under; nothing is kept of what is at hand.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Inline(_) => None,
+            Self::At(url) | Self::Named(url) => Some(url.as_str()),
+            Self::Discovered(issuer) => Some(issuer.as_str()),
+        }
+    }
 }
 
 /// Why an assertion proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyRefusal {
+pub enum KeyRefusal<E = ClientAssertionError> {
     /// It breaks a rule.
-    Assertion(ClientAssertionError),
-    /// The client's keys are gone or are none.
+    Assertion(E),
+    /// The keys are gone or are none.
     NoKeys,
-    /// The client's keys cannot be reached right now.
+    /// The keys cannot be reached right now.
     Unreachable(FetchError),
 }
 
-/// The keys of all clients that signed lately.
+/// Why there are no keys.
+#[derive(Clone, Copy, Debug)]
+enum Unread {
+    Gone,
+    Unreachable(FetchError),
+}
+
+impl<E> From<Unread> for KeyRefusal<E> {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Gone => Self::NoKeys,
+            Unread::Unreachable(error) => Self::Unreachable(error),
+        }
+    }
+}
+
+/// The keys of all who signed lately.
 pub struct ClientKeySource {
     fetch: Fetch,
     sets: Cache<String, Arc<Entry>>,
@@ -107,44 +141,58 @@ impl ClientKeySource {
                 Some(algorithm) => client_assertion::verify(compact, &set.only(algorithm), expected),
                 None => client_assertion::verify(compact, set, expected),
             };
-            verified.map(hallpass_core::jose::Verified::into_inner).map_err(KeyRefusal::Assertion)
+            verified.map(hallpass_core::jose::Verified::into_inner)
         };
-        let url = match &keys.place {
-            KeyPlace::Inline(set) => return check(set),
-            KeyPlace::At(url) => url,
+        let unknown =
+            |error: &ClientAssertionError| *error == ClientAssertionError::Jws(JwsError::UnknownKey);
+        self.with_keys(&keys.place, expected.now, check, unknown).await
+    }
+
+    /// Runs `check` with the keys that are kept of this place, and once more with newer ones where the key is `unknown`.
+    pub async fn with_keys<T: Send, E: Send>(
+        self: &Arc<Self>,
+        place: &KeyPlace,
+        now: Timestamp,
+        check: impl Fn(&KeySet) -> Result<T, E> + Send + Sync,
+        unknown: impl Fn(&E) -> bool + Send + Sync,
+    ) -> Result<T, KeyRefusal<E>> {
+        let check = |set: &KeySet| check(set).map_err(KeyRefusal::Assertion);
+        let name = match (place, place.name()) {
+            (KeyPlace::Inline(set), _) => return check(set),
+            (_, Some(name)) => name,
+            (_, None) => return Err(KeyRefusal::NoKeys),
         };
-        let now = expected.now;
-        let entry = self.entry(url);
+        let entry = self.entry(name);
         let old = entry.kept.load_full().filter(|kept| now < kept.read_at.plus(LONGEST));
-        let Some(old) = old else { return check(&self.read(&entry, url, None, now).await?.keys) };
+        let Some(old) = old else { return check(&self.read(&entry, place, None, now).await?.keys) };
         if now >= old.fresh_until {
-            self.renew(&entry, url, &old, now);
+            self.renew(&entry, place, &old, now);
         }
         match check(&old.keys) {
-            Err(unknown @ KeyRefusal::Assertion(ClientAssertionError::Jws(JwsError::UnknownKey))) => {
-                match self.read(&entry, url, Some(&old), now).await {
+            Err(KeyRefusal::Assertion(error)) if unknown(&error) => {
+                match self.read(&entry, place, Some(&old), now).await {
                     Ok(new) => check(&new.keys),
-                    Err(_) => Err(unknown),
+                    Err(_) => Err(KeyRefusal::Assertion(error)),
                 }
             }
             checked => checked,
         }
     }
 
-    fn entry(&self, url: &Url) -> Arc<Entry> {
-        let made =
-            self.sets.get_or_insert_with(url.as_str(), || Ok::<_, std::convert::Infallible>(Arc::default()));
+    fn entry(&self, name: &str) -> Arc<Entry> {
+        let made = self.sets.get_or_insert_with(name, || Ok::<_, std::convert::Infallible>(Arc::default()));
         match made {
             Ok(entry) => entry,
             Err(never) => match never {},
         }
     }
 
-    fn renew(self: &Arc<Self>, entry: &Arc<Entry>, url: &Url, old: &Arc<Kept>, now: Timestamp) {
-        let (source, entry, url, old) = (Arc::clone(self), Arc::clone(entry), url.clone(), Arc::clone(old));
+    fn renew(self: &Arc<Self>, entry: &Arc<Entry>, place: &KeyPlace, old: &Arc<Kept>, now: Timestamp) {
+        let (source, entry, old) = (Arc::clone(self), Arc::clone(entry), Arc::clone(old));
+        let place = place.clone();
         tokio::spawn(async move {
-            if let Err(error) = source.read(&entry, &url, Some(&old), now).await {
-                tracing::debug!(%url, ?error, "the keys of a client were not renewed");
+            if let Err(error) = source.read(&entry, &place, Some(&old), now).await {
+                tracing::debug!(place = place.name(), ?error, "keys were not renewed");
             }
         });
     }
@@ -153,10 +201,10 @@ impl ClientKeySource {
     async fn read(
         &self,
         entry: &Entry,
-        url: &Url,
+        place: &KeyPlace,
         old: Option<&Arc<Kept>>,
         now: Timestamp,
-    ) -> Result<Arc<Kept>, KeyRefusal> {
+    ) -> Result<Arc<Kept>, Unread> {
         let _one = entry.asking.lock().await;
         let current = entry.kept.load_full();
         match (&current, old) {
@@ -166,23 +214,62 @@ impl ClientKeySource {
         }
         let asked_at = Timestamp::from_millis(entry.asked_at.load(Ordering::Acquire));
         if now < asked_at.plus(COOL_DOWN) && asked_at <= now {
-            return Err(KeyRefusal::Unreachable(FetchError::Busy));
+            return Err(Unread::Unreachable(FetchError::Busy));
         }
         entry.asked_at.store(now.millis(), Ordering::Release);
-        let kept = Arc::new(self.ask(url, now).await?);
+        let kept = Arc::new(self.ask(place, now).await?);
         entry.kept.store(Some(Arc::clone(&kept)));
         Ok(kept)
     }
 
-    async fn ask(&self, url: &Url, now: Timestamp) -> Result<Kept, KeyRefusal> {
-        let document = match self.fetch.get_document_again(url, &Policy::strict()).await {
-            Ok(document) if document.is_json() => document,
-            Ok(_) | Err(FetchError::Status(404 | 410)) => return Err(KeyRefusal::NoKeys),
-            Err(error) if error.is_forbidden() => return Err(KeyRefusal::NoKeys),
-            Err(error) => return Err(KeyRefusal::Unreachable(error)),
-        };
-        let keys = KeySet::parse(&document.body).map_err(|_| KeyRefusal::NoKeys)?;
+    async fn ask(&self, place: &KeyPlace, now: Timestamp) -> Result<Kept, Unread> {
+        match place {
+            KeyPlace::Inline(_) => Err(Unread::Gone),
+            KeyPlace::At(url) => self.ask_at(url, &Policy::strict(), now).await,
+            KeyPlace::Named(url) => self.ask_at(url, &Policy::trusted(url.host_str()), now).await,
+            KeyPlace::Discovered(issuer) => {
+                let policy = Policy::trusted(issuer.parsed().host_str());
+                let url = self.discover(issuer, &policy).await?;
+                self.ask_at(&url, &policy, now).await
+            }
+        }
+    }
+
+    async fn ask_at(&self, url: &Url, policy: &Policy, now: Timestamp) -> Result<Kept, Unread> {
+        let document = self.document(url, policy).await?;
+        let keys = KeySet::parse(&document.body).map_err(|_| Unread::Gone)?;
         let fresh_until = now.plus(document.cache_for.unwrap_or(COOL_DOWN));
         Ok(Kept { keys, read_at: now, fresh_until })
     }
+
+    /// `jwks_uri` of an issuer's metadata, which has to be the issuer's own (OpenID Connect Discovery §4.3, RFC 8414 §3.3).
+    async fn discover(&self, issuer: &Issuer, policy: &Policy) -> Result<Url, Unread> {
+        let mut missing = Unread::Gone;
+        for url in well_known::issuer_urls(issuer.as_str()) {
+            let Ok(url) = url.parse() else { continue };
+            match self.document(&url, policy).await {
+                Ok(document) => return jwks_uri(issuer, &document.body).ok_or(Unread::Gone),
+                Err(error) => missing = error,
+            }
+        }
+        Err(missing)
+    }
+
+    async fn document(&self, url: &Url, policy: &Policy) -> Result<Document, Unread> {
+        match self.fetch.get_document_again(url, policy).await {
+            Ok(document) if document.is_json() => Ok(document),
+            Ok(_) | Err(FetchError::Status(404 | 410)) => Err(Unread::Gone),
+            Err(error) if error.is_forbidden() => Err(Unread::Gone),
+            Err(error) => Err(Unread::Unreachable(error)),
+        }
+    }
+}
+
+fn jwks_uri(issuer: &Issuer, body: &[u8]) -> Option<Url> {
+    let members =
+        json::parse_object(body, json::Limits { bytes: body.len(), ..json::Limits::default() }).ok()?;
+    if json::string(&members, "issuer").ok()? != Some(issuer.as_str()) {
+        return None;
+    }
+    json::string(&members, "jwks_uri").ok()??.parse().ok()
 }

@@ -236,7 +236,7 @@ pub async fn is_wanted(app: &App, id: &str) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let of_a_stranger = id.starts_with(registered::PREFIX) || document::is_document(id);
-    Ok(of_a_stranger || by_operator(app, id).await?.is_some())
+    Ok(of_a_stranger || app.settings.is_workload(id) || by_operator(app, id).await?.is_some())
 }
 
 /// Finds the client: one that an operator made, else a registration of ours, else a document.

@@ -118,7 +118,7 @@ pub enum OperatorClientError {
     #[error("a machine proves who it is: write auth = \"client_secret_basic\", or \"private_key_jwt\"")]
     MachineWithoutProof,
     /// Nobody is asked about a machine, so the operator has to say what it may.
-    #[error("client_credentials takes scopes: all that the machine can ever get, since no person is asked")]
+    #[error("a machine takes scopes: all that it can ever get, since no person is asked")]
     MachineWithoutScopes,
     /// For people, the person decides.
     #[error("resources is for a client with client_credentials: elsewhere a person decides")]
@@ -184,7 +184,7 @@ impl OperatorClient {
             keys: keys(auth, record)?,
             code,
             refresh,
-            scopes: scopes(record)?,
+            scopes: scopes(record.scopes.as_deref())?,
             machine: machine(auth, record)?.map(Arc::new),
             pushed_only: record.require_pushed_authorization_requests,
         })
@@ -269,7 +269,7 @@ const fn is_unreserved(byte: u8) -> bool {
 }
 
 /// Never one that a registration could have, nor a person's: `sub` and `client_id` stand beside each other in tokens.
-fn is_usable_id(id: &str) -> bool {
+pub fn is_usable_id(id: &str) -> bool {
     let plain = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_unreserved);
     if document::is_document(id) {
         return ClientMetadataUrl::parse(id).is_ok();
@@ -339,17 +339,21 @@ fn machine(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Machine>, O
     if auth == AuthMethod::None {
         return Err(OperatorClientError::MachineWithoutProof);
     }
-    let scopes = scopes(record)?.filter(|scopes| !scopes.is_empty());
+    machine_of(record.scopes.as_deref().unwrap_or_default(), record.resources.as_deref()).map(Some)
+}
+
+/// The ceiling of somebody whom no person is asked about.
+pub fn machine_of(names: &[String], resources: Option<&[String]>) -> Result<Machine, OperatorClientError> {
+    let scopes = scopes(Some(names))?.filter(|scopes| !scopes.is_empty());
     let scopes = scopes.ok_or(OperatorClientError::MachineWithoutScopes)?;
     let parse =
         |text: &String| ResourceUri::parse(text).map_err(|_| OperatorClientError::Resource(text.clone()));
-    let resources = record.resources.as_ref();
     let resources = resources.map(|all| all.iter().map(parse).collect::<Result<Vec<_>, _>>()).transpose()?;
-    Ok(Some(Machine { scopes, resources }))
+    Ok(Machine { scopes, resources })
 }
 
-fn scopes(record: &ClientRecord) -> Result<Option<Scope>, OperatorClientError> {
-    let Some(scopes) = &record.scopes else { return Ok(None) };
+fn scopes(scopes: Option<&[String]>) -> Result<Option<Scope>, OperatorClientError> {
+    let Some(scopes) = scopes else { return Ok(None) };
     match scopes.iter().find(|name| !scope::is_token(name)) {
         Some(bad) => Err(OperatorClientError::Scope(bad.clone())),
         None => Ok(Some(Scope::of(scopes.iter().map(String::as_str)))),

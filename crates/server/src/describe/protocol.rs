@@ -172,12 +172,17 @@ pub const TOKEN_ENDPOINT: Description = Description {
         operation: &Operation {
             id: "token",
             summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
-            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Sent twice, a parameter is refused.",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), good once. Sent twice, a parameter is refused.",
             group: PROTOCOL,
             form: &[
                 Field {
                     name: "grant_type",
-                    kind: OneOf(&["authorization_code", "refresh_token", "client_credentials"]),
+                    kind: OneOf(&[
+                        "authorization_code",
+                        "refresh_token",
+                        "client_credentials",
+                        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                    ]),
                     required: true,
                     text: "Which of them.",
                     example: "refresh_token",
@@ -208,6 +213,13 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     kind: Text,
                     required: false,
                     text: "With `refresh_token`.",
+                    example: "",
+                },
+                Field {
+                    name: "assertion",
+                    kind: Text,
+                    required: false,
+                    text: "With `jwt-bearer`: the token of the platform, made out to this server alone, and no client authentication beside it.",
                     example: "",
                 },
                 Field {

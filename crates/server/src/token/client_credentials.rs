@@ -11,11 +11,13 @@ use crate::{
     audit::Event,
     cx::Cx,
     http::client_auth::{AuthenticatedClient, ClientAuthRefusal},
+    settings::Resource,
 };
 use hallpass_core::{
     entropy,
     id::{AttemptId, GrantId},
     parameters::Parameters,
+    scope::Scope,
 };
 
 /// Issues a token to the client itself.
@@ -29,22 +31,32 @@ pub async fn grant(
     let (resource, scope) = rules::check_machine(machine, parameters, &app.settings)?;
     // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
     spend(app, client, cx).await?;
-    let issued = Issued {
-        grant: GrantId::without_row(entropy::random(&*app.entropy)),
-        // Never a person's: `OperatorClient` refuses an id that has the form of one.
-        subject: client.id().to_owned(),
-        epoch: 0,
-        client_id: client.id(),
-        resource: resource.uri.as_str(),
-        scope: &scope,
-        generation: 0,
-        ends_at: cx.now.plus(app.settings.access_token_lifetime),
-        refresh: false,
-    };
+    let issued = issued(app, cx, client.id(), (resource, &scope));
     let response = issue::issue(app, &issued, cx.now)?;
     let (resource, scope) = (issued.resource, scope.to_string());
     app.audit.record(cx, Event::token_issued(client.id(), issued.grant, resource, &scope));
     Ok(response)
+}
+
+/// What a token for a program itself is made from.
+pub fn issued<'a>(
+    app: &App,
+    cx: Cx,
+    client_id: &'a str,
+    (resource, scope): (&'a Resource, &'a Scope),
+) -> Issued<'a> {
+    Issued {
+        grant: GrantId::without_row(entropy::random(&*app.entropy)),
+        // Never a person's: no such id has the form of one.
+        subject: client_id.to_owned(),
+        epoch: 0,
+        client_id,
+        resource: resource.uri.as_str(),
+        scope,
+        generation: 0,
+        ends_at: cx.now.plus(app.settings.access_token_lifetime),
+        refresh: false,
+    }
 }
 
 /// An assertion is good once, on all nodes and after a restart.

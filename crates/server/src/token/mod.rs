@@ -3,6 +3,7 @@
 mod authorization_code;
 mod client_credentials;
 mod issue;
+mod jwt_bearer;
 mod refresh;
 mod rules;
 mod unsettled;
@@ -28,6 +29,7 @@ use hallpass_core::{
 };
 use hallpass_store::{Grant, LiveRotation, StoreError};
 use http::StatusCode;
+use jwt_bearer::AssertionRefusal;
 use std::time::Duration;
 
 /// Every rule that a token request can break. The text is for the log.
@@ -120,6 +122,9 @@ pub enum TokenRefusal {
     /// Not a server that this machine may use, or several at once.
     #[error("resource_not_allowed")]
     ResourceNotAllowed,
+    /// An assertion that is no grant.
+    #[error("assertion: {0:?}")]
+    Assertion(AssertionRefusal),
     /// Nothing of what was asked for is within what this machine may have there.
     #[error("scope_not_allowed")]
     ScopeNotAllowed,
@@ -170,6 +175,7 @@ impl Reason for TokenRefusal {
             Self::ResourceMissing => "resource_missing",
             Self::ResourceNotAllowed => "resource_not_allowed",
             Self::ScopeNotAllowed => "scope_not_allowed",
+            Self::Assertion(refusal) => refusal.reason(),
             Self::RefreshReused => "refresh_reused",
             Self::Signing => "signing",
             Self::Store(_) => "store",
@@ -193,6 +199,7 @@ impl TokenRefusal {
         };
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
+            Self::Assertion(refusal) => return refusal.refusal(),
             Self::TooOften(wait) => {
                 let refusal = Refusal::new(TemporarilyUnavailable, "too many refreshes of one grant");
                 return Refusal { retry_after: Some(*wait), ..refusal };
@@ -211,7 +218,7 @@ impl TokenRefusal {
             }
             Self::GrantTypeMissing => (InvalidRequest, "grant_type is required"),
             Self::GrantTypeUnknown => {
-                (UnsupportedGrantType, "offered are authorization_code, refresh_token and client_credentials")
+                (UnsupportedGrantType, "the metadata lists the grant types that are offered here")
             }
             Self::GrantTypeNotRegistered => {
                 (UnauthorizedClient, "this client may not use this grant type")
@@ -259,8 +266,19 @@ impl TokenRefusal {
 
 /// `POST /token`.
 pub async fn token(app: &App, incoming: &Incoming) -> Reply {
-    let (parameters, client) = match who(app, incoming).await {
-        Ok(known) => known,
+    let parameters = match read(incoming) {
+        Ok(parameters) => parameters,
+        Err(refusal) => return refused(app, incoming, None, &refusal),
+    };
+    // Here the assertion says who asks, and no client does.
+    if jwt_bearer::is_meant(app, &parameters) {
+        return match jwt_bearer::grant(app, incoming, &parameters).await {
+            Ok(response) => respond::protocol(StatusCode::OK, &response),
+            Err(refusal) => refused(app, incoming, None, &refusal),
+        };
+    }
+    let client = match who(app, incoming, &parameters).await {
+        Ok(client) => client,
         Err(refusal) => return refused(app, incoming, None, &refusal),
     };
     match exchange(app, incoming, &client, &parameters).await {
@@ -288,15 +306,21 @@ fn refused(
     respond::refused(&refusal.refusal())
 }
 
-async fn who(app: &App, incoming: &Incoming) -> Result<(Parameters, AuthenticatedClient), TokenRefusal> {
-    let parameters = form(incoming).map_err(|refusal| match refusal {
+fn read(incoming: &Incoming) -> Result<Parameters, TokenRefusal> {
+    form(incoming).map_err(|refusal| match refusal {
         FormRefusal::MediaType => TokenRefusal::MediaType,
         FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
-    })?;
-    let client = client_auth::authenticate(app, incoming, &parameters, Spend::WithTheWrite)
+    })
+}
+
+async fn who(
+    app: &App,
+    incoming: &Incoming,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenRefusal> {
+    client_auth::authenticate(app, incoming, parameters, Spend::WithTheWrite)
         .await
-        .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))?;
-    Ok((parameters, client))
+        .map_err(|(refusal, by_header)| TokenRefusal::Client(refusal, by_header))
 }
 
 async fn exchange(

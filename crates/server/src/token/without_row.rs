@@ -1,6 +1,6 @@
 //! Tokens that stand behind no row: whether they are still good, and how they end.
 //!
-//! A machine's token costs no write, so nothing is kept of it. It ends with its client (the feed says so), by its own entry
+//! A machine's token costs no write, and of a workload's the assertion is all that is kept. Such a token ends with its client (the feed says so), by its own entry
 //! in the feed, and within minutes by itself.
 
 use crate::{app::App, audit::Event, clients, cx::Cx};
@@ -16,8 +16,14 @@ pub async fn is_live(
     if app.store.token_revoked(reference.grant).await? {
         return Ok(false);
     }
+    if !token.is_of_the_client() {
+        return Ok(false);
+    }
+    if app.settings.is_workload(&token.client_id) {
+        return Ok(true);
+    }
     let client = clients::by_operator(app, &token.client_id).await?;
-    Ok(token.is_of_the_client() && client.is_some_and(|client| client.machine().is_some()))
+    Ok(client.is_some_and(|client| client.machine().is_some()))
 }
 
 /// A client takes back a token of its own; another's changes nothing.

@@ -331,16 +331,21 @@ async fn t_27_as_128_as_119_an_assertion_is_one_token_on_all_nodes_and_a_mistake
     is(&ask(&server, &once, &[]).await, StatusCode::UNAUTHORIZED, "invalid_client");
 }
 
-fn asked() -> Settings {
-    let asks = machine("things", |r| {
+/// A server that may introspect, with the secret of all machines here.
+pub fn asking(id: &str) -> OperatorClient {
+    machine(id, |r| {
         (r["grant_types"], r["resources"], r["scopes"]) = (json!([]), json!(null), json!(null));
-    });
+    })
+}
+
+fn asked() -> Settings {
+    let asks = asking("things");
     let mut settings = with(vec![machine("nightly", |_| {}), machine("daily", |_| {}), asks]);
     settings.resources[0].introspectors = vec!["things".into()];
     settings
 }
 
-async fn is_active(server: &Server, token: &str) -> bool {
+pub async fn is_active(server: &Server, token: &str) -> bool {
     let pairs = [("client_id", "things"), ("client_secret", SECRET), ("token", token)];
     server.form("/introspect", &pairs).await.json()["active"] == json!(true)
 }

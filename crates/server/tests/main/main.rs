@@ -46,3 +46,4 @@ mod support;
 mod switch;
 mod token;
 mod upgrade;
+mod workloads;

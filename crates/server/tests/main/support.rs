@@ -208,6 +208,12 @@ impl Server {
         self.as_app(self.app.with_settings(settings, None).unwrap())
     }
 
+    /// The same server that has forgotten all keys of others.
+    pub fn restarted_keys(&self) -> Self {
+        let settings = self.app.settings.clone();
+        self.as_app(self.app.with_settings(settings, Some(self.fetch.clone())).unwrap())
+    }
+
     fn as_app(&self, app: Arc<App>) -> Self {
         let (folder, router) = (tempfile::tempdir().unwrap(), router(Arc::clone(&app)));
         Self { app, clock: self.clock.clone(), folder, fetch: self.fetch.clone(), router }
