@@ -269,6 +269,7 @@ impl Account {
             scope_list: digest16("mcp"),
             scopes: vec![1],
             challenge: self.challenge,
+            key: None,
             receiver: "127.0.0.1:5000".to_owned(),
         };
         code.seal(&self.keys, &SystemEntropy)
@@ -305,6 +306,7 @@ impl Account {
                 epoch: self.epoch,
                 salt: hallpass_core::entropy::random(&SystemEntropy),
             },
+            key_thumbprint: None,
         };
         Ok(signer.sign(&token)?)
     }
@@ -325,6 +327,7 @@ impl Account {
             consented_at: now,
             code_digest: hallpass_core::entropy::random(&SystemEntropy),
             from: Some(Ipv4Addr::LOCALHOST.into()),
+            key_thumbprint: None,
         }
     }
 }

@@ -23,7 +23,7 @@ use hallpass_fetch::Fetch;
 use hallpass_gateway::{
     CallLog, CallOutcome, CallRecord, GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream,
 };
-use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
+use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
     App, Live, Parts, StartError, SteadyClock,
     audit::{self, Event},
@@ -198,6 +198,11 @@ fn gateway(
             upstream,
             title: Some(resource.title.clone()),
             policy: server.policy.clone(),
+            bound_tokens: match (config.settings.proofs.offered, resource.bound_tokens_only) {
+                (_, true) => BoundTokens::Required,
+                (true, false) => BoundTokens::Offered,
+                (false, false) => BoundTokens::NotListed,
+            },
         });
     }
     Ok(GatewayConfig {
@@ -206,6 +211,10 @@ fn gateway(
         keys: Arc::clone(keys),
         revocations: Arc::clone(revocations),
         sessions: Arc::new(KeyRingSealer::new(Arc::clone(&app.keys), Arc::clone(&app.entropy))),
+        proofs: Proofs {
+            seen: Arc::clone(&app.proofs),
+            nonces: config.settings.proofs.nonces.then(|| Arc::clone(&app.keys)),
+        },
         clock: Arc::clone(&app.clock),
         local: config.settings.is_local(),
         allowed_origins: Vec::new(),

@@ -54,10 +54,12 @@ pub enum Purpose {
     McpSession,
     /// The chain of a node's audit lines.
     AuditLog,
+    /// Nonces for proofs of possession.
+    ProofNonce,
 }
 
 impl Purpose {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
@@ -73,6 +75,7 @@ impl Purpose {
         Self::SigningKey,
         Self::McpSession,
         Self::AuditLog,
+        Self::ProofNonce,
     ];
 
     /// Part of the derivation: changing one voids everything under it.
@@ -93,6 +96,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::McpSession => "mcp-session",
             Self::AuditLog => "audit-log",
+            Self::ProofNonce => "proof-nonce",
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "parameters", run: targets::form::parameters },
     Target { name: "basic", run: targets::form::basic },
     Target { name: "scope", run: targets::form::scope },
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 18] = [
     Target { name: "key-set", run: targets::document::key_set },
     Target { name: "jws", run: targets::token::jws },
     Target { name: "access-token", run: targets::token::access_token },
+    Target { name: "proof", run: targets::token::proof },
     Target { name: "refresh-token", run: targets::token::refresh_token },
     Target { name: "sealed", run: targets::token::sealed },
     Target { name: "message", run: targets::wire::message },

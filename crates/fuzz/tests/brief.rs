@@ -56,6 +56,11 @@ fn no_target_is_without_a_test_and_no_corpus_without_a_target() {
 }
 
 #[test]
+fn t_89_as_190_proof() {
+    briefly("proof");
+}
+
+#[test]
 fn t_16_parameters() {
     briefly("parameters");
 }

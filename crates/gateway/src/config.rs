@@ -6,7 +6,7 @@ pub use policy::{Policy, Rule, Unlisted};
 
 use crate::{audit::CallLog, session::SessionSealer};
 use hallpass_core::{scope::Scope, time::Clock, uri::ResourceUri};
-use hallpass_resource::{KeySource, Revocations};
+use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocations};
 use http::Uri;
 use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
@@ -23,6 +23,8 @@ pub struct GatewayConfig {
     pub revocations: Arc<Revocations>,
     /// Seals the session ids of upstreams.
     pub sessions: Arc<dyn SessionSealer>,
+    /// What proofs of bound tokens are checked with.
+    pub proofs: Proofs,
     /// Where `now` comes from.
     pub clock: Arc<dyn Clock>,
     /// Bound to loopback: `Host` and `Origin` are checked, because a page that rebinds its own name reaches us
@@ -62,6 +64,8 @@ pub struct ProtectedServer {
     pub title: Option<String>,
     /// Which scopes what takes, beyond `required_scope`.
     pub policy: Policy,
+    /// Whether it takes tokens that are bound to a key, and no others.
+    pub bound_tokens: BoundTokens,
 }
 
 /// How an MCP server is reached.
@@ -348,6 +352,7 @@ mod tests {
             upstream: "http://10.0.0.7:3001/mcp?key=1".into(),
             title: None,
             policy: Policy::default(),
+            bound_tokens: BoundTokens::Offered,
         }
     }
 

@@ -62,6 +62,8 @@ static DOCUMENT: Schema = Schema {
                 "scopes_supported": list,
                 "bearer_methods_supported": list,
                 "resource_name": { "type": "string" },
+                "dpop_signing_alg_values_supported": list,
+                "dpop_bound_access_tokens_required": { "type": "boolean" },
             },
         })
     },
@@ -82,14 +84,27 @@ const VERSION: Field = Field {
     example: "2025-11-25",
 };
 
+const PROOF: Field = Field {
+    name: "DPoP",
+    kind: Text,
+    required: false,
+    text: "With a token that is bound to a key (`Authorization: DPoP`): the proof of that key for this request and token (RFC 9449 §7.1).",
+    example: "",
+};
+
 const REFUSED: &[(&str, Option<&Schema>)] = &[(JSON, Some(&ERROR))];
 
 const fn error(status: u16, text: &'static str) -> Answer {
     Answer { status, text, content: REFUSED, headers: &[] }
 }
 
-const CHALLENGE: &[(&str, &str)] =
-    &[("WWW-Authenticate", "`Bearer` with `resource_metadata`, and `scope` with all that the call takes.")];
+const CHALLENGE: &[(&str, &str)] = &[
+    (
+        "WWW-Authenticate",
+        "`Bearer` with `resource_metadata`, and `scope` with all that the call takes; `DPoP` with `algs` for whoever presents a bound token.",
+    ),
+    ("DPoP-Nonce", "For the next proof, where proofs have to carry a nonce."),
+];
 const NO_TOKEN: Answer = Answer {
     status: 401,
     text: "No token, or none that is good here at this moment.",
@@ -117,7 +132,7 @@ static CALL: Operation = Operation {
     summary: "One message to the MCP server",
     text: "The message is checked, written anew and passed on without the token. What the answer is, the MCP server says.",
     group: GROUP,
-    headers: &[SESSION, VERSION],
+    headers: &[SESSION, VERSION, PROOF],
     body: Some(&MESSAGE),
     answers: &[
         Answer {
@@ -147,7 +162,7 @@ static LISTEN: Operation = Operation {
     id: "listen",
     summary: "A stream of what the MCP server has to say",
     group: GROUP,
-    headers: &[SESSION, VERSION],
+    headers: &[SESSION, VERSION, PROOF],
     answers: &[
         Answer {
             status: 200,
@@ -171,7 +186,7 @@ static END: Operation = Operation {
     id: "endSession",
     summary: "Ends a session",
     group: GROUP,
-    headers: &[SESSION, VERSION],
+    headers: &[SESSION, VERSION, PROOF],
     answers: &[
         Answer {
             status: 200,

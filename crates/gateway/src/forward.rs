@@ -16,7 +16,7 @@ use crate::{
 };
 use axum::body::Body;
 use hallpass_core::{json, mcp::Message, time::Timestamp};
-use hallpass_resource::{Authenticated, Authorized, cors, refuse::ERROR_CODE};
+use hallpass_resource::{Authenticated, Authorized, Scheme, cors, refuse::ERROR_CODE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, request::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
@@ -32,7 +32,7 @@ pub(crate) async fn serve(server: Arc<Server>, request: Request<Body>) -> Respon
         Err(reason) => {
             let refusal = Refusal::NotAdmitted(reason);
             audit::refused(&server, None, None, &refusal, started);
-            return refuse::respond(&refusal, &server, None);
+            return refuse::respond(&refusal, &server, None, Scheme::of(&parts.headers));
         }
     };
     let mut response = if parts.method == Method::OPTIONS {
@@ -59,13 +59,13 @@ async fn guarded(
     body: Body,
     started: std::time::Instant,
 ) -> Response<Body> {
-    let now = server.resource.now();
-    let caller = match server.resource.authenticate(&parts.headers, now).await {
+    let (now, scheme) = (server.resource.now(), Scheme::of(&parts.headers));
+    let caller = match server.resource.authenticate(&parts, now).await {
         Ok(caller) => caller,
         Err(reason) => {
             let refusal = Refusal::Token(reason);
             audit::refused(server, None, None, &refusal, started);
-            return refuse::respond(&refusal, server, None);
+            return refuse::respond(&refusal, server, None, scheme);
         }
     };
     let principal = server.principal(&caller);
@@ -74,7 +74,7 @@ async fn guarded(
         Err(unread) => {
             let refusal = Refusal::Unread(unread);
             audit::refused(server, Some(&caller), None, &refusal, started);
-            return refuse::respond(&refusal, server, None);
+            return refuse::respond(&refusal, server, None, scheme);
         }
     };
     let authorized = match allow(server, &caller, call) {
@@ -82,26 +82,27 @@ async fn guarded(
         Err(refused) => {
             let (call, refusal) = *refused;
             audit::refused(server, Some(&caller), Some(&call), &refusal, started);
-            return refuse::respond(&refusal, server, call.id());
+            return refuse::respond(&refusal, server, call.id(), scheme);
         }
     };
     match ask(server, &authorized).await {
         Ok(answer) => {
-            let response = match pass_back(server, &authorized, answer).await {
+            let mut response = match pass_back(server, &authorized, answer).await {
                 Ok(response) => response,
                 Err(refusal) => {
                     let call = authorized.operation();
                     audit::refused(server, Some(&caller), Some(call), &refusal, started);
-                    return refuse::respond(&refusal, server, call.id());
+                    return refuse::respond(&refusal, server, call.id(), scheme);
                 }
             };
             audit::answered(server, &caller, authorized.operation(), response.status(), started);
+            server.resource.offer_nonce(scheme, response.headers_mut());
             response
         }
         Err(refusal) => {
             let call = authorized.operation();
             audit::refused(server, Some(&caller), Some(call), &refusal, started);
-            refuse::respond(&refusal, server, call.id())
+            refuse::respond(&refusal, server, call.id(), scheme)
         }
     }
 }

@@ -14,7 +14,7 @@ use hallpass_core::mcp::{
     error_body,
 };
 use hallpass_core::scope::Scope;
-use hallpass_resource::{Reason, refuse::ERROR_CODE};
+use hallpass_resource::{Reason, Scheme, refuse::ERROR_CODE};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -44,8 +44,13 @@ pub(crate) enum Refusal {
     Answer(#[from] AnswerFault),
 }
 
-/// The answer for the client. `id` is that of its request, once it was read.
-pub(crate) fn respond(refusal: &Refusal, server: &Server, id: Option<&Raw>) -> Response<Body> {
+/// The answer for the client. `id` is that of its request, once it was read, `scheme` how it presents its token.
+pub(crate) fn respond(
+    refusal: &Refusal,
+    server: &Server,
+    id: Option<&Raw>,
+    scheme: Scheme,
+) -> Response<Body> {
     let challenged = match refusal {
         Refusal::Token(reason) => Some((*reason, &server.rules.required)),
         Refusal::Scope(required) => Some((Reason::InsufficientScope, required)),
@@ -56,7 +61,7 @@ pub(crate) fn respond(refusal: &Refusal, server: &Server, id: Option<&Raw>) -> R
         | Refusal::Answer(_) => None,
     };
     if let Some((reason, scope)) = challenged {
-        let mut response = server.resource.refuse(reason, scope).map(Body::from);
+        let mut response = server.resource.refuse(reason, scope, scheme).map(Body::from);
         headers::protect(response.headers_mut());
         return response;
     }

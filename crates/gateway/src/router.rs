@@ -147,6 +147,7 @@ fn document(protected: &ProtectedServer) -> Bytes {
         authorization_servers: protected.authorization_servers.clone(),
         scopes: protected.scopes.clone(),
         title: protected.title.clone(),
+        bound_tokens: protected.bound_tokens,
     })
 }
 
@@ -165,7 +166,9 @@ fn server(
         ProtectedResource::new(settings, Arc::clone(&config.keys), Arc::clone(&config.revocations));
     Server {
         name: protected.name.clone(),
-        resource: resource.with_clock(Arc::clone(&config.clock)),
+        resource: resource
+            .with_clock(Arc::clone(&config.clock))
+            .with_bound_tokens(protected.bound_tokens, config.proofs.clone()),
         rules: Arc::new(Rules::new(protected.required_scope.clone(), &protected.policy)),
         upstream,
         sessions: Arc::clone(&config.sessions),

@@ -4,7 +4,7 @@ use axum::{Router, extract::State, http::Method, routing::any, routing::post};
 use hallpass_core::{scope::Scope, uri::ResourceUri};
 use hallpass_fetch::{Fetch, Policy};
 use hallpass_resource::{
-    KeySource, ProtectedResource, Revocations, Settings,
+    BoundTokens, KeySource, ProtectedResource, Revocations, Settings,
     axum::{Caller, Refused},
     metadata,
 };
@@ -48,6 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         authorization_servers: vec![issuer.into()],
         scopes: needed.clone(),
         title: Some("Hello".into()),
+        bound_tokens: BoundTokens::Offered,
     });
     let settings = Settings { metadata_url: metadata::url(&resource), resource, issuer: issuer.into() };
     let resource =

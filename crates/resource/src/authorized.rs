@@ -1,6 +1,6 @@
 //! The two proofs: who calls, and what the caller may do. Neither can be made but by validation.
 
-use crate::refuse::Reason;
+use crate::{head::Scheme, refuse::Reason};
 use hallpass_core::{jwt::GrantReference, scope::Scope, time::Timestamp};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(crate) struct Identity {
     pub scope: Scope,
     pub grant: Option<GrantReference>,
     pub expires_at: Timestamp,
+    /// The key that the token is bound to.
+    pub key: Option<[u8; 32]>,
 }
 
 impl Authenticated {
@@ -39,6 +41,16 @@ impl Authenticated {
     /// What was granted.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
+    }
+
+    /// Whether the caller proved the key that its token is bound to (RFC 9449).
+    pub fn is_bound(&self) -> bool {
+        self.0.key.is_some()
+    }
+
+    /// How the token was presented: what a refusal that comes later has to speak of.
+    pub fn scheme(&self) -> Scheme {
+        if self.is_bound() { Scheme::Dpop } else { Scheme::Bearer }
     }
 
     /// The grant that the token belongs to, where its authorization server names it.

@@ -1,6 +1,6 @@
 //! An axum extractor: a handler that takes it is reached by authorized requests only.
 
-use crate::{Authenticated, Authorized, ProtectedResource, Reason};
+use crate::{Authenticated, Authorized, ProtectedResource, Reason, Scheme};
 use axum::{
     extract::{FromRef, FromRequestParts},
     response::{IntoResponse, Response},
@@ -31,7 +31,8 @@ impl Caller {
     /// [`Refused`], to be returned from the handler.
     pub fn authorize<T>(&self, operation: T, required: &Scope) -> Result<Authorized<T>, Refused> {
         let authorized = self.authenticated.clone().authorize(operation, required);
-        authorized.map_err(|reason| Refused::new(&self.resource, reason, required))
+        authorized
+            .map_err(|reason| Refused::new(&self.resource, reason, required, self.authenticated.scheme()))
     }
 }
 
@@ -43,8 +44,8 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(resource: &ProtectedResource, reason: Reason, required: &Scope) -> Self {
-        let mut response = Box::new(resource.refuse(reason, required));
+    fn new(resource: &ProtectedResource, reason: Reason, required: &Scope, scheme: Scheme) -> Self {
+        let mut response = Box::new(resource.refuse(reason, required, scheme));
         crate::cors::open(response.headers_mut());
         Self { reason, response }
     }
@@ -71,9 +72,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let resource = Arc::<ProtectedResource>::from_ref(state);
-        match resource.authenticate(&parts.headers, resource.now()).await {
+        match resource.authenticate(&*parts, resource.now()).await {
             Ok(authenticated) => Ok(Self { authenticated, resource }),
-            Err(reason) => Err(Refused::new(&resource, reason, &Scope::none())),
+            Err(reason) => Err(Refused::new(&resource, reason, &Scope::none(), Scheme::of(&parts.headers))),
         }
     }
 }

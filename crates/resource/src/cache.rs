@@ -65,6 +65,7 @@ mod tests {
             scope: Scope::none(),
             grant: None,
             expires_at: Timestamp::from_seconds(0),
+            key: None,
         }))
     }
 

@@ -6,11 +6,12 @@
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 /// What a page may read besides the body. Without `WWW-Authenticate` a browser client cannot discover anything.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, Allow");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, Allow",
+);
 /// `*` does not cover `Authorization` (Fetch standard), and `Mcp-Param-*` has no end.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *",
+    "Authorization, DPoP, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *",
 );
 
 /// Any origin may read the answer.

@@ -1,9 +1,9 @@
 //! A tower layer that lets only authorized requests through to any HTTP service.
 
-use crate::{Authorized, ProtectedResource, cors, metadata};
+use crate::{Authorized, Head, ProtectedResource, Scheme, cors, metadata};
 use axum::body::Body;
 use bytes::Bytes;
-use hallpass_core::scope::Scope;
+use hallpass_core::{jwt::proof, scope::Scope};
 use http::{Method, Request, Response, header};
 use std::{
     convert::Infallible,
@@ -106,18 +106,22 @@ impl Shared {
             return response;
         }
         let now = self.resource.now();
-        let mut response = match self.resource.authorize(request.headers(), &self.required, now).await {
+        let scheme = Scheme::of(request.headers());
+        let mut response = match self.resource.authorize(Head::from(&request), &self.required, now).await {
             Ok(authorized) => {
                 request.headers_mut().remove(header::AUTHORIZATION);
+                request.headers_mut().remove(proof::HEADER);
                 request.extensions_mut().insert::<Authorized>(authorized);
-                match inner.call(request).await {
+                let mut response = match inner.call(request).await {
                     Ok(response) => response.map(Body::new),
                     Err(never) => match never {},
-                }
+                };
+                self.resource.offer_nonce(scheme, response.headers_mut());
+                response
             }
             Err(reason) => {
                 tracing::info!(%reason, "refused");
-                self.resource.refuse(reason, &self.required).map(Body::from)
+                self.resource.refuse(reason, &self.required, scheme).map(Body::from)
             }
         };
         cors::open(response.headers_mut());

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the check that every request goes through | [`protected_resource`] |
 //! | its parts, pure | [`validate`] |
+//! | proofs of tokens that are bound to a key | [`head`], [`proof`] |
 //! | what it results in | [`authorized`], [`refuse`] |
 //! | what it needs | [`keys`], [`revocations`] |
 //! | the document that names the authorization server | [`metadata`] |
@@ -15,7 +16,7 @@
 //!
 //! ```
 //! use hallpass_core::{jose::KeySet, scope::Scope, uri::ResourceUri};
-//! use hallpass_resource::{KeySource, ProtectedResource, Revocations, Settings, metadata};
+//! use hallpass_resource::{KeySource, ProtectedResource, Revocations, Scheme, Settings, metadata};
 //! use std::sync::Arc;
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -29,8 +30,9 @@
 //! let server = ProtectedResource::new(settings, keys, Arc::new(Revocations::without_feed()));
 //!
 //! let needed = Scope::parse("files:read").unwrap();
-//! let reason = server.authorize(&http::HeaderMap::new(), &needed, server.now()).await.unwrap_err();
-//! let answer = server.refuse(reason, &needed);
+//! let request = http::Request::post("/mcp").body(()).unwrap();
+//! let reason = server.authorize(&request, &needed, server.now()).await.unwrap_err();
+//! let answer = server.refuse(reason, &needed, Scheme::of(request.headers()));
 //! assert_eq!(answer.status(), 401);
 //! assert_eq!(
 //!     answer.headers()["www-authenticate"],
@@ -43,17 +45,21 @@ pub mod authorized;
 pub mod axum;
 mod cache;
 pub mod cors;
+pub mod head;
 pub mod keys;
 pub mod layer;
 pub mod metadata;
+pub mod proof;
 pub mod protected_resource;
 pub mod refuse;
 pub mod revocations;
 pub mod validate;
 
 pub use authorized::{Authenticated, Authorized};
+pub use head::{Head, Scheme};
 pub use keys::KeySource;
 pub use layer::ProtectLayer;
+pub use proof::{BoundTokens, Proofs};
 pub use protected_resource::{ProtectedResource, Settings};
 pub use refuse::Reason;
 pub use revocations::{Revocation, Revocations, Revoked};

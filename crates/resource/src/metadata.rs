@@ -1,8 +1,9 @@
 //! The document in which a resource server names its authorization servers (RFC 9728), and where it is.
 
-use crate::cors;
+use crate::{cors, proof::BoundTokens};
 use bytes::Bytes;
 use hallpass_core::{
+    jwt::proof::ALGORITHMS,
     metadata::{ProtectedResourceMetadata, well_known},
     scope::Scope,
     uri::ResourceUri,
@@ -21,6 +22,8 @@ pub struct Description {
     pub scopes: Scope,
     /// A name for people.
     pub title: Option<String>,
+    /// What it says of tokens that are bound to a key.
+    pub bound_tokens: BoundTokens,
 }
 
 /// The document as JSON.
@@ -33,6 +36,9 @@ pub fn document(description: &Description) -> Bytes {
         scopes_supported: (!scopes.is_empty()).then_some(scopes),
         bearer_methods_supported: Some(vec!["header".to_owned()]),
         resource_name: description.title.clone(),
+        dpop_signing_alg_values_supported: (description.bound_tokens != BoundTokens::NotListed)
+            .then(|| ALGORITHMS.map(str::to_owned).into()),
+        dpop_bound_access_tokens_required: description.bound_tokens == BoundTokens::Required,
         ..ProtectedResourceMetadata::default()
     };
     // A struct of texts always serializes.
@@ -85,6 +91,7 @@ mod tests {
             authorization_servers: vec!["https://as.example".into()],
             scopes: Scope::parse("files:read offline_access").unwrap(),
             title: Some("Files".into()),
+            bound_tokens: BoundTokens::NotListed,
         }
     }
 
@@ -102,6 +109,23 @@ mod tests {
                 "resource_name": "Files",
             })
         );
+    }
+
+    #[test]
+    fn rs_005_what_it_says_of_bound_tokens() {
+        let said = |bound_tokens| {
+            let described = Description { bound_tokens, ..description("https://mcp.example/mcp") };
+            let value: serde_json::Value = serde_json::from_slice(&document(&described)).unwrap();
+            (
+                value["dpop_signing_alg_values_supported"].clone(),
+                value["dpop_bound_access_tokens_required"].clone(),
+            )
+        };
+        let algorithms = serde_json::json!(["ES256", "EdDSA", "Ed25519", "RS256"]);
+        let (nothing, yes) = (serde_json::Value::Null, serde_json::json!(true));
+        assert_eq!(said(BoundTokens::NotListed), (nothing.clone(), nothing.clone()));
+        assert_eq!(said(BoundTokens::Offered), (algorithms.clone(), nothing));
+        assert_eq!(said(BoundTokens::Required), (algorithms, yes));
     }
 
     #[test]

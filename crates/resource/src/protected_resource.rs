@@ -3,7 +3,9 @@
 use crate::{
     authorized::{Authenticated, Authorized},
     cache::{Fingerprint, SeenTokens},
+    head::{Head, Scheme},
     keys::{KeySource, Keys},
+    proof::{BoundTokens, ProofCheck, Proofs},
     refuse::{self, Reason},
     revocations::Revocations,
     validate,
@@ -36,6 +38,8 @@ pub struct ProtectedResource {
     keys: Arc<KeySource>,
     revocations: Arc<Revocations>,
     seen: SeenTokens,
+    proofs: ProofCheck,
+    bound_tokens: BoundTokens,
     clock: Arc<dyn Clock>,
 }
 
@@ -48,7 +52,17 @@ impl fmt::Debug for ProtectedResource {
 impl ProtectedResource {
     /// With the clock of this machine. `keys` must be those of [`Settings::issuer`] and of nobody else (RS-023).
     pub fn new(settings: Settings, keys: Arc<KeySource>, revocations: Arc<Revocations>) -> Self {
-        Self { settings, keys, revocations, seen: SeenTokens::new(), clock: Arc::new(SystemClock) }
+        let proofs = ProofCheck::new(&settings.resource, Proofs::default());
+        let (seen, bound_tokens) = (SeenTokens::new(), BoundTokens::default());
+        Self { settings, keys, revocations, seen, proofs, bound_tokens, clock: Arc::new(SystemClock) }
+    }
+
+    /// With this to say about tokens that are bound to a key, and this to check their proofs with. Without it such tokens
+    /// are taken with a proof, which is remembered here.
+    #[must_use]
+    pub fn with_bound_tokens(self, bound_tokens: BoundTokens, proofs: Proofs) -> Self {
+        let proofs = ProofCheck::new(&self.settings.resource, proofs);
+        Self { proofs, bound_tokens, ..self }
     }
 
     /// With another clock.
@@ -71,8 +85,13 @@ impl ProtectedResource {
     ///
     /// # Errors
     /// Every [`Reason`] but `InsufficientScope`.
-    pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Authenticated, Reason> {
-        let token = validate::bearer_token(headers)?;
+    pub async fn authenticate(
+        &self,
+        head: impl Into<Head<'_>>,
+        now: Timestamp,
+    ) -> Result<Authenticated, Reason> {
+        let head = head.into();
+        let (scheme, token) = validate::token(head.headers)?;
         if !self.revocations.is_ready() {
             return Err(Reason::RevocationsNotReady);
         }
@@ -89,7 +108,14 @@ impl ProtectedResource {
             self.seen.forget(&fingerprint);
             return Err(reason);
         }
-        Ok(caller)
+        match (scheme, &caller.0.key) {
+            (Scheme::Bearer, None) if self.bound_tokens != BoundTokens::Required => Ok(caller),
+            (Scheme::Bearer, None) => Err(Reason::BearerToken),
+            // RFC 9449 §7.2: a token that is bound to a key, sent as a bearer token, was stolen or downgraded.
+            (Scheme::Bearer, Some(_)) => Err(Reason::BoundToken),
+            (Scheme::Dpop, None) => Err(Reason::UnboundToken),
+            (Scheme::Dpop, Some(key)) => self.proofs.check(head, token, key, now).map(|()| caller),
+        }
     }
 
     /// Who calls, and that the token has all of `required`: the whole check for a server whose operations all need
@@ -99,11 +125,11 @@ impl ProtectedResource {
     /// Every [`Reason`].
     pub async fn authorize(
         &self,
-        headers: &HeaderMap,
+        head: impl Into<Head<'_>>,
         required: &Scope,
         now: Timestamp,
     ) -> Result<Authorized, Reason> {
-        self.authenticate(headers, now).await?.authorize((), required)
+        self.authenticate(head, now).await?.authorize((), required)
     }
 
     /// Whether the caller's token is still good: asked again and again while a stream is open (RS-058).
@@ -114,9 +140,24 @@ impl ProtectedResource {
         validate::still_good(&caller.0, &self.revocations, now)
     }
 
-    /// The answer for a request that is refused. `required` are all scopes that the operation needs.
-    pub fn refuse(&self, reason: Reason, required: &Scope) -> Response<Bytes> {
-        refuse::refuse(reason, &self.settings.metadata_url, required)
+    /// The answer for a request that is refused. `required` are all scopes that the operation needs, `scheme` is how the
+    /// request presents its token.
+    pub fn refuse(&self, reason: Reason, required: &Scope, scheme: Scheme) -> Response<Bytes> {
+        let only_bound = self.bound_tokens == BoundTokens::Required;
+        let scheme = if only_bound { Scheme::Dpop } else { scheme };
+        let mut response = refuse::refuse(reason, &self.settings.metadata_url, required, scheme);
+        if scheme == Scheme::Dpop {
+            self.offer_nonce(scheme, response.headers_mut());
+        }
+        response
+    }
+
+    /// Puts the nonce for the next proof into an answer, where proofs have to carry one (RFC 9449 §8.2). Nothing for who
+    /// sends no proofs.
+    pub fn offer_nonce(&self, scheme: Scheme, headers: &mut HeaderMap) {
+        if scheme == Scheme::Dpop {
+            self.proofs.offer_nonce(headers, self.now());
+        }
     }
 
     async fn verify(

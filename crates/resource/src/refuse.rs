@@ -1,7 +1,15 @@
 //! From the reason why a request is refused to what the client sees: the only place that knows statuses.
 
+use crate::head::Scheme;
 use bytes::Bytes;
-use hallpass_core::{challenge::Challenge, jwt::AccessTokenError, scope::Scope};
+use hallpass_core::{
+    challenge::Challenge,
+    jwt::{
+        AccessTokenError,
+        proof::{ALGORITHMS, ProofError},
+    },
+    scope::Scope,
+};
 use http::{HeaderValue, Response, StatusCode, header};
 
 /// Why a request is refused. For the operator's log: the client learns its class only.
@@ -10,7 +18,7 @@ pub enum Reason {
     /// No `Authorization` field.
     #[error("no credentials")]
     NoCredentials,
-    /// Credentials of another scheme than `Bearer`.
+    /// Credentials of another scheme than `Bearer` and `DPoP`.
     #[error("credentials of another scheme")]
     OtherScheme,
     /// More than one `Authorization` field.
@@ -25,6 +33,27 @@ pub enum Reason {
     /// It is bound to a key and came without the proof (RFC 9449 §7.2).
     #[error("a key-bound token was sent as a bearer token")]
     BoundToken,
+    /// It is bound to no key and came with the scheme of those that are.
+    #[error("a bearer token was sent with the scheme DPoP")]
+    UnboundToken,
+    /// It is bound to no key, and only such are taken here that are.
+    #[error("only key-bound tokens are taken here")]
+    BearerToken,
+    /// The proof itself.
+    #[error("{0}")]
+    Proof(#[from] ProofError),
+    /// There is none.
+    #[error("a key-bound token was sent without a proof")]
+    ProofMissing,
+    /// It shows another key than the one that the token is bound to.
+    #[error("the proof is of another key than the token's")]
+    ProofOfAnotherKey,
+    /// It was used before.
+    #[error("the proof was used before")]
+    ProofReplayed,
+    /// It has no nonce, or an old one.
+    #[error("the proof has no good nonce")]
+    NonceNeeded,
     /// It was good once.
     #[error("the token has expired")]
     Expired,
@@ -51,6 +80,10 @@ pub enum Class {
     InvalidRequest,
     /// 401 `invalid_token`.
     InvalidToken,
+    /// 401 `invalid_dpop_proof`.
+    InvalidProof,
+    /// 401 `use_dpop_nonce`.
+    UseNonce,
     /// 403 `insufficient_scope`.
     InsufficientScope,
     /// 503: not the client's fault, and its token may be good.
@@ -63,7 +96,16 @@ impl Reason {
         match self {
             Self::NoCredentials | Self::OtherScheme => Class::Unauthenticated,
             Self::SeveralAuthorizations | Self::MalformedAuthorization => Class::InvalidRequest,
-            Self::Token(_) | Self::BoundToken | Self::Expired | Self::Revoked => Class::InvalidToken,
+            Self::Token(_)
+            | Self::BoundToken
+            | Self::UnboundToken
+            | Self::BearerToken
+            // RFC 9449 §7.1: it is the binding of the token that does not hold.
+            | Self::ProofOfAnotherKey
+            | Self::Expired
+            | Self::Revoked => Class::InvalidToken,
+            Self::Proof(_) | Self::ProofMissing | Self::ProofReplayed => Class::InvalidProof,
+            Self::NonceNeeded => Class::UseNonce,
             Self::InsufficientScope => Class::InsufficientScope,
             Self::RevocationsNotReady | Self::KeysNotAvailable => Class::Unavailable,
         }
@@ -75,9 +117,15 @@ pub const ERROR_CODE: i32 = -32000;
 /// Seconds after which a client may try again when we are not ready.
 const RETRY_AFTER: &str = "2";
 
-/// Writes the refusal. `required` are all scopes that the operation needs, so that one step up is enough (RS-010).
-pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope) -> Response<Bytes> {
-    let bearer = || Challenge::bearer().resource_metadata(metadata_url);
+/// Writes the refusal, with one challenge: of the scheme that the request used. `required` are all scopes that the
+/// operation needs, so that one step up is enough (RS-010).
+pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope, scheme: Scheme) -> Response<Bytes> {
+    let bearer = || match scheme {
+        Scheme::Bearer => Challenge::bearer().resource_metadata(metadata_url),
+        Scheme::Dpop => {
+            Challenge::new("DPoP").with("algs", &ALGORITHMS.join(" ")).resource_metadata(metadata_url)
+        }
+    };
     let scoped = |challenge: Challenge| challenge.scope(&required.to_string());
     let (status, challenge, body) = match reason.class() {
         Class::Unauthenticated => (
@@ -88,9 +136,7 @@ pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope) -> Response<
         Class::InvalidRequest => (
             StatusCode::BAD_REQUEST,
             Some(
-                bearer()
-                    .error("invalid_request")
-                    .error_description("one Authorization field with one bearer token"),
+                bearer().error("invalid_request").error_description("one Authorization field with one token"),
             ),
             body(r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Malformed Authorization field"}}"#),
         ),
@@ -102,6 +148,22 @@ pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope) -> Response<
             body(
                 r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"The access token is not valid here"}}"#,
             ),
+        ),
+        Class::InvalidProof => (
+            StatusCode::UNAUTHORIZED,
+            Some(bearer().error("invalid_dpop_proof").error_description(
+                "one DPoP header with a new proof for this method, URL and token, by a clock that is right",
+            )),
+            body(r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"The DPoP proof is not valid here"}}"#),
+        ),
+        Class::UseNonce => (
+            StatusCode::UNAUTHORIZED,
+            Some(
+                bearer()
+                    .error("use_dpop_nonce")
+                    .error_description("put the nonce of the DPoP-Nonce header into a new proof"),
+            ),
+            body(r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"The DPoP proof needs a nonce"}}"#),
         ),
         Class::InsufficientScope => (
             StatusCode::FORBIDDEN,
@@ -146,7 +208,7 @@ mod tests {
     const METADATA: &str = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
 
     fn refused(reason: Reason) -> (u16, Vec<Challenge>, Response<Bytes>) {
-        let response = refuse(reason, METADATA, &Scope::parse("a b").unwrap());
+        let response = refuse(reason, METADATA, &Scope::parse("a b").unwrap(), Scheme::Bearer);
         let values: Vec<_> = response
             .headers()
             .get_all(header::WWW_AUTHENTICATE)
@@ -177,6 +239,9 @@ mod tests {
             Reason::Token(AccessTokenError::Jws(JwsError::Signature)),
             Reason::Token(AccessTokenError::Jws(JwsError::NotThreeParts)),
             Reason::BoundToken,
+            Reason::UnboundToken,
+            Reason::BearerToken,
+            Reason::ProofOfAnotherKey,
             Reason::Expired,
             Reason::Revoked,
         ];
@@ -206,6 +271,30 @@ mod tests {
         for reason in [Reason::SeveralAuthorizations, Reason::MalformedAuthorization] {
             let (status, challenges, _) = refused(reason);
             assert_eq!((status, challenges[0].parameter("error")), (400, Some("invalid_request")));
+        }
+    }
+
+    #[test]
+    fn rs_040_rs_012_whoever_sends_proofs_gets_one_challenge_of_that_scheme() {
+        let expected = [
+            (Reason::Proof(ProofError::Several), 401, Some("invalid_dpop_proof")),
+            (Reason::ProofMissing, 401, Some("invalid_dpop_proof")),
+            (Reason::ProofReplayed, 401, Some("invalid_dpop_proof")),
+            (Reason::NonceNeeded, 401, Some("use_dpop_nonce")),
+            (Reason::ProofOfAnotherKey, 401, Some("invalid_token")),
+            (Reason::Expired, 401, Some("invalid_token")),
+            (Reason::InsufficientScope, 403, Some("insufficient_scope")),
+            (Reason::NoCredentials, 401, None),
+        ];
+        for (reason, status, error) in expected {
+            let response = refuse(reason, METADATA, &Scope::parse("a b").unwrap(), Scheme::Dpop);
+            let values: Vec<_> = response.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
+            assert_eq!((values.len(), response.status().as_u16()), (1, status), "{reason}");
+            let challenges = challenge::parse(&[values[0].to_str().unwrap()]);
+            assert_eq!((challenges.len(), challenges[0].scheme()), (1, "DPoP"), "{reason}");
+            assert_eq!(challenges[0].parameter("error"), error, "{reason}");
+            assert_eq!(challenges[0].parameter("algs"), Some("ES256 EdDSA Ed25519 RS256"));
+            assert_eq!(challenges[0].parameter("resource_metadata"), Some(METADATA));
         }
     }
 

@@ -1,7 +1,8 @@
 //! The checks of one request, without I/O: where the token is, what it says, whether it is still good.
 
-use crate::{authorized::Identity, refuse::Reason, revocations::Revocations};
+use crate::{authorized::Identity, head::Scheme, refuse::Reason, revocations::Revocations};
 use hallpass_core::{
+    encoding,
     jose::KeySet,
     jwt::{AccessTokenError, Expectations, access_token},
     scope::Scope,
@@ -15,13 +16,13 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 /// Longest `Authorization` value that is read. Signed tokens of other servers reach 4 KiB.
 const MAX_AUTHORIZATION: usize = 16 * 1024;
 
-/// The one bearer token of a request (OAuth 2.1 §5.1.1): in one `Authorization` field, the scheme in any case, then
-/// spaces, then one `token68`. Neither the query nor the body is ever looked at (RS-020).
+/// The one token of a request (OAuth 2.1 §5.1.1, RFC 9449 §7.1) and how it is presented: in one `Authorization` field,
+/// the scheme in any case, then spaces, then one `token68`. Neither the query nor the body is ever looked at (RS-020).
 ///
 /// # Errors
 /// [`Reason::NoCredentials`], [`Reason::OtherScheme`], [`Reason::SeveralAuthorizations`],
 /// [`Reason::MalformedAuthorization`].
-pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Reason> {
+pub fn token(headers: &HeaderMap) -> Result<(Scheme, &str), Reason> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Reason::NoCredentials)?;
     // Of two, one proxy reads the first and the next one the last.
@@ -33,11 +34,14 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Reason> {
         return Err(Reason::MalformedAuthorization);
     }
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(if is_scheme(scheme) { Reason::OtherScheme } else { Reason::MalformedAuthorization });
-    }
+    let scheme = match scheme {
+        bearer if bearer.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+        dpop if dpop.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+        other if is_scheme(other) => return Err(Reason::OtherScheme),
+        _ => return Err(Reason::MalformedAuthorization),
+    };
     let token = rest.trim_start_matches(' ');
-    if is_token68(token) { Ok(token) } else { Err(Reason::MalformedAuthorization) }
+    if is_token68(token) { Ok((scheme, token)) } else { Err(Reason::MalformedAuthorization) }
 }
 
 /// A `token` of RFC 9110 §5.6.2, as a scheme is.
@@ -51,10 +55,10 @@ fn is_token68(text: &str) -> bool {
     !plain.is_empty() && plain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
 
-/// Verifies a signed access token for this resource, and that it may be presented as a bearer token.
+/// Verifies a signed access token for this resource. How it may be presented is another question.
 ///
 /// # Errors
-/// [`Reason::Token`] and [`Reason::BoundToken`].
+/// [`Reason::Token`].
 pub(crate) fn verify(
     token: &str,
     keys: &KeySet,
@@ -64,10 +68,13 @@ pub(crate) fn verify(
 ) -> Result<Identity, Reason> {
     let expected = Expectations { issuer, audiences: &[resource], now, leeway: LEEWAY };
     let token = access_token::verify(token, keys, &expected)?.into_inner();
-    // RFC 9449 §7.2: a token that is bound to a key, sent as a bearer token, was stolen or downgraded.
-    if token.key_thumbprint.is_some() {
-        return Err(Reason::BoundToken);
-    }
+    let key = match token.key_thumbprint.as_deref() {
+        None => None,
+        Some(text) => {
+            let key = encoding::array_from_base64url(text);
+            Some(key.ok_or(Reason::Token(AccessTokenError::ConfirmationForm))?)
+        }
+    };
     let scope = Scope::parse(&token.scope).map_err(|_| Reason::Token(AccessTokenError::ScopeForm))?;
     Ok(Identity {
         subject: token.subject.into(),
@@ -75,6 +82,7 @@ pub(crate) fn verify(
         scope,
         grant: token.grant,
         expires_at: token.expires_at,
+        key,
     })
 }
 
@@ -106,7 +114,10 @@ mod tests {
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        bearer_token(&headers).map(str::to_owned)
+        token(&headers).map(|(scheme, token)| {
+            assert_eq!(scheme, Scheme::of(&headers));
+            token.to_owned()
+        })
     }
 
     #[test]
@@ -138,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn rs_038_a_bound_token_has_its_own_scheme_in_any_case() {
+        for good in ["DPoP a.b.c", "dpop a.b.c", "DPOP   a.b.c"] {
+            assert_eq!(token_in(&[good.as_bytes()]).as_deref(), Ok("a.b.c"), "{good}");
+        }
+        assert_eq!(token_in(&[b"DPoP"]), Err(Reason::MalformedAuthorization));
+        assert_eq!(token_in(&[b"DPoP a, Bearer b"]), Err(Reason::MalformedAuthorization));
+        assert_eq!(token_in(&[b"DPoP a", b"Bearer b"]), Err(Reason::SeveralAuthorizations));
+    }
+
+    #[test]
     fn rs_011_two_are_not_one() {
         assert_eq!(token_in(&[b"Bearer a", b"Bearer a"]), Err(Reason::SeveralAuthorizations));
         assert_eq!(token_in(&[b"Bearer a, Bearer b"]), Err(Reason::MalformedAuthorization));
@@ -147,7 +168,7 @@ mod tests {
     #[test]
     fn rs_007_nothing_or_something_else_is_no_credentials() {
         assert_eq!(token_in(&[]), Err(Reason::NoCredentials));
-        for other in ["Basic YTpi", "DPoP a.b.c", "Negotiate"] {
+        for other in ["Basic YTpi", "DPoPs a.b.c", "Negotiate"] {
             assert_eq!(token_in(&[other.as_bytes()]), Err(Reason::OtherScheme), "{other}");
         }
     }

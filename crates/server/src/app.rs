@@ -17,6 +17,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use hallpass_core::{
     entropy::Entropy,
+    jwt::proof::SeenProofs,
     seal::{KeyRing, MasterKeys},
     secret::SecretBytes,
     time::Clock,
@@ -52,6 +53,8 @@ pub struct App {
     pub spent: Arc<SpentAssertions>,
     /// Redemptions whose outcome nobody has learnt.
     pub unsettled: Arc<Unsettled>,
+    /// Proofs of possession that were used.
+    pub proofs: Arc<SeenProofs>,
     /// Password hashing off the runtime's threads.
     pub passwords: Arc<PasswordHasher>,
     /// Limits by address.
@@ -175,6 +178,7 @@ impl App {
             blocks: Arc::new(blocks),
             spent: Arc::new(SpentAssertions::new()),
             unsettled: Arc::new(Unsettled::new()),
+            proofs: Arc::new(SeenProofs::new()),
             documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),

@@ -101,6 +101,14 @@ struct Facts<'a> {
     iat: Option<i64>,
     jti: &'a str,
     token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+}
+
+/// RFC 9449 §6.2: without it a server would take the token from whoever has it.
+#[derive(Serialize)]
+struct Confirmation<'a> {
+    jkt: &'a str,
 }
 
 /// `POST /introspect`.
@@ -193,6 +201,7 @@ fn facts(token: &VerifiedAccessToken) -> Facts<'_> {
         exp: token.expires_at.seconds(),
         iat: token.issued_at.map(Timestamp::seconds),
         jti: &token.token_id,
-        token_type: "Bearer",
+        token_type: if token.key_thumbprint.is_some() { "DPoP" } else { "Bearer" },
+        cnf: token.key_thumbprint.as_deref().map(|jkt| Confirmation { jkt }),
     }
 }

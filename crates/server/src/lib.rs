@@ -49,7 +49,7 @@ pub use login::{
 };
 pub use router::{own_paths, router};
 pub use settings::{
-    DocumentPolicy, KeySettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry, Settings,
-    SettingsError,
+    DocumentPolicy, KeySettings, ProofSettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry,
+    Settings, SettingsError,
 };
 pub use sweep::{sweep, sweep_forever, sweep_once};

@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use hallpass_core::{
     jose::Algorithm,
-    jwt::grant_assertion,
+    jwt::{grant_assertion, proof},
     metadata::{authorization_server::AuthorizationServerMetadata, well_known},
 };
 use http::StatusCode;
@@ -63,6 +63,7 @@ pub fn document(settings: &Settings) -> Document {
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),
         revocation_endpoint_auth_signing_alg_values_supported: Some(algorithms),
+        dpop_signing_alg_values_supported: settings.proofs.offered.then(|| list(&proof::ALGORITHMS)),
         code_challenge_methods_supported: Some(list(&["S256"])),
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: settings.documents.accepts_some(),

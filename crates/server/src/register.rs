@@ -166,6 +166,7 @@ fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResp
         refresh: refresh(&asked)?,
         native: native(&asked, &uris),
         pushed_only: asked.require_pushed_authorization_requests.unwrap_or_default(),
+        bound: app.settings.proofs.offered && asked.dpop_bound_access_tokens.unwrap_or(false),
         name: crate::clients::display::DisplayName::new(asked.client_name.as_deref().unwrap_or_default())
             .as_str()
             .to_owned(),
@@ -271,6 +272,7 @@ fn response(
             response_types: Some(vec!["code".to_owned()]),
             token_endpoint_auth_method: Some(registration.auth.name().to_owned()),
             require_pushed_authorization_requests: registration.pushed_only.then_some(true),
+            dpop_bound_access_tokens: registration.bound.then_some(true),
             application_type: Some(if registration.native { "native" } else { "web" }.to_owned()),
             ..ClientMetadata::default()
         },

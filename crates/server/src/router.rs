@@ -9,7 +9,7 @@ use crate::{
     http::{
         client_auth,
         rate_limit::{Limited, Source},
-        respond::{self, Refusal, Reply},
+        respond::{self, Refusal, Reply, Uncounted},
     },
     introspect, login, metadata, pages, register, revoke, token,
 };
@@ -260,7 +260,8 @@ fn over_limit(app: &App, route: &Route, method: &Method, cx: Cx) -> Option<Durat
 /// wait, and whoever brings what is right never is, not even from the same address. An address that guesses in the names
 /// of many clients is stopped before anything is computed for it.
 fn count_failure(app: &App, route: &Route, incoming: &Incoming, reply: Reply) -> Reply {
-    let refused = matches!(reply.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
+    let refused = matches!(reply.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED)
+        && reply.extensions().get::<Uncounted>().is_none();
     if route.limited != Some(Limited::Failure) || app.settings.is_local() || !refused {
         return reply;
     }

@@ -63,6 +63,8 @@ pub struct Settings {
     pub require_pushed_authorization_requests: bool,
     /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
     pub old_assertion_audience: Vec<String>,
+    /// Proofs of possession.
+    pub proofs: ProofSettings,
     /// Where the audit log goes.
     pub audit: AuditSettings,
     /// What others serve on the same listener, for the description of the whole surface.
@@ -76,6 +78,16 @@ pub struct KeySettings {
     pub algorithm: Algorithm,
     /// How old a key becomes before the next one is made; `None`: only an operator makes one.
     pub rotate_every: Option<Duration>,
+}
+
+/// Tokens that are bound to a key (DPoP, RFC 9449).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProofSettings {
+    /// Whether tokens are bound to the key that a request proves. Without it nobody is told of it and no new token is
+    /// bound; what is bound stays bound.
+    pub offered: bool,
+    /// Whether each proof has to carry a nonce of ours (§8).
+    pub nonces: bool,
 }
 
 /// When a refresh token is issued (`decisions`, 18).
@@ -137,6 +149,8 @@ pub struct Resource {
     pub scopes: Vec<ScopeEntry>,
     /// Clients that may introspect its tokens: the server itself, or what stands in front of it.
     pub introspectors: Vec<String>,
+    /// Whether it takes tokens only that are bound to a key: no other is issued for it.
+    pub bound_tokens_only: bool,
     list_digest: [u8; 16],
 }
 
@@ -200,7 +214,7 @@ impl Resource {
         }
         let names: Vec<&str> = scopes.iter().map(|entry| &*entry.name).collect();
         let list_digest = digest16(&names.join(" "));
-        Ok(Self { uri, title, scopes, introspectors: Vec::new(), list_digest })
+        Ok(Self { uri, title, scopes, introspectors: Vec::new(), bound_tokens_only: false, list_digest })
     }
 
     /// What an authorization code refers its positions to.
@@ -270,6 +284,7 @@ impl Settings {
             registration: RegistrationPolicy::Open,
             require_pushed_authorization_requests: false,
             old_assertion_audience: Vec::new(),
+            proofs: ProofSettings { offered: true, nonces: false },
             audit: AuditSettings::nothing(),
             beside: Vec::new(),
         }

@@ -150,6 +150,9 @@ pub struct AddArgs {
     /// Answer only authorization requests that it pushed before (RFC 9126).
     #[arg(long)]
     require_pushed: bool,
+    /// Give it tokens only that are bound to a key of its own (DPoP): without that key they are of no use.
+    #[arg(long)]
+    bound_tokens: bool,
     /// Give it no refresh tokens.
     #[arg(long)]
     no_refresh: bool,
@@ -208,6 +211,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         jwks,
         jwks_uri: args.jwks_uri,
         grant_types: grant_types.iter().map(|name| (*name).to_owned()).collect(),
+        dpop_bound_access_tokens: args.bound_tokens,
         scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
         resources: (!args.resources.is_empty()).then_some(args.resources),
         require_pushed_authorization_requests: args.require_pushed,

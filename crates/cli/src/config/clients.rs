@@ -71,6 +71,9 @@ pub struct ClientEntry {
     /// Whether only requests that it pushed are answered.
     #[serde(default)]
     pub require_pushed_authorization_requests: bool,
+    /// Whether it gets tokens only that are bound to a key.
+    #[serde(default)]
+    pub dpop_bound_access_tokens: bool,
 }
 
 /// Whether the servers that a machine may use are there, and said where there are several.
@@ -168,6 +171,7 @@ impl Check<'_> {
             scopes: entry.scopes.clone(),
             resources: entry.resources.as_ref().map(|named| named.get_ref().clone()),
             require_pushed_authorization_requests: entry.require_pushed_authorization_requests,
+            dpop_bound_access_tokens: entry.dpop_bound_access_tokens,
         };
         match OperatorClient::new(entry.id.get_ref(), &record) {
             Ok(client) => {

@@ -4,6 +4,7 @@ use super::{
     clients::{ClientEntry, ClientsSection},
     database::DatabaseEntry,
     issuers::WorkloadIssuerEntry,
+    proofs::DpopSection,
     watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
@@ -28,6 +29,9 @@ pub struct ConfigFile {
     /// `[tokens]`.
     #[serde(default)]
     pub tokens: TokenSection,
+    /// `[dpop]`.
+    #[serde(default)]
+    pub dpop: DpopSection,
     /// `[keys]`.
     #[serde(default)]
     pub keys: KeysSection,
@@ -204,6 +208,8 @@ pub struct ServerEntry {
     pub rules: Vec<Spanned<RuleEntry>>,
     /// For what no rule names. Default: "deny" where there are rules.
     pub unlisted: Option<Unlisted>,
+    /// Whether it takes tokens only that are bound to a key.
+    pub bound_tokens_only: Option<Spanned<bool>>,
     /// Clients that may introspect its tokens.
     pub introspection_clients: Option<Spanned<Vec<String>>>,
     /// Which of them every call needs. Default: the only one, where there is one.

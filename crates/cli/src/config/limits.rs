@@ -3,6 +3,7 @@
 use super::{
     Check,
     file::{KeysSection, Limits as Typed, ServerEntry},
+    proofs::resource_of,
 };
 use hallpass_core::jose::Algorithm;
 use hallpass_server::{KeySettings, Limits, Settings};
@@ -82,14 +83,7 @@ impl Check<'_> {
                     Some(_) => {}
                 }
             }
-            let Some(issuer) = settings.issuer.origin().strip_suffix('/').or(Some(settings.issuer.origin()))
-            else {
-                continue;
-            };
-            let uri = format!("{issuer}{}", entry.path.get_ref());
-            if let Some(resource) =
-                settings.resources.iter_mut().find(|resource| resource.uri.as_str() == uri)
-            {
+            if let Some(resource) = resource_of(settings, entry) {
                 resource.introspectors.clone_from(named.get_ref());
             }
         }

@@ -9,6 +9,7 @@ mod issuers;
 mod limits;
 mod local;
 mod problem;
+mod proofs;
 mod rules;
 mod watching;
 
@@ -154,6 +155,7 @@ impl Check<'_> {
         self.who_may_be_a_client(file, folder, &mut settings);
         settings.workload_issuers = self.workload_issuers(&file.workload_issuer, folder, &settings.resources);
         self.introspection(&file.server, &mut settings);
+        self.proofs(file, &mut settings);
         let named: Vec<(&str, &str)> = servers.iter().map(|server| (&*server.name, &*server.path)).collect();
         settings.beside = hallpass_gateway::describe(&named);
         let admin = self.admin(&file.admin, &listen);

@@ -286,6 +286,33 @@ fn as_133_as_034_clients_of_the_file() {
 }
 
 #[test]
+fn as_195_rs_005_who_gets_bound_tokens() {
+    let read = |section: &str, entry: &str| {
+        let text = format!(
+            "public_url = \"https://a.example\"\n{section}\n[[server]]\nname = \"a\"\npath = \"/a\"\nupstream = \"http://10.0.0.1/\"\n{entry}\n\
+             [[server]]\nname = \"b\"\npath = \"/b\"\nupstream = \"http://10.0.0.1/\"\n"
+        );
+        let settings = parse(&text, Path::new(".")).map(|config| config.settings)?;
+        let only = settings.resources.iter().map(|one| one.bound_tokens_only).collect::<Vec<_>>();
+        Ok::<_, Vec<Problem>>((settings.proofs.offered, settings.proofs.nonces, only))
+    };
+    assert_eq!(read("", "").unwrap(), (true, false, vec![false, false]));
+    assert_eq!(read("[dpop]\nnonces = true", "").unwrap(), (true, true, vec![false, false]));
+    assert_eq!(read("[dpop]\nmode = \"off\"", "").unwrap(), (false, false, vec![false, false]));
+    assert_eq!(read("[dpop]\nmode = \"required\"", "").unwrap(), (true, false, vec![true, true]));
+    assert_eq!(read("", "bound_tokens_only = true").unwrap(), (true, false, vec![true, false]));
+    for (section, entry, what) in [
+        ("[dpop]\nmode = \"off\"", "bound_tokens_only = true", "bound tokens only"),
+        ("[dpop]\nmode = \"on\"", "", "unknown variant"),
+        ("[dpop]\nnonce = true", "", "unknown field"),
+        ("", "bound_tokens_only = \"yes\"", "invalid type"),
+    ] {
+        let found = read(section, entry).unwrap_err();
+        assert!(found.len() == 1 && found[0].what.contains(what) && !found[0].fix.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
 fn t_101_the_database_is_a_file_unless_a_server_is_named_and_the_way_to_it_is_guarded() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("url"), "postgres://hallpass:canary@db.example/hallpass\n").unwrap();

@@ -22,6 +22,10 @@ pub const CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// How far the clock of the node that sealed it may be ahead of ours.
 const FUTURE: Duration = Duration::from_secs(30);
 const FORMAT: u8 = 1;
+const REDIRECT_SENT: u8 = 0b1;
+const REFRESH: u8 = 0b10;
+/// Releases from before refuse a code with it, as who cannot check a proof has to.
+const KEY: u8 = 0b100;
 /// Positions of scopes that fit: one bit each.
 pub const MAX_SCOPES: usize = 256;
 /// Bytes of the receiver that are kept.
@@ -88,6 +92,8 @@ pub struct AuthorizationCode {
     pub scopes: Vec<u8>,
     /// PKCE.
     pub challenge: CodeChallenge,
+    /// The first half of the thumbprint of the key that the request named (RFC 9449 §10): who redeems it has to prove it.
+    pub key: Option<[u8; 16]>,
     /// Who receives the code, for the account page; its end, where it is longer than [`MAX_RECEIVER`] bytes.
     pub receiver: String,
 }
@@ -97,7 +103,12 @@ impl AuthorizationCode {
     pub fn seal(&self, keys: &KeyRing, entropy: &dyn Entropy) -> SecretString {
         let mut bytes = Vec::with_capacity(192);
         bytes.push(FORMAT);
-        bytes.push(u8::from(self.redirect_was_sent) | (u8::from(self.refresh) << 1));
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        bytes.push(
+            flag(self.redirect_was_sent, REDIRECT_SENT)
+                | flag(self.refresh, REFRESH)
+                | flag(self.key.is_some(), KEY),
+        );
         bytes.extend(self.grant.as_bytes());
         bytes.extend(self.person.as_bytes());
         bytes.extend(self.epoch.to_be_bytes());
@@ -107,6 +118,7 @@ impl AuthorizationCode {
         bytes.extend(self.resource);
         bytes.extend(self.scope_list);
         bytes.extend(self.challenge.as_bytes());
+        bytes.extend(self.key.iter().flatten());
         let receiver = end_of(&self.receiver);
         bytes.push(u8::try_from(receiver.len()).unwrap_or(0));
         bytes.extend(receiver.as_bytes());
@@ -140,12 +152,12 @@ impl AuthorizationCode {
             return None;
         }
         let [flags] = take(&mut rest)?;
-        if flags > 0b11 {
+        if flags & !(REDIRECT_SENT | REFRESH | KEY) != 0 {
             return None;
         }
         Some(Self {
-            redirect_was_sent: flags & 0b01 != 0,
-            refresh: flags & 0b10 != 0,
+            redirect_was_sent: flags & REDIRECT_SENT != 0,
+            refresh: flags & REFRESH != 0,
             grant: GrantId::from_bytes(take(&mut rest)?),
             person: PersonId::from_bytes(take(&mut rest)?),
             epoch: u32::from_be_bytes(take(&mut rest)?),
@@ -155,6 +167,7 @@ impl AuthorizationCode {
             resource: take(&mut rest)?,
             scope_list: take(&mut rest)?,
             challenge: CodeChallenge::from_bytes(take(&mut rest)?),
+            key: if flags & KEY == 0 { None } else { Some(take(&mut rest)?) },
             receiver: take_text(&mut rest)?,
             scopes: if rest.len() <= MAX_SCOPES / 8 { rest.to_vec() } else { return None },
         })
@@ -198,14 +211,20 @@ mod tests {
             scope_list: digest16("a b c"),
             scopes: vec![0b101],
             challenge: CodeChallenge::from_bytes([9; 32]),
+            key: None,
             receiver: "localhost:33418".into(),
         }
     }
 
     #[test]
     fn as_107_round_trip_within_the_budget() {
-        let full = AuthorizationCode { scopes: vec![0xFF; 32], receiver: "r".repeat(MAX_RECEIVER), ..code() };
-        for code in [code(), full] {
+        let full = AuthorizationCode {
+            scopes: vec![0xFF; 32],
+            receiver: "r".repeat(MAX_RECEIVER),
+            key: Some([6; 16]),
+            ..code()
+        };
+        for code in [code(), AuthorizationCode { key: Some([6; 16]), ..code() }, full] {
             let text = code.seal(&ring(), &SystemEntropy);
             assert!(text.expose().len() <= 400, "{}", text.expose().len());
             let bytes = encoding::from_base64url(text.expose()).unwrap();
@@ -228,6 +247,18 @@ mod tests {
         assert_eq!(open(60), Err(CodeError::Expired));
         assert_eq!(open(-31), Err(CodeError::Future));
     }
+
+    #[test]
+    fn golden_vectors_of_version_1() {
+        // Written by the releases without and with a key: a node reads the codes of its neighbour during an upgrade.
+        for (text, key) in [(PLAIN, None), (WITH_KEY, Some([6; 16]))] {
+            let code = AuthorizationCode { key, ..code() };
+            assert_eq!(AuthorizationCode::open(&ring(), text, code.consented_at), Ok(code));
+        }
+    }
+
+    const PLAIN: &str = "AQAC2uBosEh-j-msGtJzR4nbHZXWZeBSziE8rHN1LnJlOGxEjmeZyJIEi1GEGElYfeRzKy5lvMdMcZ4sm2lsMlsHFoD8Q7nwBeZO3HTrL6qUsm5DRYKMZadyh16MPMESAlJvFdsCICkAD-VCWRHZLaDsaZXF3bOOXeKU_dJTMVk3F3LM-Jy7mDZgDWqW1PnJBpCly0jR3QiG6c7nHEmnGxHLnxNxBfKk1y0agSBCIOqQn5UbJ560jp_lBmA1";
+    const WITH_KEY: &str = "AQB9bNEvnPK487x02nygFyUy9gdb9yMWmCwJ-870hHDDXxuV42v_FmuuWVwTjYVKn0DHDxdDvosBEY3FL5_vzOndwLdW3RKKyoKCaEd6qSEYaytPz5xp6783ro17w-35nkIZ46ewwSBpcxrJkjkosK9S31LX5_z7GMdnoqA7wK1kKpuKGfZkeNNu7zJYK87tc6DomYreGscI7K0tZwkGV1mNVH5Q1Fg3GD4OjketFkRdoUf067fEKcr8ceAhqN6EHnI7DX5geaxhNFnqqw";
 
     #[test]
     fn t_32_a_forged_code_is_foreign() {

@@ -95,6 +95,15 @@ impl PushedRequest {
         parameters::encode(pairs.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
+    /// The same with this parameter, if it is one that is kept.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let mut with = self.without(name);
+        let found = (0_u8..).zip(NAMES).find(|(_, one)| *one == name);
+        with.parameters.extend(found.map(|(at, _)| (at, value.to_owned())));
+        with
+    }
+
     /// The same without this parameter.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {

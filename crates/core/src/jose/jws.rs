@@ -3,7 +3,8 @@
 use crate::{
     encoding,
     jose::{
-        Algorithm, KeySet, SigningKey, Verified, VerifyingKey, jwk::MAX_KEY_ID_LENGTH, key::SigningFailed,
+        Algorithm, Jwk, JwkError, KeySet, SigningKey, Verified, VerifyingKey, jwk::MAX_KEY_ID_LENGTH,
+        key::SigningFailed,
     },
     json::{self, JsonError, Limits},
 };
@@ -66,6 +67,12 @@ pub enum JwsError {
     /// The key with this `kid` is for another algorithm.
     #[error("the algorithm is not the one of the key")]
     AlgorithmMismatch,
+    /// No `jwk`, where the token has to bring its key.
+    #[error("the header brings no key")]
+    NoKey,
+    /// `jwk` is not a public key that we use.
+    #[error("the key of the header: {0}")]
+    Key(JwkError),
     /// The signature is not strict base64url.
     #[error("the signature is not base64url")]
     SignatureEncoding,
@@ -179,6 +186,31 @@ pub fn verify(compact: &str, typ: &ExpectedType<'_>, keys: &KeySet) -> Result<Ve
         return Err(JwsError::Signature);
     }
     parts.payload().map(Verified::new)
+}
+
+/// Verifies a compact JWS by the key that its own header brings (`jwk`), and returns its payload with the key.
+///
+/// That proves that the sender holds the key, and nothing about who the sender is: for proofs of possession (RFC 9449
+/// §4.3) and for nothing else. `typ` is compared as written, so that no other kind of token is taken for one.
+pub fn verify_with_own_key(compact: &str, typ: &str) -> Result<Verified<(Vec<u8>, Jwk)>, JwsError> {
+    let parts = Parts::split(compact)?;
+    let header = parts.header()?;
+    refuse_extensions(&header)?;
+    let algorithm = algorithm(&header)?;
+    match header.get("typ") {
+        None => return Err(JwsError::NoType),
+        Some(Value::String(have)) if have == typ => {}
+        Some(_) => return Err(JwsError::WrongType),
+    }
+    let key = Jwk::parse(header.get("jwk").ok_or(JwsError::NoKey)?).map_err(JwsError::Key)?;
+    if key.algorithm() != algorithm {
+        return Err(JwsError::AlgorithmMismatch);
+    }
+    let signature = encoding::from_base64url(parts.signature).ok_or(JwsError::SignatureEncoding)?;
+    if !key.verifying_key().verifies(parts.signed.as_bytes(), &signature) {
+        return Err(JwsError::Signature);
+    }
+    Ok(Verified::new((parts.payload()?, key)))
 }
 
 /// The payload of a token that nobody has verified, to find out whose keys to verify it with. Believe nothing in it.

@@ -3,7 +3,7 @@
 //!
 //! The algorithm is a property of the key. The header only says which key is meant, and it is refused when it
 //! names another algorithm than the key's own; whatever else it offers as a key (`jwk`, `jku`, `x5c`, `x5u`) is
-//! not read.
+//! not read, but for the `jwk` of a proof of possession, which says nothing about who sends it.
 //!
 //! | to read | file |
 //! |---|---|

@@ -40,6 +40,8 @@ pub struct AccessToken {
     pub scope: Option<String>,
     /// `jti`.
     pub grant: GrantReference,
+    /// `cnf.jkt`: the key without whose proof nobody takes the token (RFC 9449 §6.1).
+    pub key_thumbprint: Option<[u8; 32]>,
 }
 
 /// The claims in the order written.
@@ -54,6 +56,13 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
     jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: String,
 }
 
 /// Signs access tokens, and nothing else: its header always says [`TYPE`].
@@ -82,6 +91,7 @@ impl AccessTokenSigner {
             exp: token.expires_at.seconds(),
             scope: token.scope.as_deref(),
             jti: &token.grant.to_string(),
+            cnf: token.key_thumbprint.map(|key| Confirmation { jkt: encoding::base64url(&key) }),
         };
         let payload = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
         self.0.sign(&payload).map(SecretString::new)

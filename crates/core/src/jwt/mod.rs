@@ -6,6 +6,7 @@
 //! | access tokens (RFC 9068): sign and verify | [`access_token`] |
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
+//! | proofs of possession (RFC 9449): verify, nonces, replay | [`proof`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
 pub mod access_token;
@@ -13,6 +14,7 @@ mod assertion;
 pub mod client_assertion;
 pub mod grant_assertion;
 pub mod grant_reference;
+pub mod proof;
 
 pub use access_token::{AccessToken, AccessTokenError, AccessTokenSigner, Expectations, VerifiedAccessToken};
 pub use grant_reference::GrantReference;

@@ -5,7 +5,7 @@ use hallpass_core::{
     encoding,
     grant::AuthorizationCode,
     jose::{Algorithm, ExpectedType, KeySet, SigningKey, jws as signed},
-    jwt::{Expectations, GrantReference, access_token as access},
+    jwt::{Expectations, GrantReference, access_token as access, proof as possession},
     seal::{KeyRing, MasterKey, Purpose},
     secret::SecretBytes,
     time::Timestamp,
@@ -82,6 +82,32 @@ pub fn access_token(payload: &[u8]) {
     if let Some(grant) = token.grant {
         assert_eq!(grant.to_string(), token.token_id);
     }
+}
+
+/// A line of header, then the payload; `JWK` stands for the key. What is taken as a proof is for this request and no other;
+/// a URL that is one is one however often it is written in its normal form.
+pub fn proof(bytes: &[u8]) {
+    if let Ok(text) = str::from_utf8(bytes)
+        && let Some(target) = possession::Target::parse(text)
+    {
+        assert_eq!(possession::Target::parse(target.as_str()).as_ref(), Some(&target));
+        assert!(target.is_meant_by(text) && !target.as_str().contains(['?', '#']));
+    }
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (header, payload) = bytes.split_at(at);
+    let payload = payload.get(1..).unwrap_or_default();
+    let header = String::from_utf8_lossy(header).replace("JWK", &KEY.public_jwk().to_json().to_string());
+    let target = possession::Target::parse("https://auth.example/token").unwrap();
+    let expected =
+        |method| possession::Expectations { method, target: &target, access_token: None, now: NOW };
+    let text = compact(header.as_bytes(), payload);
+    let Ok(proof) = possession::verify(&text, &expected("POST")) else { return };
+    let proof = proof.into_inner();
+    assert_eq!(proof.thumbprint, KEY.public_jwk().thumbprint());
+    let claims: Value = serde_json::from_slice(payload).expect("JSON for everybody");
+    assert!(claims["jti"] == *proof.token_id && (1..=255).contains(&proof.token_id.len()));
+    assert!(claims["htm"] == "POST" && possession::verify(&text, &expected("GET")).is_err());
+    assert!((claims["iat"].as_f64().unwrap() - 1_790_000_000.0).abs() < 302.0);
 }
 
 fn compact(header: &[u8], payload: &[u8]) -> String {

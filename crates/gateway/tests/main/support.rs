@@ -104,6 +104,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         keys: Arc::new(KeySource::fixed(KeySet::from_keys(vec![key.verifying_key()]))),
         revocations: Arc::clone(&revocations),
         sessions: Arc::new(KeyRingSealer::new(Arc::new(ring), Arc::new(SystemEntropy))),
+        proofs: hallpass_resource::Proofs::default(),
         clock: Arc::new(clock.clone()),
         local: false,
         allowed_origins: vec![],
@@ -128,6 +129,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         upstream: upstream.into(),
         title: Some("Files".into()),
         policy: hallpass_gateway::Policy::default(),
+        bound_tokens: hallpass_resource::BoundTokens::Offered,
     }
 }
 
@@ -257,6 +259,7 @@ pub fn claims() -> AccessToken {
         expires_at: START.plus(Duration::from_mins(5)),
         scope: Some("files:read".into()),
         grant: GrantReference { grant: GRANT, generation: 0, epoch: 1, salt: [0; 6] },
+        key_thumbprint: None,
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod keys;
+mod proofs;
 mod support;
 mod validation;
 mod wrapped;

@@ -7,8 +7,8 @@ use hallpass_core::{
     time::{Clock, Timestamp},
     uri::ResourceUri,
 };
-use hallpass_resource::{KeySource, ProtectedResource, Revocations, Settings, metadata};
-use http::{HeaderMap, HeaderValue, header};
+use hallpass_resource::{Head, KeySource, ProtectedResource, Revocations, Settings, metadata};
+use http::{HeaderMap, HeaderValue, Method, header};
 use std::{
     sync::{
         Arc,
@@ -78,6 +78,7 @@ pub fn claims() -> AccessToken {
         expires_at: START.plus(Duration::from_mins(5)),
         scope: Some("files:read files:write".into()),
         grant: GrantReference { grant: GRANT, generation: 0, epoch: 1, salt: [0; 6] },
+        key_thumbprint: None,
     }
 }
 
@@ -90,6 +91,11 @@ pub fn bearer(token: &str) -> HeaderMap {
     HeaderMap::from_iter([(header::AUTHORIZATION, value)])
 }
 
+/// A message with these header fields.
+pub fn head(headers: &HeaderMap) -> Head<'_> {
+    Head { method: &Method::POST, path: "/mcp", headers }
+}
+
 impl World {
     pub fn token(&self) -> String {
         sign(&self.key, &claims())
@@ -99,6 +105,6 @@ impl World {
         &self,
         token: &str,
     ) -> Result<hallpass_resource::Authenticated, hallpass_resource::Reason> {
-        self.resource.authenticate(&bearer(token), self.clock.now()).await
+        self.resource.authenticate(head(&bearer(token)), self.clock.now()).await
     }
 }

@@ -1,12 +1,12 @@
 //! Which tokens are taken, and for how long.
 
-use crate::support::{GRANT, START, World, bearer, claims, sign, world};
+use crate::support::{GRANT, START, World, bearer, claims, head, sign, world};
 use hallpass_core::{
     jose::{Algorithm, JwsError, KeySet, SigningKey, jws},
     jwt::{AccessToken, AccessTokenError},
     scope::Scope,
 };
-use hallpass_resource::{Reason, Revocation, Revoked};
+use hallpass_resource::{Reason, Revocation, Revoked, Scheme};
 use std::time::Duration;
 
 async fn refused(world: &World, change: impl FnOnce(&mut AccessToken)) -> Reason {
@@ -92,7 +92,8 @@ async fn rs_026_rs_029_b_18_garbage_is_an_invalid_token_never_a_failure() {
         vec!["x".into(), "a.b.c".into(), none.into(), format!("{good}."), format!("{good}A"), "=".repeat(3)];
     texts.extend((0..good.len()).step_by(7).map(|at| good[..at].to_owned()));
     for text in texts {
-        let refusal = world.resource.refuse(world.ask(&text).await.unwrap_err(), &Scope::none());
+        let refusal =
+            world.resource.refuse(world.ask(&text).await.unwrap_err(), &Scope::none(), Scheme::Bearer);
         assert!(matches!(refusal.status().as_u16(), 400 | 401), "{text}");
     }
 }
@@ -138,11 +139,11 @@ async fn rs_064_fails_closed_before_the_first_load() {
     let settings = world.resource.settings().clone();
     let resource =
         hallpass_resource::ProtectedResource::new(settings, std::sync::Arc::clone(&world.keys), empty.into());
-    let reason = resource.authenticate(&bearer(&world.token()), START).await.unwrap_err();
+    let reason = resource.authenticate(head(&bearer(&world.token())), START).await.unwrap_err();
     assert_eq!(reason, Reason::RevocationsNotReady);
     // A stranger does not learn even that.
     assert_eq!(
-        resource.authenticate(&http::HeaderMap::new(), START).await.unwrap_err(),
+        resource.authenticate(head(&http::HeaderMap::new()), START).await.unwrap_err(),
         Reason::NoCredentials
     );
 }
@@ -184,7 +185,7 @@ async fn rs_034_scopes_are_exact_tokens() {
         ("*", false),
     ] {
         let needed = Scope::parse(needed).unwrap();
-        let outcome = world.resource.authorize(&bearer(&world.token()), &needed, START).await;
+        let outcome = world.resource.authorize(head(&bearer(&world.token())), &needed, START).await;
         assert_eq!(
             outcome.map(|_| ()),
             if enough { Ok(()) } else { Err(Reason::InsufficientScope) },

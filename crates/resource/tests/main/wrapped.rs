@@ -36,6 +36,7 @@ fn layered(world: &World) -> Router {
         authorization_servers: vec!["https://as.example".into()],
         scopes: needed.clone(),
         title: None,
+        bound_tokens: hallpass_resource::BoundTokens::Offered,
     };
     let layer = ProtectLayer::new(Arc::clone(&world.resource), needed).with_metadata(&description);
     let inner = |headers: HeaderMap, Extension(authorized): Extension<Authorized>| async move {

@@ -2,7 +2,7 @@
 
 use hallpass_core::{
     grant::{CodeError, PushedError},
-    jwt::{client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError},
+    jwt::{client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError, proof::ProofError},
     parameters::ParameterError,
     pkce::PkceError,
     redirect::RedirectError,
@@ -105,6 +105,24 @@ impl Reason for GrantAssertionError {
             Self::IssuedAtMissing => "assertion_issued_at",
             Self::NotYetValid => "assertion_not_yet_valid",
             Self::TokenId => "assertion_token_id",
+        }
+    }
+}
+
+impl Reason for ProofError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Several => "proof_twice",
+            Self::Form => "proof_form",
+            Self::Jws(_) => "proof_signature",
+            Self::ClaimsJson(_) => "proof_json",
+            Self::TokenId => "proof_token_id",
+            Self::Method => "proof_method",
+            Self::Target => "proof_target",
+            Self::IssuedAtForm => "proof_issued_at_form",
+            Self::NotNow => "proof_not_now",
+            Self::TokenHash => "proof_token_hash",
+            Self::NonceForm => "proof_nonce_form",
         }
     }
 }

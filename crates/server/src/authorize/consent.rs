@@ -204,6 +204,7 @@ fn code(sealed: &Sealed, signed_in: &SignedIn, asked: &Asked<'_>, now: Timestamp
         scope_list: resource.list_digest(),
         scopes: resource.positions(&asked.checked.scope),
         challenge: asked.checked.challenge,
+        key: asked.checked.key,
         receiver: asked.redirect.uri().receiver(),
     }
 }

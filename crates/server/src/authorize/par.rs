@@ -3,7 +3,7 @@
 
 use super::{
     Stop, check_redirect, find_client,
-    request::{self, RequestRefusal},
+    request::{self, AuthorizationRequest, RequestRefusal},
     rules::{self, AuthorizeRefusal},
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     clients::{ClientRefusal, document},
     http::{
         client_auth::{self, ClientAuthRefusal},
+        proof::{self, ProofRefusal},
         rate_limit::Limited,
         respond::{self, Refusal, Reply},
     },
@@ -19,6 +20,7 @@ use crate::{
     token::{FormRefusal, form},
 };
 use hallpass_core::{
+    encoding,
     error::ErrorCode,
     grant::{PUSHED_LIFETIME, PushedRequest},
     id::GrantId,
@@ -37,6 +39,9 @@ enum PushRefusal {
     RequestUri,
     Stop(Stop),
     Rule(AuthorizeRefusal),
+    Proof(ProofRefusal),
+    /// `dpop_jkt` names one key and the proof another.
+    KeysDiffer,
     TooLong,
     AuditFailing,
 }
@@ -51,6 +56,8 @@ impl Reason for PushRefusal {
             Self::RequestUri => "request_uri",
             Self::Stop(stop) => stop.reason(),
             Self::Rule(refusal) => refusal.reason(),
+            Self::Proof(refusal) => refusal.reason(),
+            Self::KeysDiffer => "dpop_jkt_differs",
             Self::TooLong => "request_too_long",
             Self::AuditFailing => "audit_failing",
         }
@@ -77,6 +84,10 @@ impl PushRefusal {
             Self::Rule(refusal) => {
                 let (code, description) = refusal.code();
                 Refusal::new(code, description)
+            }
+            Self::Proof(refusal) => refusal.refusal(),
+            Self::KeysDiffer => {
+                Refusal::new(InvalidRequest, "dpop_jkt and the DPoP proof must be of the same key")
             }
             Self::TooLong => Refusal::new(
                 InvalidRequest,
@@ -132,7 +143,8 @@ pub async fn push(app: &App, incoming: &Incoming) -> Reply {
     let refusal = match pushed(app, incoming).await {
         Ok(request_uri) => {
             let pushed = Pushed { request_uri, expires_in: PUSHED_LIFETIME.as_secs() };
-            return respond::protocol(StatusCode::CREATED, &pushed);
+            let reply = respond::protocol(StatusCode::CREATED, &pushed);
+            return proof::offer_nonce(app, incoming, reply);
         }
         Err(refusal) => refusal,
     };
@@ -144,7 +156,12 @@ pub async fn push(app: &App, incoming: &Incoming) -> Reply {
     if matches!(refusal, PushRefusal::TooLong) {
         *reply.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     }
-    reply
+    if let PushRefusal::Proof(proof) = &refusal
+        && proof.is_challenge()
+    {
+        reply = respond::uncounted(reply);
+    }
+    proof::offer_nonce(app, incoming, reply)
 }
 
 /// Who, what, and may it: all that the authorization endpoint asks of a request, before the answer (RFC 9126 §2.1).
@@ -168,7 +185,8 @@ async fn pushed(app: &App, incoming: &Incoming) -> Result<String, PushRefusal> {
     }
     check_redirect(app, &request, &client).map_err(PushRefusal::Stop)?;
     rules::check(&request, &app.settings, &client).map_err(PushRefusal::Rule)?;
-    let uri = seal(app, incoming, &id, &parameters)?;
+    let key = key(app, incoming, &request)?;
+    let uri = seal(app, incoming, &id, (&parameters, key))?;
     app.audit.record(incoming.cx, Event::request_pushed(&id));
     Ok(uri)
 }
@@ -188,8 +206,36 @@ fn may_fetch(app: &App, incoming: &Incoming, id: &str) -> Result<(), PushRefusal
     app.limits.take(Limited::Authorization, cx.address, most, cx.now).map_err(PushRefusal::TooMany)
 }
 
-fn seal(app: &App, incoming: &Incoming, id: &str, parameters: &Parameters) -> Result<String, PushRefusal> {
+/// The key of the proof that comes along: the code will be bound to it as if `dpop_jkt` named it (RFC 9449 §10.1).
+fn key(
+    app: &App,
+    incoming: &Incoming,
+    request: &AuthorizationRequest,
+) -> Result<Option<String>, PushRefusal> {
+    if !app.settings.proofs.offered {
+        return Ok(None);
+    }
+    let Some(proven) = proof::read(app, incoming, "/par").map_err(PushRefusal::Proof)? else {
+        return Ok(None);
+    };
+    let thumbprint = encoding::base64url(&proven.thumbprint());
+    match &request.dpop_jkt {
+        Some(named) if *named != thumbprint => Err(PushRefusal::KeysDiffer),
+        Some(_) | None => Ok(Some(thumbprint)),
+    }
+}
+
+fn seal(
+    app: &App,
+    incoming: &Incoming,
+    id: &str,
+    (parameters, key): (&Parameters, Option<String>),
+) -> Result<String, PushRefusal> {
     let now = incoming.cx.now;
     let pushed = PushedRequest::new(GrantId::new(now, &*app.entropy), id, now, parameters);
+    let pushed = match key {
+        Some(key) => pushed.with("dpop_jkt", &key),
+        None => pushed,
+    };
     pushed.seal(&app.keys, &*app.entropy).ok_or(PushRefusal::TooLong)
 }

@@ -66,6 +66,8 @@ pub struct AuthorizationRequest {
     pub max_age: Option<String>,
     /// `login_hint`: what the client thinks the person is called here. It is never looked up.
     pub login_hint: Option<String>,
+    /// `dpop_jkt`: the key that the code is to be bound to (RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// `request`, not supported.
     pub request: bool,
     /// `request_uri`, other than of a pushed request: not supported and never fetched.
@@ -111,6 +113,7 @@ pub fn of(parameters: &Parameters) -> Result<AuthorizationRequest, RequestRefusa
         prompt: get("prompt"),
         max_age: get("max_age"),
         login_hint: get("login_hint"),
+        dpop_jkt: get("dpop_jkt"),
         request: parameters.get("request").is_some(),
         request_uri: parameters.get("request_uri").is_some(),
         pushed: false,

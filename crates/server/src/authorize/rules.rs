@@ -7,6 +7,7 @@ use crate::{
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
+    encoding,
     error::ErrorCode,
     pkce::{CodeChallenge, PkceError},
     scope::Scope,
@@ -21,6 +22,8 @@ pub struct CheckedRequest<'a> {
     pub scope: Scope,
     /// PKCE.
     pub challenge: CodeChallenge,
+    /// Half of the thumbprint of the key that the code is bound to.
+    pub key: Option<[u8; 16]>,
 }
 
 /// Broken rules that the client learns of, at its redirect URI.
@@ -40,6 +43,8 @@ pub enum AuthorizeRefusal {
     ResponseMode,
     /// PKCE.
     Pkce(PkceError),
+    /// `dpop_jkt` is no thumbprint.
+    KeyThumbprint,
     /// None given, and there is more than one.
     ResourceMissing,
     /// More than one.
@@ -68,6 +73,7 @@ impl Reason for AuthorizeRefusal {
             Self::ResponseType => "response_type",
             Self::ResponseMode => "response_mode",
             Self::Pkce(error) => error.reason(),
+            Self::KeyThumbprint => "dpop_jkt_malformed",
             Self::ResourceMissing => "resource_missing",
             Self::SeveralResources => "resource_several",
             Self::ResourceUnknown => "resource_unknown",
@@ -102,6 +108,9 @@ impl AuthorizeRefusal {
                 ErrorCode::InvalidRequest,
                 "code_challenge_method must be S256 and code_challenge 43 characters of base64url",
             ),
+            Self::KeyThumbprint => {
+                (ErrorCode::InvalidRequest, "dpop_jkt must be the SHA-256 thumbprint of a key in base64url")
+            }
             Self::ResourceMissing => {
                 (ErrorCode::InvalidTarget, "resource is required: there is more than one")
             }
@@ -146,8 +155,16 @@ pub fn check<'a>(
         request.code_challenge_method.as_deref(),
     )
     .map_err(AuthorizeRefusal::Pkce)?;
+    let key = key(request, settings)?;
     let resource = resource(request, settings)?;
-    Ok(CheckedRequest { resource, scope: scope(request, resource, client.scopes.as_ref())?, challenge })
+    Ok(CheckedRequest { resource, scope: scope(request, resource, client.scopes.as_ref())?, challenge, key })
+}
+
+/// The key that the request names (RFC 9449 §10). Where proofs are not offered, it is a parameter that we do not know.
+fn key(request: &AuthorizationRequest, settings: &Settings) -> Result<Option<[u8; 16]>, AuthorizeRefusal> {
+    let Some(text) = request.dpop_jkt.as_deref().filter(|_| settings.proofs.offered) else { return Ok(None) };
+    let thumbprint = encoding::array_from_base64url::<32>(text).ok_or(AuthorizeRefusal::KeyThumbprint)?;
+    Ok(thumbprint.first_chunk().copied())
 }
 
 /// One resource, one audience. Clients of 2025-03-26 send none and mean the only one.

@@ -45,6 +45,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
         proofs,
         scopes: None,
         pushed_only: metadata.require_pushed_authorization_requests.unwrap_or_default(),
+        bound: metadata.dpop_bound_access_tokens.unwrap_or(false),
     })
 }
 

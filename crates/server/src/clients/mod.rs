@@ -97,6 +97,8 @@ pub struct Client {
     pub scopes: Option<Scope>,
     /// Whether only requests that it pushed are answered (RFC 9126 §6).
     pub pushed_only: bool,
+    /// Whether it wants tokens only that are bound to a key (`dpop_bound_access_tokens`, RFC 9449 §5.2).
+    pub bound: bool,
 }
 
 impl Client {
@@ -273,5 +275,6 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         },
         scopes: None,
         pushed_only: registered.pushed_only,
+        bound: registered.bound,
     })
 }

@@ -63,6 +63,9 @@ pub struct ClientRecord {
     /// Whether only requests that it pushed are answered (RFC 9126 §6).
     #[serde(default, skip_serializing_if = "is_false")]
     pub require_pushed_authorization_requests: bool,
+    /// Whether it gets tokens only that are bound to a key (RFC 9449 §5.2).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dpop_bound_access_tokens: bool,
 }
 
 /// What is not said is not written, so that a release that does not know of it can read the record.
@@ -133,6 +136,7 @@ pub enum OperatorClientError {
 
 /// A client that an operator made, checked.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the client's own")]
 pub struct OperatorClient {
     id: String,
     name: DisplayName,
@@ -145,6 +149,7 @@ pub struct OperatorClient {
     scopes: Option<Scope>,
     machine: Option<Arc<Machine>>,
     pushed_only: bool,
+    bound: bool,
 }
 
 /// What a machine may get, which nobody says yes to: the ceiling that the operator set (RFC 6749 §4.4).
@@ -187,6 +192,7 @@ impl OperatorClient {
             scopes: scopes(record.scopes.as_deref())?,
             machine: machine(auth, record)?.map(Arc::new),
             pushed_only: record.require_pushed_authorization_requests,
+            bound: record.dpop_bound_access_tokens,
         })
     }
 
@@ -226,6 +232,11 @@ impl OperatorClient {
         self.machine.as_ref()
     }
 
+    /// Whether it gets tokens only that are bound to a key.
+    pub const fn wants_bound(&self) -> bool {
+        self.bound
+    }
+
     /// How it may prove at an endpoint who it is.
     pub fn proofs(&self) -> Proofs {
         Proofs {
@@ -252,6 +263,7 @@ impl OperatorClient {
             proofs: self.proofs(),
             scopes: self.scopes.clone(),
             pushed_only: self.pushed_only,
+            bound: self.bound,
         }
     }
 }

@@ -29,11 +29,14 @@ const AUTH_MASK: u8 = 0b11;
 const REFRESH: u8 = 0b100;
 const NATIVE: u8 = 0b1000;
 const PUSHED_ONLY: u8 = 0b1_0000;
+/// Releases from before do not look at it, nor do they bind tokens.
+const BOUND: u8 = 0b10_0000;
 /// Beginnings of nearly all redirect URIs, as one byte. Only ever appended to: ids live for years.
 const BEGINNINGS: [&str; 4] = ["https://", "http://127.0.0.1", "http://localhost", "http://[::1]"];
 
 /// What is registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the client's own")]
 pub struct Registration {
     /// Authentication at the token endpoint.
     pub auth: AuthMethod,
@@ -43,6 +46,8 @@ pub struct Registration {
     pub native: bool,
     /// `require_pushed_authorization_requests` (RFC 9126 §6).
     pub pushed_only: bool,
+    /// `dpop_bound_access_tokens`: no tokens but such that are bound to a key.
+    pub bound: bool,
     /// The client's name, cut to 32 bytes.
     pub name: String,
     /// When.
@@ -186,7 +191,8 @@ fn flags(registration: &Registration) -> u8 {
     let refresh = if registration.refresh { REFRESH } else { 0 };
     let native = if registration.native { NATIVE } else { 0 };
     let pushed_only = if registration.pushed_only { PUSHED_ONLY } else { 0 };
-    auth | refresh | native | pushed_only
+    let bound = if registration.bound { BOUND } else { 0 };
+    auth | refresh | native | pushed_only | bound
 }
 
 fn parse(body: &[u8]) -> Option<Registration> {
@@ -221,6 +227,7 @@ fn parse_head(body: &[u8]) -> Option<(Registration, &[u8])> {
         refresh: flags & REFRESH != 0,
         native: flags & NATIVE != 0,
         pushed_only: flags & PUSHED_ONLY != 0,
+        bound: flags & BOUND != 0,
         name,
         issued_at: Timestamp::from_seconds(i64::from(seconds)),
         redirects: Redirects { salt, key, ..Redirects::default() },

@@ -12,6 +12,7 @@ fn registration(name: &str) -> Registration {
     Registration {
         auth: AuthMethod::None,
         refresh: true,
+        bound: false,
         native: true,
         pushed_only: false,
         name: name.into(),

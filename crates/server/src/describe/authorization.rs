@@ -2,13 +2,13 @@
 
 use super::{
     Described, Description,
-    protocol::{CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE, CLIENT_ID, CLIENT_SECRET, JSON, PROTOCOL},
+    protocol::{CLIENT_ASSERTION, CLIENT_ASSERTION_TYPE, CLIENT_ID, CLIENT_SECRET, JSON, PROOF, PROTOCOL},
     schemas,
 };
 use hallpass_core::{
     error::ErrorCode::{
-        InvalidClient, InvalidRequest, InvalidScope, InvalidTarget, RequestNotSupported,
-        TemporarilyUnavailable, UnauthorizedClient, UnsupportedResponseType,
+        InvalidClient, InvalidDpopProof, InvalidRequest, InvalidScope, InvalidTarget, RequestNotSupported,
+        TemporarilyUnavailable, UnauthorizedClient, UnsupportedResponseType, UseDpopNonce,
     },
     openapi::{
         Answer, Field,
@@ -48,6 +48,13 @@ pub const METHOD: Field = Field {
     text: "Only `S256`.",
     example: "S256",
 };
+/// `dpop_jkt`.
+pub const KEY: Field = field(
+    "dpop_jkt",
+    false,
+    "The thumbprint of a key: the code can be redeemed with a proof of that key only (RFC 9449 §10).",
+    "",
+);
 /// `state`.
 pub const STATE: Field = field("state", false, "Comes back as it was.", "af0ifjsldkj");
 /// `scope`.
@@ -88,11 +95,13 @@ pub const PAR: Description = Description {
             summary: "A client hands its authorization request over in advance (RFC 9126)",
             text: "Checked as the authorization endpoint would, and answered with a `request_uri` that the person's browser takes there with the `client_id`; whatever else stands beside it is ignored. It is good for 90 seconds, for this client, and for one grant. Nothing is stored for it, so it has a limit: about 1000 bytes of parameters, above it 413.",
             group: PROTOCOL,
+            headers: &[PROOF],
             form: &[
                 TYPE,
                 REDIRECT,
                 CHALLENGE,
                 METHOD,
+                KEY,
                 STATE,
                 SCOPE,
                 RESOURCE,
@@ -122,6 +131,8 @@ pub const PAR: Description = Description {
             UnsupportedResponseType,
             RequestNotSupported,
             TemporarilyUnavailable,
+            InvalidDpopProof,
+            UseDpopNonce,
         ],
     }),
 };

@@ -2,7 +2,7 @@
 
 use super::{
     Described, Description,
-    authorization::{CHALLENGE, HINT, MAX_AGE, METHOD, PROMPT, REDIRECT, RESOURCE, SCOPE, STATE, TYPE},
+    authorization::{CHALLENGE, HINT, KEY, MAX_AGE, METHOD, PROMPT, REDIRECT, RESOURCE, SCOPE, STATE, TYPE},
 };
 use hallpass_core::openapi::{
     Answer, Field,
@@ -73,6 +73,7 @@ pub const AUTHORIZE: Description = get(&Operation {
         REDIRECT,
         CHALLENGE,
         METHOD,
+        KEY,
         STATE,
         SCOPE,
         RESOURCE,

@@ -3,9 +3,9 @@
 use super::{Described, Description, schemas};
 use hallpass_core::{
     error::ErrorCode::{
-        InvalidClient, InvalidClientMetadata, InvalidGrant, InvalidRedirectUri, InvalidRequest, InvalidScope,
-        InvalidSoftwareStatement, InvalidTarget, InvalidToken, TemporarilyUnavailable, UnauthorizedClient,
-        UnsupportedGrantType,
+        InvalidClient, InvalidClientMetadata, InvalidDpopProof, InvalidGrant, InvalidRedirectUri,
+        InvalidRequest, InvalidScope, InvalidSoftwareStatement, InvalidTarget, InvalidToken,
+        TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
     },
     openapi::{
         Answer, Field,
@@ -157,6 +157,14 @@ const TOKEN: Field = Field {
     text: "An access token or a refresh token.",
     example: "",
 };
+/// `DPoP`.
+pub const PROOF: Field = Field {
+    name: "DPoP",
+    kind: Text,
+    required: false,
+    text: "The proof of a key (RFC 9449): what is issued is bound to it. Due for a grant that is bound, and for clients and servers that take bound tokens only.",
+    example: "",
+};
 const HINT: Field = Field {
     name: "token_type_hint",
     kind: Text,
@@ -174,6 +182,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
             summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
             text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), good once. Sent twice, a parameter is refused.",
             group: PROTOCOL,
+            headers: &[PROOF],
             form: &[
                 Field {
                     name: "grant_type",
@@ -245,7 +254,10 @@ pub const TOKEN_ENDPOINT: Description = Description {
                 status: 200,
                 text: "Tokens. What was answered is on disk.",
                 content: &[(JSON, Some(&schemas::TOKENS))],
-                headers: &[("Cache-Control", "`no-store`.")],
+                headers: &[
+                    ("Cache-Control", "`no-store`."),
+                    ("DPoP-Nonce", "For the next proof, where proofs have to carry a nonce."),
+                ],
             }],
             security: &["", "clientSecretBasic"],
             ..Operation::NONE
@@ -258,6 +270,8 @@ pub const TOKEN_ENDPOINT: Description = Description {
             UnsupportedGrantType,
             InvalidScope,
             InvalidTarget,
+            InvalidDpopProof,
+            UseDpopNonce,
             TemporarilyUnavailable,
         ],
     }),

@@ -34,7 +34,7 @@ pub static TOKENS: Schema = Schema {
             "required": ["access_token", "token_type", "expires_in", "scope"],
             "properties": {
                 "access_token": { "type": "string", "description": "A signed JWT (RFC 9068) for one resource." },
-                "token_type": { "const": "Bearer" },
+                "token_type": { "enum": ["Bearer", "DPoP"] },
                 "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." },
                 "refresh_token": { "type": "string", "description": "The next one; the one before it is spent." },
                 "scope": { "type": "string" },
@@ -139,7 +139,12 @@ pub static INTROSPECTION: Schema = Schema {
                 "exp": seconds(),
                 "iat": seconds(),
                 "jti": { "type": "string" },
-                "token_type": { "const": "Bearer" },
+                "token_type": { "enum": ["Bearer", "DPoP"] },
+                "cnf": {
+                    "type": "object",
+                    "description": "RFC 9449 §6.2: take the token with a proof of this key only.",
+                    "properties": { "jkt": { "type": "string" } },
+                },
             },
             "examples": [{ "active": false }],
         })
@@ -219,6 +224,7 @@ pub static METADATA: Schema = Schema {
             "introspection_endpoint_auth_methods_supported",
             "introspection_endpoint_auth_signing_alg_values_supported",
             "code_challenge_methods_supported",
+            "dpop_signing_alg_values_supported",
             "protected_resources",
             "subject_types_supported",
             "id_token_signing_alg_values_supported",

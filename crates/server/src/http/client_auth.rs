@@ -42,6 +42,7 @@ pub enum Spend {
 
 /// Proof of who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the client's own")]
 pub struct AuthenticatedClient {
     id: String,
     name: String,
@@ -51,6 +52,7 @@ pub struct AuthenticatedClient {
     confidential: bool,
     people: bool,
     machine: Option<Arc<Machine>>,
+    bound: bool,
 }
 
 impl AuthenticatedClient {
@@ -87,6 +89,11 @@ impl AuthenticatedClient {
     /// Whether it proved who it is, by a secret or a key; else everybody may say the same id.
     pub const fn is_confidential(&self) -> bool {
         self.confidential
+    }
+
+    /// Whether it wants tokens only that are bound to a key (RFC 9449 §5.2).
+    pub const fn wants_bound(&self) -> bool {
+        self.bound
     }
 
     /// The assertion that the write of an exchange spends.
@@ -315,6 +322,7 @@ async fn check(
             confidential,
             people,
             machine,
+            bound: client.bound,
         });
     }
     if registered::is_later(&app.keys, id) {
@@ -340,7 +348,8 @@ async fn check(
     let (name, refresh) = (client.name, client.refresh);
     let confidential = client.auth != AuthMethod::None;
     let (id, scopes, assertion, people, machine) = (id.clone(), None, None, true, None);
-    Ok(AuthenticatedClient { id, name, refresh, scopes, assertion, confidential, people, machine })
+    let bound = client.bound;
+    Ok(AuthenticatedClient { id, name, refresh, scopes, assertion, confidential, people, machine, bound })
 }
 
 /// One that an operator made, held to the method that the operator gave it.
@@ -370,6 +379,7 @@ async fn by_operator(
         confidential: !matches!(presented, Presented::Nothing),
         people: client.is_for_people(),
         machine: client.machine().cloned(),
+        bound: client.wants_bound(),
     })
 }
 

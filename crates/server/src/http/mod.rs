@@ -2,5 +2,6 @@
 
 pub mod browser;
 pub mod client_auth;
+pub mod proof;
 pub mod rate_limit;
 pub mod respond;

@@ -75,7 +75,9 @@ pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
         | ErrorCode::RequestUriNotSupported
         | ErrorCode::LoginRequired
         | ErrorCode::ConsentRequired
-        | ErrorCode::UnsupportedTokenType => StatusCode::BAD_REQUEST,
+        | ErrorCode::UnsupportedTokenType
+        | ErrorCode::InvalidDpopProof
+        | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -103,6 +105,16 @@ pub fn refused(refusal: &Refusal) -> Reply {
         let challenge = HeaderValue::from_static("Bearer realm=\"hallpass\", error=\"invalid_token\"");
         reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
+    reply
+}
+
+/// Marks an answer of 400 that no wrong guess has led to.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncounted;
+
+/// A refusal that only says what is to be sent along: it is not counted as a guess.
+pub fn uncounted(mut reply: Reply) -> Reply {
+    reply.extensions_mut().insert(Uncounted);
     reply
 }
 

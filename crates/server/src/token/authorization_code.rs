@@ -2,6 +2,7 @@
 
 use super::{
     TokenRefusal,
+    binding::Binding,
     issue::{self, Issued, TokenResponse},
     rules,
 };
@@ -9,7 +10,10 @@ use crate::{
     app::App,
     audit::{Event, Which},
     cx::Cx,
-    http::client_auth::{AuthenticatedClient, ClientAuthRefusal},
+    http::{
+        client_auth::{AuthenticatedClient, ClientAuthRefusal},
+        proof::ProvenKey,
+    },
 };
 use hallpass_core::{
     grant::{AuthorizationCode, digest32},
@@ -25,10 +29,13 @@ pub async fn redeem(
     cx: Cx,
     client: &AuthenticatedClient,
     parameters: &Parameters,
+    proven: Option<ProvenKey>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let text = parameters.get("code").ok_or(TokenRefusal::CodeMissing)?;
     let code = AuthorizationCode::open(&app.keys, text, cx.now).map_err(TokenRefusal::Code)?;
     let checked = rules::check_code(code, client, parameters, &app.settings)?;
+    let binding = Binding::new(proven, client, Some(checked.resource), &app.settings);
+    let key = binding.of_code(checked.code.key)?;
     let code_digest = digest32(text);
     let attempt = app.unsettled.take(&code_digest).unwrap_or_else(|| AttemptId::new(cx.now, &*app.entropy));
     let grant = NewGrant {
@@ -44,6 +51,8 @@ pub async fn redeem(
         consented_at: checked.code.consented_at,
         code_digest,
         from: Some(cx.address),
+        // One who proves who it is needs no second lock on its refresh token (RFC 9449 §5).
+        key_thumbprint: key.filter(|_| !client.is_confidential()),
     };
     let issued = Issued {
         grant: grant.id,
@@ -55,6 +64,7 @@ pub async fn redeem(
         generation: 0,
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: checked.code.refresh && client.may_refresh(),
+        key,
     };
     let which =
         Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };

@@ -3,6 +3,7 @@
 
 use super::{
     TokenRefusal,
+    binding::Binding,
     issue::{self, Issued, TokenResponse},
     rules,
 };
@@ -10,7 +11,10 @@ use crate::{
     app::App,
     audit::Event,
     cx::Cx,
-    http::client_auth::{AuthenticatedClient, ClientAuthRefusal},
+    http::{
+        client_auth::{AuthenticatedClient, ClientAuthRefusal},
+        proof::ProvenKey,
+    },
     settings::Resource,
 };
 use hallpass_core::{
@@ -26,12 +30,14 @@ pub async fn grant(
     cx: Cx,
     client: &AuthenticatedClient,
     parameters: &Parameters,
+    proven: Option<ProvenKey>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let machine = client.machine().ok_or(TokenRefusal::GrantTypeNotRegistered)?;
     let (resource, scope) = rules::check_machine(machine, parameters, &app.settings)?;
+    let key = Binding::new(proven, client, Some(resource), &app.settings).of_request()?;
     // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
     spend(app, client, cx).await?;
-    let issued = issued(app, cx, client.id(), (resource, &scope));
+    let issued = Issued { key, ..issued(app, cx, client.id(), (resource, &scope)) };
     let response = issue::issue(app, &issued, cx.now)?;
     let (resource, scope) = (issued.resource, scope.to_string());
     app.audit.record(cx, Event::token_issued(client.id(), issued.grant, resource, &scope));
@@ -56,6 +62,7 @@ pub fn issued<'a>(
         generation: 0,
         ends_at: cx.now.plus(app.settings.access_token_lifetime),
         refresh: false,
+        key: None,
     }
 }
 

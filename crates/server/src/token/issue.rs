@@ -34,6 +34,8 @@ pub struct Issued<'a> {
     pub ends_at: Timestamp,
     /// Whether to hand out the refresh token.
     pub refresh: bool,
+    /// The key that the access token is bound to.
+    pub key: Option<[u8; 32]>,
 }
 
 /// The answer of the token endpoint (RFC 6749 §5.1).
@@ -68,11 +70,12 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
             epoch: issued.epoch,
             salt: entropy::random(&*app.entropy),
         },
+        key_thumbprint: issued.key,
     };
     let refresh = RefreshToken { grant: issued.grant, generation: issued.generation };
     Ok(TokenResponse {
         access_token: app.tokens.current().signer.sign(&token).map_err(|_| TokenRefusal::Signing)?,
-        token_type: "Bearer",
+        token_type: if issued.key.is_some() { "DPoP" } else { "Bearer" },
         expires_in: lifetime.as_secs(),
         refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),
         scope,

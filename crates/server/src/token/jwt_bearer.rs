@@ -1,7 +1,13 @@
 //! An assertion as the grant (RFC 7523 §2.1): a platform says which program asks (SEP-1933). No secret is anywhere, and
 //! nothing is kept but that the assertion was used.
 
-use super::{TokenRefusal, client_credentials, issue::TokenResponse, rules};
+use super::{
+    TokenRefusal,
+    binding::Binding,
+    client_credentials,
+    issue::{Issued, TokenResponse},
+    rules,
+};
 use crate::{
     app::App,
     audit::{Event, Reason},
@@ -109,9 +115,11 @@ pub async fn grant(
         return Err(AssertionRefusal::Nobody.into());
     }
     let (resource, scope) = rules::check_machine(workload.machine(), parameters, &app.settings)?;
+    let (proven, offered) = (super::proven(app, incoming)?, app.settings.proofs.offered);
+    let key = Binding { proven, due: resource.bound_tokens_only, offered }.of_request()?;
     // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
     spend(app, &assertion, incoming).await?;
-    let issued = client_credentials::issued(app, cx, workload.id(), (resource, &scope));
+    let issued = Issued { key, ..client_credentials::issued(app, cx, workload.id(), (resource, &scope)) };
     let response = super::issue::issue(app, &issued, cx.now)?;
     let (resource, text) = (issued.resource, scope.to_string());
     let event =

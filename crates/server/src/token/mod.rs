@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 §3.2): who calls, which grant type, one file each.
 
 mod authorization_code;
+mod binding;
 mod client_credentials;
 mod issue;
 mod jwt_bearer;
@@ -16,6 +17,7 @@ use crate::{
     audit::{Event, Reason},
     http::{
         client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
+        proof::{self, ProofRefusal, ProvenKey},
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
@@ -44,6 +46,15 @@ pub enum TokenRefusal {
     /// Who calls is not clear, with whether the `Authorization` header was used.
     #[error("client: {0:?}")]
     Client(ClientAuthRefusal, bool),
+    /// The proof of a key.
+    #[error("proof: {0:?}")]
+    Proof(ProofRefusal),
+    /// A code that is bound to a key, and the request does not prove that key. It stays good for who has it.
+    #[error("code_of_another_key")]
+    CodeOfAnotherKey,
+    /// A refresh token that is bound to another key. It stays good for who has that.
+    #[error("grant_of_another_key")]
+    GrantOfAnotherKey,
     /// No `grant_type`.
     #[error("grant_type_missing")]
     GrantTypeMissing,
@@ -148,6 +159,9 @@ impl Reason for TokenRefusal {
             Self::MediaType => "media_type",
             Self::Parameters(error) => error.reason(),
             Self::Client(refusal, _) => refusal.reason(),
+            Self::Proof(refusal) => refusal.reason(),
+            Self::CodeOfAnotherKey => "code_of_another_key",
+            Self::GrantOfAnotherKey => "grant_of_another_key",
             Self::GrantTypeMissing => "grant_type_missing",
             Self::GrantTypeUnknown => "grant_type_unknown",
             Self::GrantTypeNotRegistered => "grant_type_not_registered",
@@ -200,6 +214,13 @@ impl TokenRefusal {
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
             Self::Assertion(refusal) => return refusal.refusal(),
+            Self::Proof(refusal) => return refusal.refusal(),
+            Self::CodeOfAnotherKey => {
+                (InvalidGrant, "the authorization code is bound to a key: send the DPoP proof of that key")
+            }
+            Self::GrantOfAnotherKey => {
+                (InvalidGrant, "the grant is bound to another key than that of the DPoP proof: sign in again")
+            }
             Self::TooOften(wait) => {
                 let refusal = Refusal::new(TemporarilyUnavailable, "too many refreshes of one grant");
                 return Refusal { retry_after: Some(*wait), ..refusal };
@@ -272,19 +293,21 @@ pub async fn token(app: &App, incoming: &Incoming) -> Reply {
     };
     // Here the assertion says who asks, and no client does.
     if jwt_bearer::is_meant(app, &parameters) {
-        return match jwt_bearer::grant(app, incoming, &parameters).await {
+        let reply = match jwt_bearer::grant(app, incoming, &parameters).await {
             Ok(response) => respond::protocol(StatusCode::OK, &response),
             Err(refusal) => refused(app, incoming, None, &refusal),
         };
+        return proof::offer_nonce(app, incoming, reply);
     }
     let client = match who(app, incoming, &parameters).await {
         Ok(client) => client,
         Err(refusal) => return refused(app, incoming, None, &refusal),
     };
-    match exchange(app, incoming, &client, &parameters).await {
+    let reply = match exchange(app, incoming, &client, &parameters).await {
         Ok(response) => respond::protocol(StatusCode::OK, &response),
         Err(refusal) => refused(app, incoming, Some((&client, &parameters)), &refusal),
-    }
+    };
+    proof::offer_nonce(app, incoming, reply)
 }
 
 fn refused(
@@ -303,7 +326,9 @@ fn refused(
         .map(|token| token.grant);
     let client = known.map(|(client, _)| client.id());
     app.audit.record(incoming.cx, Event::token_refused(client, grant, refusal.reason()));
-    respond::refused(&refusal.refusal())
+    let reply = respond::refused(&refusal.refusal());
+    let only_asks = matches!(refusal, TokenRefusal::Proof(proof) if proof.is_challenge());
+    if only_asks { respond::uncounted(reply) } else { reply }
 }
 
 fn read(incoming: &Incoming) -> Result<Parameters, TokenRefusal> {
@@ -332,14 +357,27 @@ async fn exchange(
     if app.audit.refuses() {
         return Err(TokenRefusal::AuditFailing);
     }
+    let proven = proven(app, incoming)?;
     match parameters.get("grant_type").ok_or(TokenRefusal::GrantTypeMissing)? {
         "authorization_code" | "refresh_token" if !client.is_for_people() => {
             Err(TokenRefusal::GrantTypeNotRegistered)
         }
-        "authorization_code" => authorization_code::redeem(app, incoming.cx, client, parameters).await,
-        "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters).await,
-        "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters).await,
+        "authorization_code" => {
+            authorization_code::redeem(app, incoming.cx, client, parameters, proven).await
+        }
+        "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters, proven).await,
+        "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters, proven).await,
         _ => Err(TokenRefusal::GrantTypeUnknown),
+    }
+}
+
+/// The key that the request proves, if it proves one.
+fn proven(app: &App, incoming: &Incoming) -> Result<Option<ProvenKey>, TokenRefusal> {
+    match proof::read(app, incoming, "/token") {
+        Ok(proven) => Ok(proven),
+        // Where nobody was told of proofs, a header of this name means nothing. What is bound needs a good one all the same.
+        Err(_) if !app.settings.proofs.offered => Ok(None),
+        Err(refusal) => Err(TokenRefusal::Proof(refusal)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     TokenRefusal,
+    binding::Binding,
     issue::{self, Issued, TokenResponse},
     rules,
 };
@@ -12,13 +13,15 @@ use crate::{
     cx::Cx,
     http::{
         client_auth::{AuthenticatedClient, ClientAuthRefusal},
+        proof::ProvenKey,
         rate_limit::Limited,
     },
+    settings::Resource,
 };
 use hallpass_core::{
     id::AttemptId, parameters::Parameters, scope::Scope, time::Timestamp, token::RefreshToken,
 };
-use hallpass_store::{Grant, GrantRotated, RevocationReason, Rotation, StoreError};
+use hallpass_store::{Grant, GrantRotated, LiveRotation, RevocationReason, Rotation, StoreError};
 
 /// Exchanges the refresh token of the request.
 pub async fn refresh(
@@ -26,19 +29,25 @@ pub async fn refresh(
     cx: Cx,
     client: &AuthenticatedClient,
     parameters: &Parameters,
+    proven: Option<ProvenKey>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let text = parameters.get("refresh_token").ok_or(TokenRefusal::RefreshMissing)?;
     let token = RefreshToken::check(&app.keys, text).map_err(TokenRefusal::Refresh)?;
-    if let Some(grant) = as_usual(app, cx, client, parameters, token).await? {
-        let scope = rules::granted(&grant, client)?;
+    let binding = |grant: &Grant| {
+        let resource = app.settings.resource(&grant.resource);
+        Binding::new(proven, client, resource, &app.settings).of_grant(grant.key_thumbprint)
+    };
+    if let Some(grant) = as_usual(app, cx, (client, proven), parameters, token).await? {
+        let (scope, key) = (rules::granted(&grant, client)?, binding(&grant)?);
         app.audit.record(cx, Event::refresh_rotated(Which::of(&grant), grant.generation));
-        return issue::issue(app, &issued(app, &grant, &scope, grant.generation), cx.now);
+        return issue::issue(app, &Issued { key, ..issued(app, &grant, &scope, grant.generation) }, cx.now);
     }
     let grant = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
     if !client.may_refresh() {
         return Err(TokenRefusal::GrantTypeNotRegistered);
     }
     let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
+    let key = binding(&grant)?;
     if app.blocks.receiver(&grant.redirect_host) {
         return Err(TokenRefusal::ReceiverBlocked);
     }
@@ -68,7 +77,7 @@ pub async fn refresh(
         GrantRotated::AssertionSpent => {
             return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
         }
-        GrantRotated::Reused if client.proved_key() => {
+        GrantRotated::Reused if client.proved_key() || grant.key_thumbprint.is_some() => {
             let live = live_again(app, client, token, cx.now).await?;
             app.audit.record(cx, Event::refresh_repeated(which, live));
             live
@@ -84,7 +93,7 @@ pub async fn refresh(
         GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
         GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
     };
-    issue::issue(app, &issued(app, &grant, &scope, generation), cx.now)
+    issue::issue(app, &Issued { key, ..issued(app, &grant, &scope, generation) }, cx.now)
 }
 
 fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) -> Issued<'a> {
@@ -98,6 +107,7 @@ fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) ->
         generation,
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: true,
+        key: None,
     }
 }
 
@@ -106,7 +116,7 @@ fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) ->
 async fn as_usual(
     app: &App,
     cx: Cx,
-    client: &AuthenticatedClient,
+    (client, proven): (&AuthenticatedClient, Option<ProvenKey>),
     parameters: &Parameters,
     token: RefreshToken,
 ) -> Result<Option<Grant>, StoreError> {
@@ -117,6 +127,12 @@ async fn as_usual(
     let Some(rotation) = rules::ordinary(token, client, parameters, &app.settings, cx) else {
         return Ok(None);
     };
+    // Where some server takes bound tokens only, the row says which server this grant is for.
+    let only_bound = |resource: &Resource| resource.bound_tokens_only;
+    if proven.is_none() && (client.wants_bound() || app.settings.resources.iter().any(only_bound)) {
+        return Ok(None);
+    }
+    let rotation = LiveRotation { key: proven.map(ProvenKey::thumbprint), ..rotation };
     let limited = !app.settings.is_local();
     let most = app.settings.limits.refreshes;
     if limited && !app.limits.has_room(Limited::Refresh, &token.grant, most, cx.now) {
@@ -131,18 +147,19 @@ async fn as_usual(
 }
 
 /// Who signs with its own key has said who asks: an older token is a sibling that shares the key, not a thief. It gets the
-/// live one, for an assertion that is good once on all nodes.
+/// live one, for an assertion that is good once on all nodes; a public client for the proof of the key that the grant is
+/// bound to, which was checked.
 async fn live_again(
     app: &App,
     client: &AuthenticatedClient,
     token: RefreshToken,
     now: Timestamp,
 ) -> Result<u32, TokenRefusal> {
-    let spent = TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false);
-    let Some(assertion) = client.assertion() else { return Err(spent) };
-    let spends = assertion.with_attempt(AttemptId::new(now, &*app.entropy));
-    if !app.store.assertion_spend(spends).await? || !app.spent.spend(assertion) {
-        return Err(spent);
+    if let Some(assertion) = client.assertion() {
+        let spends = assertion.with_attempt(AttemptId::new(now, &*app.entropy));
+        if !app.store.assertion_spend(spends).await? || !app.spent.spend(assertion) {
+            return Err(TokenRefusal::Client(ClientAuthRefusal::AssertionSpent, false));
+        }
     }
     let live = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
     if live.revoked_at.is_some() { Err(TokenRefusal::Revoked) } else { Ok(live.generation) }

@@ -128,6 +128,7 @@ pub fn ordinary(
         from: Some(cx.address),
         client_id: client.id().to_owned(),
         resource,
+        key: None,
         used_since: cx.now.minus(settings.refresh_idle_lifetime),
         given_since: cx.now.minus(settings.grant_lifetime).plus(SHORTEST_TOKEN),
     })

@@ -176,6 +176,7 @@ async fn as_227_more_grants_than_anybody_watches_are_said_and_the_longest_unused
             consented_at: now,
             code_digest: [1; 32],
             from: None,
+            key_thumbprint: None,
         };
         oldest = oldest.or(Some(grant.id));
         if number == 200 {

@@ -19,7 +19,7 @@ fn asking(id: &str) -> OperatorClient {
 }
 
 /// Two protected servers, each with a client that may ask about its tokens.
-fn asked() -> Settings {
+pub fn asked() -> Settings {
     let mut settings = settings();
     let scopes = vec![ScopeEntry { name: "read".into(), title: "Read".into() }];
     let uri = hallpass_core::uri::ResourceUri::parse("https://auth.example/other").unwrap();
@@ -30,7 +30,7 @@ fn asked() -> Settings {
     settings
 }
 
-async fn ask(server: &Server, caller: &str, token: &str) -> Answer {
+pub async fn ask(server: &Server, caller: &str, token: &str) -> Answer {
     server.form("/introspect", &[("client_id", caller), ("client_secret", SECRET), ("token", token)]).await
 }
 

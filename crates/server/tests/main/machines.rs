@@ -20,7 +20,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const SECRET: &str = "a-secret-of-the-nightly-report";
+pub const SECRET: &str = "a-secret-of-the-nightly-report";
 const OTHER: &str = "https://auth.example/other";
 pub const MACHINE: (&str, &str) = ("grant_type", "client_credentials");
 static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -73,6 +73,11 @@ fn with(clients: Vec<OperatorClient>) -> Settings {
     let uri = ResourceUri::parse(OTHER).unwrap();
     settings.resources.push(Resource::new(uri, "Other".into(), vec![scope("read"), scope("list")]).unwrap());
     settings
+}
+
+/// A server with one machine of this id.
+pub fn with_one(id: &str) -> Settings {
+    with(vec![machine(id, |_| {})])
 }
 
 async fn ask(server: &Server, id: &str, more: &[(&str, &str)]) -> Answer {

@@ -31,6 +31,7 @@ mod operator;
 mod pages;
 mod places;
 mod plateau;
+mod proofs;
 mod pushed;
 mod races;
 mod randomness;

@@ -90,7 +90,9 @@ async fn t_103_access_tokens_of_the_first_release_are_let_in_and_what_it_revoked
         for (token, good) in [("access", true), ("revoked_access", false)] {
             let mut headers = HeaderMap::new();
             headers.insert("authorization", format!("Bearer {}", text(client, token)).parse().unwrap());
-            assert_eq!(gate.authenticate(&headers, server.clock.now()).await.is_ok(), good, "{token}");
+            let head =
+                hallpass_resource::Head { method: &http::Method::POST, path: "/mcp", headers: &headers };
+            assert_eq!(gate.authenticate(head, server.clock.now()).await.is_ok(), good, "{token}");
         }
     }
 }

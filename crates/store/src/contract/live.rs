@@ -21,6 +21,7 @@ fn usual(id: GrantId, presented: u32) -> LiveRotation {
         from: Some(ELSEWHERE),
         client_id: "https://client.example/metadata".into(),
         resource: Some("https://host.example/mcp".into()),
+        key: None,
         used_since: START,
         given_since: START,
     }
@@ -80,6 +81,20 @@ pub async fn as_137_as_146_as_147_each_term_of_a_live_rotation_is_a_condition(st
     let opened = story.store.grant_open_spending(proven.clone(), spends, story.now).await.unwrap();
     assert_eq!(opened, GrantOpened::Opened);
     assert_eq!(tried(&story, usual(proven.id, 0)).await, None, "opened with a key, presented without one");
+
+    let key = Some([7; 32]);
+    let bound = crate::NewGrant { key_thumbprint: key, ..story.new_grant() };
+    assert_eq!(story.store.grant_open(bound.clone(), story.now).await.unwrap(), GrantOpened::Opened);
+    for other in [None, Some([8; 32])] {
+        let stolen = LiveRotation { key: other, ..usual(bound.id, 0) };
+        assert_eq!(tried(&story, stolen).await, None, "bound to another key, as_150");
+    }
+    let with_key = |id, presented| LiveRotation { key, ..usual(id, presented) };
+    let kept = tried(&story, with_key(bound.id, 0)).await.unwrap();
+    assert_eq!((kept.key_thumbprint, story.read(bound.id).await.key_thumbprint), (key, key));
+    let unbound = story.open().await;
+    let kept = tried(&story, with_key(unbound, 0)).await.unwrap();
+    assert_eq!(kept.key_thumbprint, None, "a key binds no grant that was opened without");
 
     let revoked = story.open().await;
     story.revoke(revoked).await;

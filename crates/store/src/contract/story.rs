@@ -77,6 +77,7 @@ impl Story {
             consented_at: self.now,
             code_digest: [1; 32],
             from: Some(HERE),
+            key_thumbprint: None,
         }
     }
 

@@ -21,6 +21,8 @@ const TEXTS: &[(i64, &str)] = &[
     (5, include_str!("0005_key_signs_from.sql")),
     (1, include_str!("0006_places.sql")),
     (1, include_str!("0007_revocations_by_key.sql")),
+    // Who does not know `key_thumbprint` would refresh such a grant for anybody who has its token.
+    (8, include_str!("0008_bound_grants.sql")),
 ];
 
 /// The schema that a program knows.

@@ -34,6 +34,8 @@ pub struct NewGrant {
     pub code_digest: [u8; 32],
     /// The address that it is redeemed from, for the account page.
     pub from: Option<IpAddr>,
+    /// The key that its refresh token is bound to: of a public client that proved one.
+    pub key_thumbprint: Option<[u8; 32]>,
 }
 
 /// A grant as kept.
@@ -69,6 +71,8 @@ pub struct Grant {
     pub key_proven: bool,
     /// The address that the last refresh came from, or the redemption before the first.
     pub used_from: Option<IpAddr>,
+    /// The key that its refresh token is bound to, if it is (RFC 9449 §5).
+    pub key_thumbprint: Option<[u8; 32]>,
 }
 
 /// What a grant is given to: one installation of a client, as far as anybody can tell.
@@ -169,6 +173,9 @@ pub struct LiveRotation {
     pub client_id: String,
     /// What it has to be for, where the client says so.
     pub resource: Option<String>,
+    /// The key that the client proved. A grant that is bound to another one, or to any where there is none, is not one of
+    /// these.
+    pub key: Option<[u8; 32]>,
     /// It was last used at this time or later: the idle lifetime.
     pub used_since: Timestamp,
     /// The person said yes at this time or later: the lifetime of a grant.

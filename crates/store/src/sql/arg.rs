@@ -56,6 +56,12 @@ from! {
     &'a SessionId => |value| Self::Bytes(Some(value.as_bytes()));
 }
 
+impl<'a, const N: usize> From<&'a Option<[u8; N]>> for Arg<'a> {
+    fn from(value: &'a Option<[u8; N]>) -> Self {
+        Self::Bytes(value.as_ref().map(<[u8; N]>::as_slice))
+    }
+}
+
 impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
     fn from(value: &'a [u8; N]) -> Self {
         Self::Bytes(Some(value))

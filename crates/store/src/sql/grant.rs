@@ -16,15 +16,15 @@ macro_rules! columns {
     () => {
         "grants.id, grants.person, grants.epoch, grants.client_id, grants.client_name, grants.redirect_host,
             grants.resource, grants.scope, grants.consented_at, grants.generation, grants.predecessor, grants.rotated_at,
-            grants.revoked_at, grants.key_proven, grants.used_from"
+            grants.revoked_at, grants.key_proven, grants.used_from, grants.key_thumbprint"
     };
 }
 
 statements! {
     OPEN = "INSERT INTO grants (id, attempt, epoch, client_id, client_name, redirect_host, resource, scope,
-            consented_at, code_digest, person, generation, rotated_at, turn, used_from)
-        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11 FROM person p
-        WHERE p.id = $12 AND p.epoch = $13 AND p.disabled_at IS NULL
+            consented_at, code_digest, person, generation, rotated_at, turn, used_from, key_thumbprint)
+        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11, $12 FROM person p
+        WHERE p.id = $13 AND p.epoch = $14 AND p.disabled_at IS NULL
         ON CONFLICT (id) DO NOTHING RETURNING id";
     OPENED_BEFORE = "SELECT attempt, person, client_id, code_digest FROM grants WHERE id = $1";
     // $1 presented, $2 begin of the first window, $3 now, $4 from where, $6 begin of the second window. 4294967295 is the last
@@ -51,6 +51,7 @@ statements! {
             used_from = $3
         WHERE id = $4 AND generation = $1 AND $1 < 4294967295 AND client_id = $5 AND revoked_at IS NULL
             AND key_proven = 0 AND rotated_at >= $6 AND consented_at >= $7 AND ($8 = '' OR resource = $8)
+            AND (key_thumbprint IS NULL OR key_thumbprint = $9)
             AND EXISTS (SELECT 1 FROM person p
                 WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
         RETURNING ", columns!());
@@ -101,10 +102,10 @@ operation! {
 
 operation! {
     RotateLive { rotation: LiveRotation, now: Timestamp } -> Option<Grant>, Write, |on, this| {
-        let LiveRotation { id, presented, from, client_id, resource, used_since, given_since } = &this.rotation;
+        let LiveRotation { id, presented, from, client_id, resource, key, used_since, given_since } = &this.rotation;
         let from = octets(*from);
         let resource = resource.as_deref().unwrap_or_default();
-        let args = args![*presented, this.now, &from, id, client_id, *used_since, *given_since, resource];
+        let args = args![*presented, this.now, &from, id, client_id, *used_since, *given_since, resource, key];
         on.first(ROTATE_LIVE, args, grant).await
     }
 }
@@ -301,6 +302,7 @@ async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, Stor
                 &new.code_digest,
                 this.now,
                 &octets(new.from),
+                &new.key_thumbprint,
                 &new.person,
                 new.epoch,
             ],
@@ -384,5 +386,6 @@ fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
         revoked_at: row.maybe_time(12)?,
         key_proven: row.yes(13)?,
         used_from: row.maybe_address(14)?,
+        key_thumbprint: row.maybe_array(15)?,
     })
 }

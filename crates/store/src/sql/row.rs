@@ -80,6 +80,17 @@ impl Row<'_> {
         bytes.map(|bytes| address(&bytes).ok_or_else(|| damaged(column))).transpose()
     }
 
+    /// Bytes of this length, or NULL.
+    pub fn maybe_array<const N: usize>(&self, column: usize) -> Result<Option<[u8; N]>, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => {
+                let bytes: Option<&[u8]> = row.try_get(column).map_err(|_| damaged(column))?;
+                bytes.map(|bytes| bytes.try_into().map_err(|_| damaged(column))).transpose()
+            }
+        }
+    }
+
     /// Bytes of this length.
     pub fn array<const N: usize>(&self, column: usize) -> Result<[u8; N], StoreError> {
         match self {

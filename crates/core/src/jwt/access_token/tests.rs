@@ -32,6 +32,7 @@ fn token() -> AccessToken {
         expires_at: Timestamp::from_seconds(NOW + 300),
         scope: Some("tools:read tools:call".into()),
         grant: GrantReference { grant: GrantId::from_bytes([9; 16]), generation: 3, epoch: 1, salt: [8; 6] },
+        key_thumbprint: None,
     }
 }
 
@@ -122,7 +123,24 @@ fn a_token_has_at_most_750_characters() {
     for key in &keys()[..2] {
         let text = AccessTokenSigner::new(key).sign(&token).unwrap();
         assert!(text.expose().len() <= 750, "{:?}: {}", key.algorithm(), text.expose().len());
+        let bound = AccessToken { key_thumbprint: Some([0xFF; 32]), ..token.clone() };
+        let text = AccessTokenSigner::new(key).sign(&bound).unwrap();
+        assert!(text.expose().len() <= 830, "{:?}: {}", key.algorithm(), text.expose().len());
     }
+}
+
+#[test]
+fn as_194_a_bound_token_says_so_after_everything_else() {
+    let key = &keys()[0];
+    let bound = AccessToken { key_thumbprint: Some([7; 32]), ..token() };
+    let text = AccessTokenSigner::new(key).sign(&bound).unwrap();
+    let payload = encoding::from_base64url(text.expose().split('.').nth(1).unwrap()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    // Gateways of other releases read it: the form does not change.
+    assert!(
+        payload.ends_with(r#","cnf":{"jkt":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"}}"#),
+        "{payload}"
+    );
 }
 
 #[test]

@@ -275,7 +275,13 @@ impl World {
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        let let_in = node.guards[resource].authenticate(&headers, now).await.is_ok();
+        let let_in = node.guards[resource]
+            .authenticate(
+                hallpass_resource::Head { method: &http::Method::POST, path: "/mcp", headers: &headers },
+                now,
+            )
+            .await
+            .is_ok();
         let asks = &self.clients[INTROSPECTOR];
         let pairs = [
             ("client_id", asks.id.clone()),
