@@ -44,6 +44,8 @@ pub struct AuthorizationRequest {
     pub scope: Scope,
     /// An account to suggest, where the person named one.
     pub login_hint: Option<String>,
+    /// The key that the code and the tokens are to be bound to (RFC 9449 §10).
+    pub key_thumbprint: Option<String>,
 }
 
 /// A request that a person is busy with. It answers to one response and is used up by it.
@@ -55,7 +57,7 @@ pub struct Pending {
 }
 
 /// Names that the request sets. A hostile endpoint URL could carry them already and win where the first counts.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -65,6 +67,7 @@ const OURS: [&str; 12] = [
     "resource",
     "scope",
     "login_hint",
+    "dpop_jkt",
     "request",
     "request_uri",
     "response_mode",
@@ -120,6 +123,9 @@ impl Pending {
         }
         if let Some(hint) = &request.login_hint {
             parameters.push(("login_hint", hint.clone()));
+        }
+        if let Some(thumbprint) = &request.key_thumbprint {
+            parameters.push(("dpop_jkt", thumbprint.clone()));
         }
         parameters
     }
@@ -179,6 +185,7 @@ mod tests {
             resource: "https://mcp.example/mcp".into(),
             scope: Scope::parse("a b").unwrap(),
             login_hint: None,
+            key_thumbprint: None,
         }
     }
 

@@ -50,9 +50,21 @@ pub struct Settings {
     pub registered: Vec<Registered>,
     /// The revision of MCP to speak, where it is known; `None`: the one that the server turns out to speak.
     pub revision: Option<Revision>,
-    /// Whether to ask for tokens that are bound to a key where the authorization server issues them (DPoP, RFC 9449).
-    /// An extension of MCP, therefore off by default (CL-088).
-    pub proofs: bool,
+    /// Whether to ask for tokens that are bound to a key (DPoP, RFC 9449). An extension of MCP, therefore off by default
+    /// (CL-088).
+    pub proofs: Proofs,
+}
+
+/// When tokens are bound to a key that this client keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proofs {
+    /// Never: a server that asks for it cannot be used.
+    #[default]
+    Off,
+    /// Where the server takes no others.
+    WhereRequired,
+    /// Where the authorization server issues them.
+    WhereOffered,
 }
 
 /// A registration that the operator of an authorization server made.
@@ -74,7 +86,7 @@ impl Default for Settings {
             metadata_document: None,
             registered: Vec::new(),
             revision: None,
-            proofs: false,
+            proofs: Proofs::Off,
         }
     }
 }
@@ -87,7 +99,7 @@ pub struct Client {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    nonces: Arc<Mutex<proofs::Nonces>>,
+    places: Arc<Mutex<proofs::Places>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -113,7 +125,7 @@ impl Client {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { fetch, store, settings: Arc::new(settings), clock, entropy, nonces: Arc::default() }
+        Self { fetch, store, settings: Arc::new(settings), clock, entropy, places: Arc::default() }
     }
 
     /// Where the credentials are kept, to be shown to people.

@@ -9,7 +9,7 @@ use hallpass_core::{
     secret::SecretString,
     time::Timestamp,
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -19,6 +19,10 @@ pub const PROOF_HEADER: &str = "dpop";
 const NONCE_HEADER: &str = "dpop-nonce";
 /// Its identifier as an extension of MCP.
 pub const EXTENSION: &str = "io.modelcontextprotocol/auth/dpop";
+/// A proof needs a nonce, which comes along (RFC 9449 §8, §9).
+pub const USE_NONCE: &str = "use_dpop_nonce";
+/// A proof is not accepted.
+pub const INVALID_PROOF: &str = "invalid_dpop_proof";
 /// A longer nonce is not kept: it would be sent with every request.
 const MAX_NONCE: usize = 512;
 
@@ -56,6 +60,11 @@ impl ProofKey {
     /// [`ProofError::Generation`].
     pub fn generate() -> Result<Self, ProofError> {
         SigningKey::generate(Algorithm::Es256).map(Self).map_err(|_| ProofError::Generation)
+    }
+
+    /// The thumbprint of the public half, as requests and tokens name it (RFC 9449 §6.1, §10).
+    pub fn thumbprint(&self) -> String {
+        base64url(&self.0.public_jwk().thumbprint())
     }
 
     pub(crate) fn from_pkcs8(document: &[u8]) -> Option<Self> {
@@ -118,16 +127,6 @@ pub fn nonce_of(headers: &HeaderMap) -> Option<&str> {
     let nonce = headers.get(NONCE_HEADER)?.to_str().ok()?;
     let plain = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     (!nonce.is_empty() && nonce.len() <= MAX_NONCE && nonce.bytes().all(plain)).then_some(nonce)
-}
-
-/// Whether a token endpoint refused for want of its nonce (RFC 9449 §8); `error` is the code in the body.
-pub fn token_endpoint_wants_nonce(status: StatusCode, error: Option<&str>) -> bool {
-    status.is_client_error() && error == Some("use_dpop_nonce")
-}
-
-/// Whether a resource refused for want of its nonce (RFC 9449 §9); `error` is the one of the challenge.
-pub fn resource_wants_nonce(status: StatusCode, error: Option<&str>) -> bool {
-    status == StatusCode::UNAUTHORIZED && error == Some("use_dpop_nonce")
 }
 
 #[cfg(test)]
@@ -214,10 +213,5 @@ mod tests {
         }
         assert_eq!(of(&"x".repeat(513)), None);
         assert_eq!(nonce_of(&HeaderMap::new()), None);
-        let wants = |status, error| resource_wants_nonce(StatusCode::from_u16(status).unwrap(), error);
-        assert!(wants(401, Some("use_dpop_nonce")) && !wants(403, Some("use_dpop_nonce")));
-        assert!(!wants(401, Some("invalid_token")) && !wants(401, None));
-        assert!(token_endpoint_wants_nonce(StatusCode::BAD_REQUEST, Some("use_dpop_nonce")));
-        assert!(!token_endpoint_wants_nonce(StatusCode::OK, Some("use_dpop_nonce")));
     }
 }

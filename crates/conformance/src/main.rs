@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use browser::Robot;
 use context::Context;
 use hallpass_client::{
-    driver::{Caller, Client, LoginOptions, Settings, SignIn},
+    driver::{Caller, Client, LoginOptions, Proofs, Settings, SignIn},
     storage::Store,
     wire::Incoming,
 };
@@ -51,7 +51,7 @@ async fn run() -> Result<()> {
         metadata_document: Some(METADATA_DOCUMENT.to_owned()),
         registered: context.registered(),
         revision: context.revision.as_deref().and_then(Revision::parse),
-        proofs: true,
+        proofs: Proofs::WhereOffered,
         ..Settings::default()
     };
     let client = Client::new(fetch.clone(), Store::new(folder.path().to_owned()), settings);

@@ -32,6 +32,7 @@ pub mod policy;
 pub mod resolver;
 
 pub use body::Body;
+pub use cache::http_date;
 pub use client::{Fetch, Limits, Settings};
 pub use document::Document;
 pub use error::FetchError;

@@ -38,7 +38,7 @@ pub struct CallArgs {
 /// Calls.
 pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
     let params = args.params.as_deref().map(read_params).transpose()?;
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, false)?;
     let mut caller = match client.caller(&args.url, &args.client.account) {
         Ok(caller) => caller,
         Err(failed) => return Ok(explain(&args.url, &failed)),

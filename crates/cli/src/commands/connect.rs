@@ -43,6 +43,9 @@ pub struct ConnectArgs {
     /// Ask for exactly these scopes, separated by spaces, and never for more.
     #[arg(long, value_name = "SCOPES", value_parser = scope)]
     pub scope: Option<Scope>,
+    /// Have the tokens bound to a key that stays on this computer (DPoP), where the authorization server does that.
+    #[arg(long)]
+    pub bound_tokens: bool,
     /// How long to wait for you at a sign-in, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub wait: u64,
@@ -53,7 +56,7 @@ pub struct ConnectArgs {
 
 /// Carries messages until the client closes its side, or somebody stops it.
 pub async fn run(args: ConnectArgs) -> anyhow::Result<ExitCode> {
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, args.bound_tokens)?;
     let options = LoginOptions {
         account: args.client.account.clone(),
         scope: args.scope,

@@ -42,7 +42,7 @@ pub async fn run(args: ExecArgs) -> anyhow::Result<ExitCode> {
     if args.env.is_empty() || args.env.contains(['=', '\0']) {
         bail!("--env takes the name of a variable, such as MCP_TOKEN");
     }
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, false)?;
     let token = match client.token(&args.url, &args.client.account).await {
         Ok(token) => token.token,
         Err(failed) => return Ok(explain(&args.url, &failed)),

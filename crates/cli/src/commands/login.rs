@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
     browser::{Browser, PageUrl},
-    driver::{Client, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
+    driver::{Client, Interaction, LoginOptions, Proofs, Settings, SignedIn, WhatFor},
     error::{ClientError, Failed},
     storage::Store,
 };
@@ -53,6 +53,10 @@ pub struct LoginArgs {
     /// URL of a client metadata document to be known by, where the authorization server supports that.
     #[arg(long, value_name = "URL", env = "HALLPASS_CLIENT_METADATA_URL", conflicts_with = "client_id")]
     pub client_metadata_url: Option<String>,
+    /// Have the tokens bound to a key that stays on this computer (DPoP), where the authorization server does that. A
+    /// server that takes no others gets them anyway.
+    #[arg(long)]
+    pub bound_tokens: bool,
     /// Account name to suggest on the sign-in page.
     #[arg(long, value_name = "NAME")]
     pub login_hint: Option<String>,
@@ -86,7 +90,7 @@ pub struct ClientArgs {
 
 impl ClientArgs {
     /// The client with its credentials.
-    pub fn client(&self, metadata_document: Option<String>) -> anyhow::Result<Client> {
+    pub fn client(&self, metadata_document: Option<String>, bound: bool) -> anyhow::Result<Client> {
         let mut extra_ca = Vec::new();
         if let Some(path) = &self.ca {
             extra_ca.push(fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?);
@@ -101,7 +105,9 @@ impl ClientArgs {
             Some(folder) => folder.clone(),
             None => default_folder()?,
         };
-        Ok(Client::new(fetch, Store::new(folder), Settings { metadata_document, ..Settings::default() }))
+        let proofs = if bound { Proofs::WhereOffered } else { Proofs::WhereRequired };
+        let settings = Settings { metadata_document, proofs, ..Settings::default() };
+        Ok(Client::new(fetch, Store::new(folder), settings))
     }
 }
 
@@ -118,7 +124,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         patience: Duration::from_secs(args.wait),
     };
     let browser = chosen_browser(args.no_browser, args.browser);
-    let client = args.client.client(args.client_metadata_url)?;
+    let client = args.client.client(args.client_metadata_url, args.bound_tokens)?;
     match client.login(&args.url, &options, &mut Person { browser, url_to_output: true }).await {
         Ok(done) => {
             signed_in(&args.url, &done);
@@ -221,6 +227,9 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     }
     if matches!(error, ClientError::SignInNeeded) {
         return Some(format!("Sign in: hallpass login {url}"));
+    }
+    if matches!(error, ClientError::BoundToken) {
+        return Some(format!("Use it from here: hallpass call {url} tools/list, or hallpass connect {url}"));
     }
     if matches!(error, ClientError::NotProtected) {
         return Some(format!("Use it as it is: hallpass call {url} tools/list"));

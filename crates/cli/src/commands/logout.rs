@@ -22,7 +22,7 @@ pub struct LogoutArgs {
 
 /// Signs out.
 pub async fn run(args: LogoutArgs) -> anyhow::Result<ExitCode> {
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, false)?;
     let done = match client.logout(&args.url, &args.client.account).await {
         Ok(done) => done,
         Err(failed) => return Ok(explain(&args.url, &failed)),

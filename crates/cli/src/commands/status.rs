@@ -25,7 +25,7 @@ pub struct StatusArgs {
 
 /// Lists all accounts.
 pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, false)?;
     let entries = client.status().await?;
     let (now, file) = (SystemClock.now(), client.store().file());
     if args.json {

@@ -28,7 +28,7 @@ pub struct TokenArgs {
 
 /// Prints it.
 pub async fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
-    let client = args.client.client(None)?;
+    let client = args.client.client(None, false)?;
     let token = match client.token(&args.url, &args.client.account).await {
         Ok(token) => token,
         Err(failed) => return Ok(explain(&args.url, &failed)),

@@ -1,6 +1,6 @@
 //! Calls to the MCP server, with a good token, over whichever wire it speaks.
 
-use super::{Client, challenges, server_policy, server_url};
+use super::{Client, Proofs, challenges, server_policy, server_url};
 use crate::{
     discovery::Challenged,
     error::{ClientError, Failed, Party},
@@ -36,6 +36,8 @@ pub struct Caller {
     pub(super) attempts: Attempts,
     /// The extension of MCP by which this program signs in without a person.
     pub(super) extension: Option<&'static str>,
+    /// Whether the tokens in use are bound to a key.
+    bound: bool,
     tool_headers: ToolHeaders,
     /// What is offered first, or what the server has asked for since.
     revision: Revision,
@@ -62,6 +64,7 @@ impl Client {
             challenged: None,
             attempts: Attempts::default(),
             extension: None,
+            bound: false,
             tool_headers: ToolHeaders::default(),
             revision: self.settings.revision.unwrap_or(Revision::V2025_11_25),
         })
@@ -153,8 +156,8 @@ impl Caller {
 
     /// What this client does beyond the core of MCP; declared, because nothing of it is on by itself (CL-088).
     fn extensions(&self) -> impl Iterator<Item = &'static str> {
-        let proofs = self.client.settings.proofs.then_some(proof::EXTENSION);
-        proofs.into_iter().chain(self.extension)
+        let proofs = self.bound || self.client.settings.proofs == Proofs::WhereOffered;
+        proofs.then_some(proof::EXTENSION).into_iter().chain(self.extension)
     }
 
     /// `initialize`, unless the server is known to be stateless; one that only knows the stateless wire refuses it
@@ -220,7 +223,7 @@ impl Caller {
     ) -> Result<Response<Body>, Failed> {
         let (response, uri) = self.send_once(make, entry).await?;
         let head = (response.status(), response.headers());
-        if self.client.wants_new_nonce(&uri, entry, head) {
+        if self.client.wants_another_proof(&uri, entry, head) {
             return Ok(self.send_once(make, entry).await?.0);
         }
         Ok(response)
@@ -232,6 +235,7 @@ impl Caller {
         entry: Option<&Entry>,
     ) -> Result<(Response<Body>, Uri), Failed> {
         self.last_id = self.last_id.saturating_add(1);
+        self.bound = entry.is_some_and(|entry| entry.tokens.proof_key.is_some());
         let request = make(self, self.last_id).map_err(|_| ClientError::NotMcp)?;
         let request = self.client.authorized(request, entry)?;
         let (policy, uri) = (server_policy(&self.server), request.uri().clone());

@@ -13,6 +13,7 @@ use crate::{
     error::{ClientError, Failed, Party},
     loopback::{Listener, Page},
     peer::{Failure, PeerText},
+    proof::ProofKey,
     push::PushError,
     registration::{Identity, Route, read_registration, registration_request, route},
     storage::{ClientCredentials, Entry, EntryKey, Registration, Tokens},
@@ -175,6 +176,7 @@ impl Client {
             resource: prepared.resource.clone(),
             scope: prepared.scope.clone(),
             login_hint: options.login_hint.clone(),
+            key_thumbprint: prepared.proof_key.as_ref().map(ProofKey::thumbprint),
         };
         let (page, pending) = self.begin(prepared, request).await?;
         let server = prepared.server.as_str();

@@ -1,6 +1,6 @@
 //! Before the person is asked: what the server is, who guards it, which scopes.
 
-use super::{Client, challenges, named_policy, server_policy};
+use super::{Client, Proofs, challenges, named_policy, server_policy};
 use crate::{
     authorize::{ScopeSources, scope_to_ask},
     discovery::{
@@ -82,7 +82,7 @@ impl Client {
         })
     }
 
-    /// A key where proofs are switched on and the authorization server takes ours; a resource that wants them does
+    /// A key where proofs are wanted and the authorization server takes ours; a resource that wants them does
     /// not get a token without.
     fn proof_key(
         &self,
@@ -90,7 +90,12 @@ impl Client {
         server: &AuthorizationServer,
     ) -> Result<Option<ProofKey>, Failed> {
         let offered = server.proof_algorithms.iter().any(|name| name == ProofKey::ALGORITHM);
-        if self.settings.proofs && offered {
+        let wanted = match self.settings.proofs {
+            Proofs::Off => false,
+            Proofs::WhereRequired => resource.requires_proof,
+            Proofs::WhereOffered => true,
+        };
+        if wanted && offered {
             return ProofKey::generate().map(Some).map_err(|error| ClientError::Proof(error).into());
         }
         if resource.requires_proof { Err(DiscoveryError::ProofRequired.into()) } else { Ok(None) }

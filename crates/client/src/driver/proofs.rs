@@ -1,25 +1,37 @@
-//! Requests with proofs (RFC 9449): nonces are remembered for each server, and a refusal for want of one is
-//! answered once.
+//! Requests with proofs (RFC 9449): nonces are remembered for each server, and how far its clock is from ours; a refusal
+//! for want of one, or for a wrong time, is answered once.
 
 use super::{Client, challenges};
 use crate::{
     discovery::Challenged,
     error::{ClientError, Failed, Party},
-    proof::{ProofKey, nonce_of, resource_wants_nonce, token_endpoint_wants_nonce},
+    proof::{self, ProofKey, nonce_of},
     storage::Entry,
 };
 use bytes::Bytes;
-use hallpass_core::{json, secret::SecretString};
-use hallpass_fetch::{Limits, Policy};
+use hallpass_core::{json, secret::SecretString, time::Timestamp};
+use hallpass_fetch::{Limits, Policy, http_date};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use std::{collections::HashMap, sync::PoisonError};
 
-/// Most servers whose nonce is remembered. A forgotten nonce costs one more request.
-const MOST_NONCES: usize = 64;
+/// Most servers of which something is remembered. What is forgotten costs one more request.
+const MOST_PLACES: usize = 64;
+/// Milliseconds that a server's clock may be from ours before proofs follow it; far less than any server allows.
+const CLOCKS_APART: i64 = 30_000;
 
-/// The latest nonce of each server, in each of its roles: those of authorization server and resource are not the
-/// same, even on one host (RFC 9449 §9).
-pub(super) type Nonces = HashMap<(Party, String), String>;
+/// What is known of each server, in each of its roles: nonces of authorization server and resource are not the same, even
+/// on one host (RFC 9449 §9).
+pub(super) type Places = HashMap<(Party, String), Known>;
+
+/// What is known of one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Its latest nonce.
+    nonce: Option<String>,
+    /// Milliseconds that its clock is ahead of ours, once it has refused a proof for its time (CL-087). Whoever says a wrong
+    /// time gets proofs of that time, which are of use at no other server.
+    ahead: i64,
+}
 
 impl Client {
     /// Sends a token request; with `key`, with a proof, and once more where a nonce is wanted (CL-084, CL-086).
@@ -33,15 +45,15 @@ impl Client {
         let Some(key) = key else { return self.ask(party, request, policy, Limits::TOKEN).await };
         self.prove(&mut request, party, key, None)?;
         let response = self.ask(party, request.clone(), policy, Limits::TOKEN).await?;
-        let news = self.keep_nonce(party, request.uri(), response.headers());
         let members = json::parse_object(response.body(), json::Limits::default()).ok();
         let error = members.as_ref().and_then(|members| json::string(members, "error").ok().flatten());
-        if !news || !token_endpoint_wants_nonce(response.status(), error) {
+        let refused = response.status().is_client_error().then_some(error).flatten();
+        if !self.learn(party, request.uri(), response.headers(), refused) {
             return Ok(response);
         }
         self.prove(&mut request, party, key, None)?;
         let response = self.ask(party, request.clone(), policy, Limits::TOKEN).await?;
-        self.keep_nonce(party, request.uri(), response.headers());
+        self.learn(party, request.uri(), response.headers(), None);
         Ok(response)
     }
 
@@ -63,8 +75,8 @@ impl Client {
         Ok(request)
     }
 
-    /// Notes the nonce of a resource's answer; whether it refused for want of just that.
-    pub(super) fn wants_new_nonce(
+    /// Notes what a resource's answer says; whether it refused for want of just that.
+    pub(super) fn wants_another_proof(
         &self,
         uri: &Uri,
         entry: Option<&Entry>,
@@ -73,9 +85,9 @@ impl Client {
         if entry.is_none_or(|entry| entry.tokens.proof_key.is_none()) {
             return false;
         }
-        let news = self.keep_nonce(Party::Server, uri, headers);
         let error = Challenged::from_headers(&challenges(headers)).error;
-        news && resource_wants_nonce(status, error.as_deref())
+        let refused = error.as_deref().filter(|_| status == StatusCode::UNAUTHORIZED);
+        self.learn(Party::Server, uri, headers, refused)
     }
 
     fn prove(
@@ -86,20 +98,37 @@ impl Client {
         token: Option<&SecretString>,
     ) -> Result<(), Failed> {
         let place = (party, origin(request.uri()));
-        let nonce = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
-        let proved = key.prove(request, token, nonce.as_deref(), (self.clock.now(), &*self.entropy));
+        let known = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
+        let Known { nonce, ahead } = known.unwrap_or_default();
+        let now = Timestamp::from_millis(self.clock.now().millis().saturating_add(ahead));
+        let proved = key.prove(request, token, nonce.as_deref(), (now, &*self.entropy));
         proved.map_err(|error| ClientError::Proof(error).into())
     }
 
-    /// Whether the answer brought a nonce.
-    fn keep_nonce(&self, party: Party, uri: &Uri, headers: &HeaderMap) -> bool {
-        let Some(nonce) = nonce_of(headers) else { return false };
-        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        if nonces.len() >= MOST_NONCES {
-            nonces.clear();
+    /// Keeps the nonce that an answer brings, and what its server's time is; whether it refused for want of just that.
+    fn learn(&self, party: Party, uri: &Uri, headers: &HeaderMap, refused: Option<&str>) -> bool {
+        let (nonce, now) = (nonce_of(headers), self.clock.now());
+        let date = headers.get(header::DATE).and_then(|date| http_date(date.to_str().ok()?));
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= MOST_PLACES {
+            places.clear();
         }
-        nonces.insert((party, origin(uri)), nonce.to_owned());
-        true
+        let known = places.entry((party, origin(uri))).or_default();
+        if let Some(nonce) = nonce {
+            known.nonce = Some(nonce.to_owned());
+        }
+        match (refused, date) {
+            (Some(proof::USE_NONCE), _) => nonce.is_some(),
+            (Some(proof::INVALID_PROOF), Some(date)) => {
+                let ahead = date.millis().saturating_sub(now.millis());
+                let news = ahead.abs_diff(known.ahead) > CLOCKS_APART.unsigned_abs();
+                if news {
+                    known.ahead = ahead;
+                }
+                news
+            }
+            _ => false,
+        }
     }
 }
 

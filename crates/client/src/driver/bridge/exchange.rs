@@ -89,7 +89,7 @@ impl Bridge {
     ) -> Result<Response<Body>, Failed> {
         let response = self.ask_once(request.clone(), entry).await?;
         let head = (response.status(), response.headers());
-        if self.0.client.wants_new_nonce(request.uri(), entry, head) {
+        if self.0.client.wants_another_proof(request.uri(), entry, head) {
             return self.ask_once(request, entry).await;
         }
         Ok(response)

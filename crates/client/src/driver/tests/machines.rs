@@ -134,7 +134,11 @@ async fn a_server_without_the_grant_is_not_asked_for_it() {
 async fn cl_088_what_is_in_use_is_declared_and_grants_that_are_not_listed_are_tried() {
     let world = World::new().await;
     world.set(|knobs| knobs.stateless = true);
-    let settings = Settings { revision: Some(Revision::V2026_07_28), proofs: true, ..Settings::default() };
+    let settings = Settings {
+        revision: Some(Revision::V2026_07_28),
+        proofs: crate::driver::Proofs::WhereOffered,
+        ..Settings::default()
+    };
     let client = client(world.folder.path().join("other"), Arc::clone(&world.clock), settings);
     let workload = options(MachineGrant::Workload(SecretString::new("w.l.t")));
     let workload =

@@ -2,7 +2,7 @@
 use super::world::*;
 use crate::{
     discovery::DiscoveryError,
-    driver::{Client, LoginOptions, Settings},
+    driver::{Client, LoginOptions, Proofs, Settings},
     error::ClientError,
     token::TokenError,
 };
@@ -17,6 +17,7 @@ async fn bound(proofs: bool) -> (World, Client) {
         knobs.bound = proofs;
         knobs.metadata = vec![("dpop_signing_alg_values_supported", json!(["ES256"]))];
     });
+    let proofs = if proofs { Proofs::WhereOffered } else { Proofs::Off };
     let settings = Settings { proofs, ..Settings::default() };
     let client = client(world.folder.path().join("other"), Arc::clone(&world.clock), settings);
     (world, client)
@@ -141,4 +142,77 @@ async fn cl_088_no_proof_unless_it_was_switched_on() {
     });
     let end = login(&world, &client).await.unwrap_err();
     assert!(matches!(end, ClientError::Discovery(DiscoveryError::ProofRequired)));
+}
+
+#[tokio::test]
+async fn cl_041_the_code_is_bound_to_the_key_as_well() {
+    let (world, client) = bound(true).await;
+    login(&world, &client).await.unwrap();
+    let asked = world.asked("/authorize");
+    let query = asked[0].query();
+    let thumbprint = query.get("dpop_jkt").expect("dpop_jkt");
+    let jwk = &proof(&world.asked("/token")[0]).0["jwk"];
+    let key = hallpass_core::jose::Jwk::parse(jwk).unwrap();
+    assert_eq!(from_base64url(thumbprint).unwrap(), key.thumbprint());
+}
+
+#[tokio::test]
+async fn cl_087_cl_082_proofs_follow_the_clock_of_the_server_that_refuses_ours() {
+    let (world, client) = bound(true).await;
+    // 1,800,000,000 is 08:00:00: the server is ten minutes behind, then ahead.
+    let refused = json!({ "error": "invalid_dpop_proof" }).to_string();
+    world.set(|knobs| {
+        let date = "date: Fri, 15 Jan 2027 07:50:00 GMT\r\n".to_owned();
+        knobs.instead = vec![("/token", 400, date, refused)];
+        knobs.times.insert("/token", 1);
+    });
+    login(&world, &client).await.unwrap();
+    let times =
+        |seen: &[Seen]| seen.iter().map(|seen| proof(seen).1["iat"].as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(times(&world.asked("/token")), [1_800_000_000, 1_799_999_400]);
+    world.set(|knobs| {
+        let challenge =
+            "www-authenticate: DPoP error=\"invalid_dpop_proof\"\r\ndate: Fri, 15 Jan 2027 08:10:00 GMT\r\n";
+        knobs.instead = vec![("/mcp", 401, challenge.into(), String::new())];
+        knobs.times.insert("/mcp", 1);
+    });
+    let before = world.called().len();
+    list(&world, &client).await.unwrap();
+    let called = times(&world.called()[before..]);
+    assert_eq!(called, [1_800_000_000, 1_800_000_600, 1_800_000_600, 1_800_000_600]);
+    // One that refuses whatever the time is not asked for ever, nor one that says the same time again.
+    let refused = json!({ "error": "invalid_dpop_proof" }).to_string();
+    world.set(|knobs| {
+        knobs.times.clear();
+        knobs.instead = vec![("/token", 400, "date: Fri, 15 Jan 2027 07:50:00 GMT\r\n".into(), refused)];
+    });
+    let asked = world.asked("/token").len();
+    login(&world, &client).await.unwrap_err();
+    assert_eq!(world.asked("/token").len() - asked, 1);
+}
+
+#[tokio::test]
+async fn cl_088_where_the_server_takes_bound_tokens_only_a_client_that_may_uses_them() {
+    let (world, _) = bound(true).await;
+    let settings = Settings { proofs: Proofs::WhereRequired, ..Settings::default() };
+    let client = client(world.folder.path().join("third"), Arc::clone(&world.clock), settings);
+    world.set(|knobs| knobs.bound = false);
+    login(&world, &client).await.unwrap();
+    list(&world, &client).await.unwrap();
+    let all = [world.called(), world.asked("/token")].concat();
+    assert!(all.iter().all(|seen| !seen.headers.contains_key("dpop")));
+    let required = json!({
+        "resource": world.mcp,
+        "authorization_servers": [world.issuer],
+        "dpop_bound_access_tokens_required": true,
+    });
+    world.set(|knobs| {
+        knobs.bound = true;
+        let json = "content-type: application/json\r\n".to_owned();
+        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, json, required.to_string())];
+    });
+    login(&world, &client).await.unwrap();
+    let before = world.called().len();
+    list(&world, &client).await.unwrap();
+    assert!(world.called()[before..].iter().all(|seen| seen.headers["authorization"].starts_with("DPoP ")));
 }
