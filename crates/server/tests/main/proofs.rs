@@ -63,7 +63,7 @@ impl Key {
 }
 
 /// Sends a form to the token endpoint with these proofs.
-async fn send(server: &Server, proofs: &[&str], pairs: &[(&str, &str)]) -> Answer {
+pub async fn send(server: &Server, proofs: &[&str], pairs: &[(&str, &str)]) -> Answer {
     send_to(server, "/token", proofs, pairs).await
 }
 

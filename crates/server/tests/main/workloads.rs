@@ -129,6 +129,22 @@ fn spiffe(path: &str) -> impl FnOnce(&mut Value) + use<> {
 }
 
 #[tokio::test]
+async fn as_194_as_195_t_27_a_workload_proves_its_key_where_that_is_asked_and_a_refusal_burns_nothing() {
+    let platforms = platforms();
+    let mut settings = trusting(&platforms);
+    settings.resources[0].bound_tokens_only = true;
+    let (server, key) = (Server::with(settings).await, crate::proofs::Key::new());
+    let assertion = platforms[0].token(&server, kubernetes("ci", "deploy"));
+    is(&ask(&server, &assertion, &[]).await, StatusCode::BAD_REQUEST, "invalid_dpop_proof");
+    let pairs = [("grant_type", GRANT_TYPE), ("assertion", &*assertion)];
+    let answer = crate::proofs::send(&server, &["x.y.z"], &pairs).await;
+    is(&answer, StatusCode::BAD_REQUEST, "invalid_dpop_proof");
+    let answer = crate::proofs::send(&server, &[&key.proof(&server)], &pairs).await.json();
+    assert_eq!(answer["token_type"], "DPoP", "{answer}");
+    assert_eq!(claims(text(&answer, "access_token"))["cnf"], json!({"jkt": key.thumbprint()}));
+}
+
+#[tokio::test]
 async fn as_174_as_175_as_157_tokens_of_clusters_workflows_and_spire_are_the_grant() {
     let platforms = platforms();
     let [cluster, actions, spire] = &platforms;
