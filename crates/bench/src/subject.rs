@@ -307,6 +307,7 @@ impl Account {
                 salt: hallpass_core::entropy::random(&SystemEntropy),
             },
             key_thumbprint: None,
+            actors: Vec::new(),
         };
         Ok(signer.sign(&token)?)
     }

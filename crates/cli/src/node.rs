@@ -236,6 +236,7 @@ impl CallLog for Calls {
             server: record.server,
             person: record.person.and_then(PersonId::parse),
             client: record.client,
+            actors: audit::Actors(record.actors),
             grant: record.grant,
             method: record.method,
             target: record.target,

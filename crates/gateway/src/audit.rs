@@ -21,6 +21,8 @@ pub struct CallRecord<'a> {
     pub person: Option<&'a str>,
     /// The `client_id` of the token.
     pub client: Option<&'a str>,
+    /// Who acts for the person, the client first and then who acted before it. Empty for most.
+    pub actors: &'a [String],
     /// The grant of the token.
     pub grant: Option<GrantId>,
     /// The method, as the client wrote it.
@@ -96,6 +98,7 @@ fn tell(server: &Server, caller: Option<&Authenticated>, call: Option<&Call>, ou
         server: &server.name,
         person: caller.and_then(Authenticated::person),
         client: caller.map(Authenticated::client_id),
+        actors: caller.map_or(&[], Authenticated::actors),
         grant: caller.and_then(Authenticated::grant).map(|reference| reference.grant),
         method: call.map(|call| call.operation().method()),
         target: call.and_then(|call| call.operation().name()),

@@ -18,6 +18,7 @@ pub(crate) struct Identity {
     pub expires_at: Timestamp,
     /// The key that the token is bound to.
     pub key: Option<[u8; 32]>,
+    pub actors: Box<[String]>,
 }
 
 impl Authenticated {
@@ -56,6 +57,11 @@ impl Authenticated {
     /// The grant that the token belongs to, where its authorization server names it.
     pub fn grant(&self) -> Option<GrantReference> {
         self.0.grant
+    }
+
+    /// Who acts for the subject (`act`, RFC 8693 §4.1), the one who acts now first. Empty for most.
+    pub fn actors(&self) -> &[String] {
+        &self.0.actors
     }
 
     /// The token's `exp`.

@@ -66,6 +66,7 @@ mod tests {
             grant: None,
             expires_at: Timestamp::from_seconds(0),
             key: None,
+            actors: Box::default(),
         }))
     }
 

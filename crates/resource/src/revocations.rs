@@ -130,11 +130,20 @@ impl Revocations {
                 || (!entries.people.is_empty()
                     && entries.people.get(subject).is_some_and(|(epoch, _)| reference.epoch < *epoch))
         });
-        by_grant || (!entries.clients.is_empty() && entries.clients.contains_key(client_id))
+        by_grant || entries.has_client(client_id)
+    }
+
+    /// Whether everything of this client was revoked.
+    pub fn client_revoked(&self, client_id: &str) -> bool {
+        self.current.load().has_client(client_id)
     }
 }
 
 impl Entries {
+    fn has_client(&self, client_id: &str) -> bool {
+        !self.clients.is_empty() && self.clients.contains_key(client_id)
+    }
+
     fn add(&mut self, entries: impl IntoIterator<Item = Revocation>) {
         for Revocation { what, until } in entries {
             let until = until.plus(KEPT_LONGER);

@@ -83,6 +83,7 @@ pub(crate) fn verify(
         grant: token.grant,
         expires_at: token.expires_at,
         key,
+        actors: token.actors.into(),
     })
 }
 
@@ -98,7 +99,9 @@ pub(crate) fn still_good(
     if now >= identity.expires_at.plus(LEEWAY) {
         return Err(Reason::Expired);
     }
-    if revocations.revoked(&identity.subject, &identity.client_id, identity.grant.as_ref()) {
+    // With a client ends what others were given in its place.
+    let acted = identity.actors.iter().any(|actor| revocations.client_revoked(actor));
+    if acted || revocations.revoked(&identity.subject, &identity.client_id, identity.grant.as_ref()) {
         return Err(Reason::Revoked);
     }
     Ok(())

@@ -6,18 +6,17 @@
 use crate::{
     app::App,
     audit::{Event, Reason},
-    clients,
     http::{
         client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
         rate_limit::{Limited, Source},
         respond::{self, Refusal, Reply},
     },
     router::Incoming,
-    token::{FormRefusal, form, without_row},
+    token::{FormRefusal, form, presented},
 };
 use hallpass_core::{
     error::ErrorCode,
-    jwt::{Expectations, VerifiedAccessToken, access_token},
+    jwt::{VerifiedAccessToken, actor},
     parameters::Parameters,
     time::Timestamp,
 };
@@ -103,6 +102,8 @@ struct Facts<'a> {
     token_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<actor::Act<'a>>,
 }
 
 /// RFC 9449 §6.2: without it a server would take the token from whoever has it.
@@ -171,24 +172,7 @@ async fn alive(
     now: Timestamp,
 ) -> Result<Option<VerifiedAccessToken>, IntrospectionRefusal> {
     let token = parameters.get("token").ok_or(IntrospectionRefusal::TokenMissing)?;
-    let issuer = app.settings.issuer.as_str();
-    let expectations = Expectations { issuer, audiences, now, leeway: Duration::ZERO };
-    let Ok(verified) = access_token::verify(token, &app.tokens.current().verifying, &expectations) else {
-        return Ok(None);
-    };
-    let token = verified.get();
-    let Some(grant) = &token.grant else { return Ok(None) };
-    let wanted = clients::is_wanted(app, &token.client_id).await.map_err(IntrospectionRefusal::Store)?;
-    if !wanted {
-        return Ok(None);
-    }
-    let live = if grant.grant.has_row() {
-        app.store.grant_live(grant.grant, grant.epoch).await
-    } else {
-        without_row::is_live(app, token, grant).await
-    };
-    let live = live.map_err(IntrospectionRefusal::Store)?;
-    Ok(live.then(|| token.clone()))
+    presented::alive(app, token, audiences, now).await.map_err(IntrospectionRefusal::Store)
 }
 
 fn facts(token: &VerifiedAccessToken) -> Facts<'_> {
@@ -203,5 +187,6 @@ fn facts(token: &VerifiedAccessToken) -> Facts<'_> {
         jti: &token.token_id,
         token_type: if token.key_thumbprint.is_some() { "DPoP" } else { "Bearer" },
         cnf: token.key_thumbprint.as_deref().map(|jkt| Confirmation { jkt }),
+        act: actor::written(&token.actors),
     }
 }

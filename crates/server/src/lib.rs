@@ -35,7 +35,10 @@ pub use cidr::{Cidr, NotCidr};
 pub use clients::{
     blocked, initial_access,
     life::DocumentLife,
-    operator::{ClientRecord, MAX_SECRETS, Machine, OperatorClient, OperatorClientError, digest_of_secret},
+    operator::{
+        ClientRecord, MAX_SECRETS, Machine, OperatorClient, OperatorClientError, TOKEN_EXCHANGE,
+        digest_of_secret,
+    },
     registered::master_key_of as master_key_of_client,
 };
 pub use clock::SteadyClock;

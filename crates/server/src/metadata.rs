@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    clients::AuthMethod,
+    clients::{AuthMethod, operator::TOKEN_EXCHANGE},
     http::respond::{self, Document, Reply},
     router::Incoming,
     settings::{OFFLINE_ACCESS, RegistrationPolicy, Settings},
@@ -78,7 +78,7 @@ pub fn document(settings: &Settings) -> Document {
 
 /// Those that anybody may get something with. Who is trusted is nobody's business.
 fn grant_types(settings: &Settings) -> Vec<String> {
-    let always = ["authorization_code", "refresh_token", "client_credentials"];
+    let always = ["authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE];
     let assertions = (!settings.workload_issuers.is_empty()).then_some(grant_assertion::GRANT_TYPE);
     always.into_iter().chain(assertions).map(str::to_owned).collect()
 }

@@ -12,7 +12,7 @@ use hallpass_core::{
     secret::SecretString,
 };
 use hallpass_server::{
-    ClientRecord, MAX_SECRETS, OperatorClient, audit::Event, digest_of_secret, initial_access,
+    ClientRecord, MAX_SECRETS, OperatorClient, TOKEN_EXCHANGE, audit::Event, digest_of_secret, initial_access,
 };
 use hallpass_store::StoredClient;
 use std::{
@@ -113,7 +113,9 @@ A client for people:
 A machine, which gets tokens for itself (client_credentials) and for nobody:
   hallpass client add --name Nightly --machine --scopes read --resource https://mcp.example.com/calendar
 The same with a key in place of a secret:
-  hallpass client add --name Nightly --machine --scopes read --auth private_key_jwt --jwks-file nightly.jwks")]
+  hallpass client add --name Nightly --machine --scopes read --auth private_key_jwt --jwks-file nightly.jwks
+A sub-agent, which acts with narrower tokens in place of those that an agent was given:
+  hallpass client add --name Researcher --auth client_secret_basic --exchange-from https://agent.example.com/client.json")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct AddArgs {
     /// Its client id. Without it, one is made.
@@ -138,6 +140,12 @@ pub struct AddArgs {
     /// A server that a machine may use, by its URL; more than once for several. Without it, the only one that there is.
     #[arg(long = "resource", value_name = "URL", requires = "machine")]
     resources: Vec<String>,
+    /// It may exchange tokens that it was given for narrower ones.
+    #[arg(long)]
+    exchange: bool,
+    /// It may exchange those of this client too, by its id; more than once for several.
+    #[arg(long, value_name = "CLIENT")]
+    exchange_from: Vec<String>,
     /// A file with its public keys, for `private_key_jwt`.
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
     jwks_file: Option<PathBuf>,
@@ -196,11 +204,16 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
     let usual = if args.machine { "client_secret_basic" } else { "none" };
     let auth = args.auth.unwrap_or_else(|| usual.to_owned());
     let secret = auth.starts_with("client_secret_").then(new_secret);
-    let grant_types: &[&str] = match (args.machine, args.no_refresh) {
-        (true, _) => &["client_credentials"],
-        (false, true) => &["authorization_code"],
-        (false, false) => &["authorization_code", "refresh_token"],
+    let exchanges = args.exchange || !args.exchange_from.is_empty();
+    let for_people = !(args.redirect_uris.is_empty() && args.redirect_rules.is_empty());
+    let mut grant_types: Vec<&str> = match (args.machine, args.no_refresh) {
+        (true, _) => vec!["client_credentials"],
+        // A sub-agent without a page of its own.
+        (false, _) if exchanges && !for_people => Vec::new(),
+        (false, true) => vec!["authorization_code"],
+        (false, false) => vec!["authorization_code", "refresh_token"],
     };
+    grant_types.extend(exchanges.then_some(TOKEN_EXCHANGE));
     let jwks = args.jwks_file.as_deref().map(key_set).transpose()?;
     let record = ClientRecord {
         name: args.name,
@@ -215,6 +228,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
         resources: (!args.resources.is_empty()).then_some(args.resources),
         require_pushed_authorization_requests: args.require_pushed,
+        exchange_from: exchanges.then_some(args.exchange_from),
     };
     if id.starts_with("https://") {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");

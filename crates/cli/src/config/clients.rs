@@ -74,6 +74,8 @@ pub struct ClientEntry {
     /// Whether it gets tokens only that are bound to a key.
     #[serde(default)]
     pub dpop_bound_access_tokens: bool,
+    /// The clients whose tokens it may exchange, beside its own.
+    pub exchange_from: Option<Vec<String>>,
 }
 
 /// Whether the servers that a machine may use are there, and said where there are several.
@@ -172,6 +174,7 @@ impl Check<'_> {
             resources: entry.resources.as_ref().map(|named| named.get_ref().clone()),
             require_pushed_authorization_requests: entry.require_pushed_authorization_requests,
             dpop_bound_access_tokens: entry.dpop_bound_access_tokens,
+            exchange_from: entry.exchange_from.clone(),
         };
         match OperatorClient::new(entry.id.get_ref(), &record) {
             Ok(client) => {

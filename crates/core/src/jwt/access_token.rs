@@ -4,7 +4,7 @@ use crate::{
     encoding,
     jose::{ExpectedType, JwsError, KeySet, Signer, SigningFailed, SigningKey, Verified, jws},
     json::{self, JsonError, Limits},
-    jwt::GrantReference,
+    jwt::{GrantReference, actor},
     secret::SecretString,
     time::Timestamp,
 };
@@ -42,6 +42,8 @@ pub struct AccessToken {
     pub grant: GrantReference,
     /// `cnf.jkt`: the key without whose proof nobody takes the token (RFC 9449 §6.1).
     pub key_thumbprint: Option<[u8; 32]>,
+    /// `act`: who acts for the subject, the one who acts now first (RFC 8693 §4.1). Empty for most.
+    pub actors: Vec<String>,
 }
 
 /// The claims in the order written.
@@ -58,6 +60,8 @@ struct Claims<'a> {
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<actor::Act<'a>>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +96,7 @@ impl AccessTokenSigner {
             scope: token.scope.as_deref(),
             jti: &token.grant.to_string(),
             cnf: token.key_thumbprint.map(|key| Confirmation { jkt: encoding::base64url(&key) }),
+            act: actor::written(&token.actors),
         };
         let payload = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
         self.0.sign(&payload).map(SecretString::new)
@@ -134,6 +139,8 @@ pub struct VerifiedAccessToken {
     pub scope: String,
     /// `cnf.jkt`: the thumbprint of the DPoP key without which the token must not be accepted (RFC 9449 §6.1).
     pub key_thumbprint: Option<String>,
+    /// `act`: who acts for the subject, the one who acts now first. Empty for most.
+    pub actors: Vec<String>,
 }
 
 impl VerifiedAccessToken {
@@ -195,6 +202,9 @@ pub enum AccessTokenError {
     /// `scope` is too long or not a string.
     #[error("the scope is malformed")]
     ScopeForm,
+    /// `act` is not a chain of names, or longer than one may be.
+    #[error("the chain of actors is malformed")]
+    ActorForm,
     /// `cnf` is not an object, or its `jkt` is not a thumbprint.
     #[error("the confirmation key is malformed")]
     ConfirmationForm,
@@ -236,6 +246,7 @@ pub fn verify(
         expires_at,
         scope: scope(&claims)?,
         key_thumbprint: key_thumbprint(&claims)?,
+        actors: actor::read(&claims).ok_or(AccessTokenError::ActorForm)?,
     }))
 }
 

@@ -4,12 +4,14 @@
 //! | to read | file |
 //! |---|---|
 //! | access tokens (RFC 9068): sign and verify | [`access_token`] |
+//! | who acts for the subject of one (RFC 8693 §4.1) | [`actor`] |
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
 //! | proofs of possession (RFC 9449): verify, nonces, replay | [`proof`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
 pub mod access_token;
+pub mod actor;
 mod assertion;
 pub mod client_assertion;
 pub mod grant_assertion;

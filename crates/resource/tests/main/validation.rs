@@ -132,6 +132,21 @@ async fn rs_032_revoked_at_once_also_when_seen_before() {
     }
 }
 
+/// With a client ends what others were given in its place (RFC 8693 §4.1).
+#[tokio::test]
+async fn as_177_rs_032_a_token_ends_with_each_client_that_acted_before() {
+    let until = START.plus(Duration::from_mins(5));
+    let chain = || vec!["client".to_owned(), "helper".to_owned(), "agent".to_owned()];
+    for (gone, revoked) in [("agent", true), ("helper", true), ("client", true), ("other", false)] {
+        let world = world();
+        let token = sign(&world.key, &AccessToken { actors: chain(), ..claims() });
+        assert_eq!(world.ask(&token).await.unwrap().actors(), chain());
+        world.revocations.apply([Revocation { what: Revoked::Client(gone.into()), until }], 1, START);
+        let outcome = world.ask(&token).await.map(|_| ());
+        assert_eq!(outcome, if revoked { Err(Reason::Revoked) } else { Ok(()) }, "{gone}");
+    }
+}
+
 #[tokio::test]
 async fn rs_064_fails_closed_before_the_first_load() {
     let world = world();

@@ -2,9 +2,12 @@
 
 use super::{
     Kind,
-    facts::{By, Call, Facts, Which, Who, cut},
+    facts::{Actors, By, Call, Facts, Which, Who, cut},
 };
-use hallpass_core::{id::GrantId, time::Timestamp};
+use hallpass_core::{
+    id::{GrantId, PersonId},
+    time::Timestamp,
+};
 
 /// One security decision: made by the function of its name, which says what belongs to it.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,11 @@ impl<'a> Event<'a> {
     fn ending(kind: Kind, facts: Facts<'a>, until: Timestamp) -> Self {
         Self::new(kind, Facts { until: Some(until), ..facts })
     }
+}
+
+/// Four thousand millions are as good as more.
+fn number_of(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// People.
@@ -284,6 +292,20 @@ impl<'a> Event<'a> {
         Self::new(issued.kind, Facts { client_name: Some(cut(subject)), ..issued.facts })
     }
 
+    /// A client got a narrower token for one that somebody was given.
+    pub fn token_exchanged(
+        person: Option<PersonId>,
+        client: &'a str,
+        actors: &'a Actors<'a>,
+        (grant, resource, scope): (GrantId, &'a str, &'a str),
+    ) -> Self {
+        let (client, grant) = (Some(client), Some(grant));
+        let (resource, scope) = (Some(resource), Some(scope));
+        let actors = actors.some();
+        let facts = Facts { person, client, actors, grant, resource, scope, ..Facts::default() };
+        Self::new(Kind::TokenExchanged, facts)
+    }
+
     /// It took it back.
     pub fn token_revoked(client: &'a str, token: GrantId, until: Timestamp) -> Self {
         let facts = Facts { client: Some(client), grant: Some(token), ..Facts::default() };
@@ -364,7 +386,10 @@ impl<'a> Event<'a> {
 
     /// This node has so many master keys, and makes what is new with that of this number.
     pub fn master_keys_taken(number: &'a str, count: u64) -> Self {
-        Self::new(Kind::MasterKeysTaken, Facts { key: Some(number), count: Some(count), ..Facts::default() })
+        Self::new(
+            Kind::MasterKeysTaken,
+            Facts { key: Some(number), count: Some(number_of(count)), ..Facts::default() },
+        )
     }
 
     /// The file of the master keys was not taken.
@@ -398,12 +423,16 @@ impl<'a> Event<'a> {
     }
 
     pub(super) fn counted(kind: Kind, count: u64) -> Self {
-        Self::new(kind, Facts { count: Some(count), ..Facts::default() })
+        Self::new(kind, Facts { count: Some(number_of(count)), ..Facts::default() })
     }
 
     /// So many of a kind.
     pub(super) fn left_out(kind: Kind, count: u64) -> Self {
-        Self::because(Kind::LinesLeftOut, Facts { count: Some(count), ..Facts::default() }, kind.name())
+        Self::because(
+            Kind::LinesLeftOut,
+            Facts { count: Some(number_of(count)), ..Facts::default() },
+            kind.name(),
+        )
     }
 
     /// So many lines that the store remembers are gone from the end of the log.

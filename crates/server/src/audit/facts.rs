@@ -29,6 +29,16 @@ pub struct Which<'a> {
     pub resource: &'a str,
 }
 
+/// Who acts for a person: the client first, then who acted before it (RFC 8693 §4.1). Empty for most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Actors<'a>(pub &'a [String]);
+
+impl Actors<'_> {
+    pub(super) const fn some(&self) -> Option<&Self> {
+        if self.0.is_empty() { None } else { Some(self) }
+    }
+}
+
 /// A call through the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
@@ -38,6 +48,8 @@ pub struct Call<'a> {
     pub person: Option<PersonId>,
     /// Which client's.
     pub client: Option<&'a str>,
+    /// Who acts for the person.
+    pub actors: Actors<'a>,
     /// Of which grant.
     pub grant: Option<GrantId>,
     /// The method, as the client wrote it.
@@ -67,6 +79,8 @@ pub struct Facts<'a> {
     pub name: Option<&'a str>,
     /// `client_id` as written, or what is blocked.
     pub client: Option<&'a str>,
+    /// Who acts for the person.
+    pub actors: Option<&'a Actors<'a>>,
     /// What the client calls itself, made harmless; or what a platform calls it.
     pub client_name: Option<&'a str>,
     /// The grant's id.
@@ -94,7 +108,7 @@ pub struct Facts<'a> {
     /// The version of the program.
     pub version: Option<&'a str>,
     /// How many.
-    pub count: Option<u64>,
+    pub count: Option<u32>,
     /// The call that it is about.
     pub call: Option<&'a Call<'a>>,
     /// The status of the answer to a call.
@@ -138,7 +152,8 @@ pub(super) fn cut(text: &str) -> &str {
 impl Call<'_> {
     pub(super) fn facts(&self) -> Facts<'_> {
         let (person, client, grant) = (self.person, self.client, self.grant);
-        Facts { person, client, grant, call: Some(self), ..Facts::default() }
+        let actors = self.actors.some();
+        Facts { person, client, grant, actors, call: Some(self), ..Facts::default() }
     }
 
     /// As far as it is written.

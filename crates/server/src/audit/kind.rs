@@ -85,6 +85,7 @@ kinds! {
     TokenRefused            "token_refused"             Info  "token request refused"
     GrantRevoked            "grant_revoked"             Info  "grant revoked"
     TokenIssued             "token_issued"              Debug "token issued to a machine"
+    TokenExchanged          "token_exchanged"           Info "token exchanged for a narrower one"
     TokenRevoked            "token_revoked"             Info  "a machine took back its token"
     RevocationIgnored       "revocation_ignored"        Info  "revocation of another client's token ignored"
     Introspected            "introspected"              Debug "token introspected"

@@ -31,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 25)?;
+        let mut out = serializer.serialize_struct("Line", 26)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -46,6 +46,7 @@ impl Serialize for Body<'_> {
             "person" facts.person.map(|id| id.to_string());
             "name" facts.name;
             "client" facts.client;
+            "act" facts.actors.map(|actors| actors.0);
             "client_name" facts.client_name;
             "grant" facts.grant.map(|id| id.to_string());
             "method" facts.call.and_then(Call::method);

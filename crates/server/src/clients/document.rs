@@ -5,6 +5,7 @@ use super::{
     AuthMethod, Client, ClientRefusal, Origin, Proofs, Redirects,
     display::DisplayName,
     keys::{ClientKeys, KeyPlace},
+    operator::TOKEN_EXCHANGE,
 };
 use bytes::Bytes;
 use hallpass_core::{
@@ -13,6 +14,7 @@ use hallpass_core::{
     time::Timestamp,
     uri::{ClientMetadataUrl, RedirectUri},
 };
+use std::sync::Arc;
 
 /// Whether this `client_id` is the URL of a metadata document.
 pub fn is_document(id: &str) -> bool {
@@ -32,6 +34,8 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
     if texts.is_empty() {
         return Err(ClientRefusal::DocumentInvalid);
     }
+    let types = metadata.grant_types.unwrap_or_default();
+    let lists = |name: &str| types.iter().any(|one| one == name);
     Ok(Client {
         id: url.as_str().to_owned(),
         name: DisplayName::new(metadata.client_name.as_deref().unwrap_or_default()),
@@ -40,7 +44,8 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
             body: body.clone(),
             fresh_until: Timestamp::from_millis(0),
         },
-        refresh: metadata.grant_types.is_some_and(|types| types.iter().any(|name| name == "refresh_token")),
+        refresh: lists("refresh_token"),
+        exchange: lists(TOKEN_EXCHANGE).then(Arc::default),
         redirects: Redirects { texts, ..Redirects::default() },
         proofs,
         scopes: None,

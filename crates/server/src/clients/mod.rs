@@ -25,7 +25,8 @@ use hallpass_core::{
 };
 use hallpass_store::StoreError;
 use keys::ClientKeys;
-use operator::OperatorClient;
+use operator::{Exchange, OperatorClient};
+use std::sync::Arc;
 
 /// How a client proves at the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub struct Client {
     pub pushed_only: bool,
     /// Whether it wants tokens only that are bound to a key (`dpop_bound_access_tokens`, RFC 9449 §5.2).
     pub bound: bool,
+    /// Whose tokens it may exchange for narrower ones, if it may at all.
+    pub exchange: Option<Arc<Exchange>>,
 }
 
 impl Client {
@@ -276,5 +279,6 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         scopes: None,
         pushed_only: registered.pushed_only,
         bound: registered.bound,
+        exchange: None,
     })
 }

@@ -22,12 +22,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The grant type of an exchange (RFC 8693 §2.1).
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
 /// Secrets of a client that are good at the same time, so that it can change over without a pause.
 pub const MAX_SECRETS: usize = 2;
 /// Most characters of an id.
 pub const LONGEST_ID: usize = 160;
 /// Fewest characters of a secret: 128 bits of base64url.
 const SHORTEST_SECRET: usize = 22;
+
+/// The type of what is exchanged, and of what is given for it (RFC 8693 §3).
+pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// A client as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +72,9 @@ pub struct ClientRecord {
     /// Whether it gets tokens only that are bound to a key (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "is_false")]
     pub dpop_bound_access_tokens: bool,
+    /// The clients whose tokens it may exchange, beside its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_from: Option<Vec<String>>,
 }
 
 /// What is not said is not written, so that a release that does not know of it can read the record.
@@ -114,7 +123,7 @@ pub enum OperatorClientError {
     KeyPlace,
     /// Not the two that there are.
     #[error(
-        "grant_types lists authorization_code, with refresh_token or without, for people, and client_credentials for a machine; or nothing, for a client with a secret or keys which only introspects. Without authorization_code there are no redirect URIs"
+        "grant_types lists authorization_code, with refresh_token or without, for people, client_credentials for a machine, and urn:ietf:params:oauth:grant-type:token-exchange for an agent that acts with narrower tokens; or nothing, for a client with a secret or keys which only introspects. Without authorization_code there are no redirect URIs"
     )]
     GrantTypes,
     /// Anybody could say its id.
@@ -123,6 +132,16 @@ pub enum OperatorClientError {
     /// Nobody is asked about a machine, so the operator has to say what it may.
     #[error("a machine takes scopes: all that it can ever get, since no person is asked")]
     MachineWithoutScopes,
+    /// Anybody could say its id.
+    #[error(
+        "a client that exchanges the tokens of others proves who it is: write auth = \"client_secret_basic\", or \"private_key_jwt\""
+    )]
+    ExchangeWithoutProof,
+    /// Whose tokens, where it exchanges none.
+    #[error(
+        "exchange_from is for a client with urn:ietf:params:oauth:grant-type:token-exchange in grant_types"
+    )]
+    ExchangeWithoutUse,
     /// For people, the person decides.
     #[error("resources is for a client with client_credentials: elsewhere a person decides")]
     ResourcesWithoutUse,
@@ -150,6 +169,14 @@ pub struct OperatorClient {
     machine: Option<Arc<Machine>>,
     pushed_only: bool,
     bound: bool,
+    exchange: Option<Arc<Exchange>>,
+}
+
+/// Whose tokens a client may exchange for narrower ones, beside its own (RFC 8693).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// The ids of the clients that they were issued to.
+    pub from: Vec<String>,
 }
 
 /// What a machine may get, which nobody says yes to: the ceiling that the operator set (RFC 6749 §4.4).
@@ -171,12 +198,15 @@ impl OperatorClient {
         let auth = auth.ok_or_else(|| OperatorClientError::Method(record.auth.clone()))?;
         let lists = |name: &str| record.grant_types.iter().any(|one| one == name);
         let known = |name: &String| {
-            matches!(name.as_str(), "authorization_code" | "refresh_token" | "client_credentials")
+            matches!(
+                name.as_str(),
+                "authorization_code" | "refresh_token" | "client_credentials" | TOKEN_EXCHANGE
+            )
         };
         let (code, refresh) = (lists("authorization_code"), lists("refresh_token"));
         // One that gets no tokens, and only proves who it is: a protected server that introspects.
         let only_asks = record.grant_types.is_empty() && auth != AuthMethod::None;
-        let gets = code || (lists("client_credentials") && !refresh);
+        let gets = code || ((lists("client_credentials") || lists(TOKEN_EXCHANGE)) && !refresh);
         if !(gets || only_asks) || !record.grant_types.iter().all(known) {
             return Err(OperatorClientError::GrantTypes);
         }
@@ -193,6 +223,7 @@ impl OperatorClient {
             machine: machine(auth, record)?.map(Arc::new),
             pushed_only: record.require_pushed_authorization_requests,
             bound: record.dpop_bound_access_tokens,
+            exchange: exchange(auth, record)?.map(Arc::new),
         })
     }
 
@@ -237,6 +268,11 @@ impl OperatorClient {
         self.bound
     }
 
+    /// Whose tokens it may exchange, if it may at all.
+    pub const fn exchange(&self) -> Option<&Arc<Exchange>> {
+        self.exchange.as_ref()
+    }
+
     /// How it may prove at an endpoint who it is.
     pub fn proofs(&self) -> Proofs {
         Proofs {
@@ -264,6 +300,7 @@ impl OperatorClient {
             scopes: self.scopes.clone(),
             pushed_only: self.pushed_only,
             bound: self.bound,
+            exchange: self.exchange.clone(),
         }
     }
 }
@@ -341,6 +378,18 @@ fn keys(auth: AuthMethod, record: &ClientRecord) -> Result<Option<ClientKeys>, O
     };
     let named = record.jwks.as_ref().map(Value::to_string).or_else(|| record.jwks_uri.clone());
     Ok(Some(ClientKeys::new(place, None, &named.unwrap_or_default())))
+}
+
+fn exchange(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Exchange>, OperatorClientError> {
+    if !record.grant_types.iter().any(|name| name == TOKEN_EXCHANGE) {
+        let unused = record.exchange_from.is_some();
+        return if unused { Err(OperatorClientError::ExchangeWithoutUse) } else { Ok(None) };
+    }
+    let from = record.exchange_from.clone().unwrap_or_default();
+    if auth == AuthMethod::None && !from.is_empty() {
+        return Err(OperatorClientError::ExchangeWithoutProof);
+    }
+    Ok(Some(Exchange { from }))
 }
 
 fn machine(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Machine>, OperatorClientError> {
@@ -476,6 +525,36 @@ mod tests {
             r["secrets"] = json!([]);
         });
         assert_eq!(public.unwrap_err(), MachineWithoutProof);
+    }
+
+    #[test]
+    fn as_177_who_exchanges_for_others_proves_itself_and_says_so() {
+        use OperatorClientError::*;
+        let agent = |change: &dyn Fn(&mut Value)| {
+            record(|r| {
+                r["grant_types"] = json!([TOKEN_EXCHANGE]);
+                r["redirect_uris"] = json!([]);
+                r["auth"] = json!("client_secret_basic");
+                r["secrets"] = json!([secret(ONE)]);
+                change(r);
+            })
+        };
+        assert_eq!(agent(&|_| {}).unwrap().exchange().unwrap().from, [""; 0], "its own alone");
+        let for_another = agent(&|r| r["exchange_from"] = json!(["agent"])).unwrap();
+        assert_eq!(for_another.exchange().unwrap().from, ["agent"]);
+        assert!(!for_another.is_for_people() && for_another.machine().is_none());
+        let public = |from: &'static [&str]| {
+            agent(&|r| {
+                (r["auth"], r["secrets"]) = (json!("none"), json!([]));
+                r["exchange_from"] = json!(from);
+            })
+        };
+        assert!(public(&[]).unwrap().exchange().is_some(), "less of what it holds");
+        assert_eq!(public(&["agent"]).unwrap_err(), ExchangeWithoutProof);
+        let unused = agent(&|r| {
+            (r["grant_types"], r["exchange_from"]) = (json!([]), json!(["agent"]));
+        });
+        assert_eq!(unused.unwrap_err(), ExchangeWithoutUse);
     }
 
     #[test]

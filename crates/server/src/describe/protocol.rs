@@ -1,6 +1,7 @@
 //! What clients and protected servers ask.
 
 use super::{Described, Description, schemas};
+use crate::clients::operator::{ACCESS_TOKEN, TOKEN_EXCHANGE};
 use hallpass_core::{
     error::ErrorCode::{
         InvalidClient, InvalidClientMetadata, InvalidDpopProof, InvalidGrant, InvalidRedirectUri,
@@ -180,7 +181,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
         operation: &Operation {
             id: "token",
             summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
-            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), good once. Sent twice, a parameter is refused.",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), good once. An access token becomes a narrower one, for a sub-agent, by an exchange (RFC 8693). Sent twice, a parameter is refused.",
             group: PROTOCOL,
             headers: &[PROOF],
             form: &[
@@ -191,6 +192,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
                         "refresh_token",
                         "client_credentials",
                         "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                        TOKEN_EXCHANGE,
                     ]),
                     required: true,
                     text: "Which of them.",
@@ -235,8 +237,22 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     name: "scope",
                     kind: Text,
                     required: false,
-                    text: "With `refresh_token`: less than was granted, for this access token alone. With `client_credentials`: of what the machine may have.",
+                    text: "With `refresh_token`: less than was granted, for this access token alone. With `client_credentials`: of what the machine may have. With an exchange: of what the subject token has.",
                     example: "read",
+                },
+                Field {
+                    name: "subject_token",
+                    kind: Text,
+                    required: false,
+                    text: "With an exchange: the access token that a narrower one is made of.",
+                    example: "",
+                },
+                Field {
+                    name: "subject_token_type",
+                    kind: OneOf(&[ACCESS_TOKEN]),
+                    required: false,
+                    text: "With an exchange.",
+                    example: ACCESS_TOKEN,
                 },
                 Field {
                     name: "resource",

@@ -35,6 +35,7 @@ pub static TOKENS: Schema = Schema {
             "properties": {
                 "access_token": { "type": "string", "description": "A signed JWT (RFC 9068) for one resource." },
                 "token_type": { "enum": ["Bearer", "DPoP"] },
+                "issued_token_type": { "type": "string", "description": "Of an exchange: that it is an access token (RFC 8693 §2.2.1)." },
                 "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." },
                 "refresh_token": { "type": "string", "description": "The next one; the one before it is spent." },
                 "scope": { "type": "string" },

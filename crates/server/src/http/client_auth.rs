@@ -12,7 +12,7 @@ use crate::{
         document,
         keys::{ClientKeys, KeyRefusal},
         known,
-        operator::{Machine, OperatorClient},
+        operator::{Exchange, Machine, OperatorClient},
         registered,
     },
     router::Incoming,
@@ -53,6 +53,7 @@ pub struct AuthenticatedClient {
     people: bool,
     machine: Option<Arc<Machine>>,
     bound: bool,
+    exchange: Option<Arc<Exchange>>,
 }
 
 impl AuthenticatedClient {
@@ -79,6 +80,11 @@ impl AuthenticatedClient {
     /// What it may get by itself, if an operator said that it may.
     pub fn machine(&self) -> Option<&Machine> {
         self.machine.as_deref()
+    }
+
+    /// Whose tokens it may exchange, if it may at all.
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_deref()
     }
 
     /// All that it can ever get, where an operator said so.
@@ -290,46 +296,62 @@ async fn check(
         return by_operator(app, &client, &credentials.presented, now).await;
     }
     if document::is_document(id) {
-        let host = url::Url::parse(id).ok().and_then(|url| url.host_str().map(str::to_owned));
-        if !host.is_some_and(|host| app.settings.documents.allow(&host)) {
-            return Err(ClientAuthRefusal::Blocked);
-        }
-        let kept;
-        let client = if let Some(found) = found {
-            found
-        } else {
-            // By the copy that is kept: no exchange waits for a fetch of the document.
-            kept = app.documents.kept(id, app.settings.document_life, now).await.map_err(of_document)?;
-            &*kept
-        };
-        let assertion = match &credentials.presented {
-            Presented::Assertion(text) => Some(proven(app, id, &client.proofs, text, now).await?),
-            Presented::Nothing if client.proofs.none => None,
-            Presented::Nothing => return Err(ClientAuthRefusal::AssertionMissing),
-            Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
-        };
-        let refresh = client.refresh;
-        let (name, scopes) = (client.name.as_str().to_owned(), None);
-        let confidential = assertion.is_some();
-        let (people, machine) = (true, None);
-        let id = id.clone();
-        return Ok(AuthenticatedClient {
-            id,
-            name,
-            refresh,
-            scopes,
-            assertion,
-            confidential,
-            people,
-            machine,
-            bound: client.bound,
-        });
+        return by_document(app, id, found, &credentials.presented, now).await;
     }
+    by_registration(app, id, &credentials.presented)
+}
+
+/// One with a metadata document, held to what it lists.
+async fn by_document(
+    app: &App,
+    id: &str,
+    found: Option<&Client>,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<AuthenticatedClient, ClientAuthRefusal> {
+    let host = url::Url::parse(id).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if !host.is_some_and(|host| app.settings.documents.allow(&host)) {
+        return Err(ClientAuthRefusal::Blocked);
+    }
+    let kept;
+    let client = if let Some(found) = found {
+        found
+    } else {
+        // By the copy that is kept: no exchange waits for a fetch of the document.
+        kept = app.documents.kept(id, app.settings.document_life, now).await.map_err(of_document)?;
+        &*kept
+    };
+    let assertion = match presented {
+        Presented::Assertion(text) => Some(proven(app, id, &client.proofs, text, now).await?),
+        Presented::Nothing if client.proofs.none => None,
+        Presented::Nothing => return Err(ClientAuthRefusal::AssertionMissing),
+        Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
+    };
+    Ok(AuthenticatedClient {
+        id: id.to_owned(),
+        name: client.name.as_str().to_owned(),
+        refresh: client.refresh,
+        scopes: None,
+        confidential: assertion.is_some(),
+        assertion,
+        people: true,
+        machine: None,
+        bound: client.bound,
+        exchange: client.exchange.clone(),
+    })
+}
+
+/// One that registered itself, held to the method in its id.
+fn by_registration(
+    app: &App,
+    id: &str,
+    presented: &Presented,
+) -> Result<AuthenticatedClient, ClientAuthRefusal> {
     if registered::is_later(&app.keys, id) {
         return Err(ClientAuthRefusal::KeyNotHere);
     }
     let client = registered::read_head(&app.keys, id).ok_or(ClientAuthRefusal::Unknown)?;
-    match (client.auth, &credentials.presented) {
+    match (client.auth, presented) {
         (AuthMethod::None, Presented::Nothing) => {}
         (AuthMethod::None, Presented::Secret(_)) => return Err(ClientAuthRefusal::SecretOfPublicClient),
         (AuthMethod::SecretBasic | AuthMethod::SecretPost, Presented::Nothing) => {
@@ -345,11 +367,18 @@ async fn check(
             return Err(ClientAuthRefusal::MethodNotRegistered);
         }
     }
-    let (name, refresh) = (client.name, client.refresh);
-    let confidential = client.auth != AuthMethod::None;
-    let (id, scopes, assertion, people, machine) = (id.clone(), None, None, true, None);
-    let bound = client.bound;
-    Ok(AuthenticatedClient { id, name, refresh, scopes, assertion, confidential, people, machine, bound })
+    Ok(AuthenticatedClient {
+        id: id.to_owned(),
+        name: client.name,
+        refresh: client.refresh,
+        scopes: None,
+        assertion: None,
+        confidential: client.auth != AuthMethod::None,
+        people: true,
+        machine: None,
+        bound: client.bound,
+        exchange: None,
+    })
 }
 
 /// One that an operator made, held to the method that the operator gave it.
@@ -380,6 +409,7 @@ async fn by_operator(
         people: client.is_for_people(),
         machine: client.machine().cloned(),
         bound: client.wants_bound(),
+        exchange: client.exchange().cloned(),
     })
 }
 

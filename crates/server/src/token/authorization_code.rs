@@ -65,6 +65,7 @@ pub async fn redeem(
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: checked.code.refresh && client.may_refresh(),
         key,
+        actors: &[],
     };
     let which =
         Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };

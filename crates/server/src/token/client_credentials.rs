@@ -63,11 +63,12 @@ pub fn issued<'a>(
         ends_at: cx.now.plus(app.settings.access_token_lifetime),
         refresh: false,
         key: None,
+        actors: &[],
     }
 }
 
 /// An assertion is good once, on all nodes and after a restart.
-async fn spend(app: &App, client: &AuthenticatedClient, cx: Cx) -> Result<(), TokenRefusal> {
+pub async fn spend(app: &App, client: &AuthenticatedClient, cx: Cx) -> Result<(), TokenRefusal> {
     let Some(assertion) = client.assertion() else { return Ok(()) };
     let spends = assertion.with_attempt(AttemptId::new(cx.now, &*app.entropy));
     if app.store.assertion_spend(spends).await? && app.spent.spend(assertion) {

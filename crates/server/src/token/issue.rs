@@ -36,6 +36,8 @@ pub struct Issued<'a> {
     pub refresh: bool,
     /// The key that the access token is bound to.
     pub key: Option<[u8; 32]>,
+    /// `act`: who acts for the subject, the one who acts now first.
+    pub actors: &'a [String],
 }
 
 /// The answer of the token endpoint (RFC 6749 §5.1).
@@ -43,6 +45,8 @@ pub struct Issued<'a> {
 pub struct TokenResponse {
     #[serde(serialize_with = "expose")]
     access_token: SecretString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
     token_type: &'static str,
     expires_in: u64,
     #[serde(serialize_with = "expose_some", skip_serializing_if = "Option::is_none")]
@@ -71,15 +75,24 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
             salt: entropy::random(&*app.entropy),
         },
         key_thumbprint: issued.key,
+        actors: issued.actors.to_vec(),
     };
     let refresh = RefreshToken { grant: issued.grant, generation: issued.generation };
     Ok(TokenResponse {
         access_token: app.tokens.current().signer.sign(&token).map_err(|_| TokenRefusal::Signing)?,
         token_type: if issued.key.is_some() { "DPoP" } else { "Bearer" },
+        issued_token_type: None,
         expires_in: lifetime.as_secs(),
         refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),
         scope,
     })
+}
+
+impl TokenResponse {
+    /// As the answer to an exchange, which says what kind of token it gives (RFC 8693 §2.2.1).
+    pub fn of_type(self, kind: &'static str) -> Self {
+        Self { issued_token_type: Some(kind), ..self }
+    }
 }
 
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

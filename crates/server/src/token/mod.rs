@@ -3,18 +3,22 @@
 mod authorization_code;
 mod binding;
 mod client_credentials;
+mod exchange;
 mod issue;
 mod jwt_bearer;
+pub mod presented;
 mod refresh;
 mod rules;
 mod unsettled;
 pub mod without_row;
 
+use exchange::ExchangeRefusal;
 pub use unsettled::Unsettled;
 
 use crate::{
     app::App,
     audit::{Event, Reason},
+    clients::operator::TOKEN_EXCHANGE,
     http::{
         client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
         proof::{self, ProofRefusal, ProvenKey},
@@ -142,6 +146,9 @@ pub enum TokenRefusal {
     /// A retired refresh token; the grant is revoked.
     #[error("refresh_reused")]
     RefreshReused,
+    /// What is traded, or by whom.
+    #[error("exchange: {0:?}")]
+    Exchange(ExchangeRefusal),
     /// The crypto library refused to sign. Nothing is lost: the client tries again and gets the same grant.
     #[error("signing")]
     Signing,
@@ -191,6 +198,7 @@ impl Reason for TokenRefusal {
             Self::ScopeNotAllowed => "scope_not_allowed",
             Self::Assertion(refusal) => refusal.reason(),
             Self::RefreshReused => "refresh_reused",
+            Self::Exchange(refusal) => refusal.reason(),
             Self::Signing => "signing",
             Self::Store(_) => "store",
             Self::AuditFailing => "audit_failing",
@@ -201,6 +209,12 @@ impl Reason for TokenRefusal {
 impl From<StoreError> for TokenRefusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<ExchangeRefusal> for TokenRefusal {
+    fn from(refusal: ExchangeRefusal) -> Self {
+        Self::Exchange(refusal)
     }
 }
 
@@ -244,6 +258,7 @@ impl TokenRefusal {
             Self::GrantTypeNotRegistered => {
                 (UnauthorizedClient, "this client may not use this grant type")
             }
+            Self::Exchange(refusal) => (InvalidRequest, refusal.description()),
             Self::CodeMissing => (InvalidRequest, "code is required"),
             Self::Pkce(PkceError::VerifierMissing) => (InvalidRequest, "code_verifier is required"),
             Self::RefreshMissing => (InvalidRequest, "refresh_token is required"),
@@ -367,6 +382,7 @@ async fn exchange(
         }
         "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters, proven).await,
         "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters, proven).await,
+        TOKEN_EXCHANGE => exchange::exchange(app, incoming.cx, client, parameters, proven).await,
         _ => Err(TokenRefusal::GrantTypeUnknown),
     }
 }

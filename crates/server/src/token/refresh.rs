@@ -108,6 +108,7 @@ fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) ->
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
         refresh: true,
         key: None,
+        actors: &[],
     }
 }
 

@@ -1,15 +1,16 @@
 //! The checks of the token endpoint, pure. All of them run before anything is written: an innocent mistake burns
 //! nothing.
 
-use super::{Grant, LiveRotation, TokenRefusal};
+use super::{ExchangeRefusal, Grant, LiveRotation, TokenRefusal};
 use crate::{
-    clients::operator::Machine,
+    clients::operator::{ACCESS_TOKEN, Exchange, Machine},
     cx::Cx,
     http::client_auth::AuthenticatedClient,
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
     grant::{AuthorizationCode, digest16},
+    jwt::{GrantReference, VerifiedAccessToken, actor},
     parameters::Parameters,
     scope::Scope,
     secret,
@@ -102,6 +103,88 @@ fn machine_resource<'a>(
     let asked: Vec<&str> = asked.collect();
     let meant = |resource: &&Resource| asked.iter().all(|text| resource.uri.is_meant_by(text));
     allowed.find(meant).ok_or(TokenRefusal::ResourceNotAllowed)
+}
+
+/// The form of an exchange (RFC 8693 §2.1). Answers the subject token.
+pub fn check_exchange_request(parameters: &Parameters) -> Result<&str, TokenRefusal> {
+    let subject = parameters.get("subject_token").ok_or(ExchangeRefusal::SubjectTokenMissing)?;
+    let wants_another = parameters.get("requested_token_type").is_some_and(|kind| kind != ACCESS_TOKEN);
+    if parameters.get("subject_token_type") != Some(ACCESS_TOKEN) || wants_another {
+        return Err(ExchangeRefusal::TokenType.into());
+    }
+    if parameters.get("actor_token").is_some() || parameters.get("actor_token_type").is_some() {
+        return Err(ExchangeRefusal::ActorToken.into());
+    }
+    Ok(subject)
+}
+
+/// What may be made of a token.
+#[derive(Debug)]
+pub struct CheckedExchange<'a> {
+    /// What the subject token was issued from.
+    pub reference: GrantReference,
+    /// The same server.
+    pub resource: &'a Resource,
+    /// No scope more.
+    pub scope: Scope,
+    /// Who acts, the client that asks first.
+    pub actors: Vec<String>,
+}
+
+/// Who may trade what, and for how little: never more scopes, never another server, never longer (AS-177).
+pub fn check_exchange<'a>(
+    subject: &VerifiedAccessToken,
+    client: &AuthenticatedClient,
+    may: &Exchange,
+    parameters: &Parameters,
+    (settings, now): (&'a Settings, Timestamp),
+) -> Result<CheckedExchange<'a>, TokenRefusal> {
+    let reference = subject.grant.ok_or(ExchangeRefusal::SubjectToken)?;
+    let own = subject.client_id == client.id();
+    // A machine's token in the hands of another would say the machine's id where a person's is expected (RFC 9700 §4.15).
+    let acts_for = may.from.contains(&subject.client_id) && !subject.is_of_the_client();
+    if !own && !acts_for {
+        return Err(ExchangeRefusal::SubjectTokenOfAnotherClient.into());
+    }
+    // Whole seconds: no token lives for 0, and none longer than the one it was made from.
+    if subject.expires_at.since(now) < SHORTEST_TOKEN {
+        return Err(ExchangeRefusal::SubjectToken.into());
+    }
+    let audience = subject.audiences.first().map_or("", String::as_str);
+    let resource = settings.resource(audience).ok_or(TokenRefusal::Target)?;
+    check_target(parameters, resource.uri.as_str(), settings)?;
+    let same = |asked: &str| settings.resource(asked).is_some_and(|one| one.uri == resource.uri);
+    if !parameters.all("audience").all(same) {
+        return Err(TokenRefusal::Target);
+    }
+    let held = Scope::parse(&subject.scope).map_err(|_| TokenRefusal::Scope)?;
+    let asked = match parameters.get("scope") {
+        None => held,
+        Some(text) => {
+            Scope::parse(text).ok().filter(|asked| held.covers(asked)).ok_or(TokenRefusal::Scope)?
+        }
+    };
+    let scope = client.scopes().map_or_else(|| asked.clone(), |ceiling| asked.narrowed_to(ceiling));
+    if scope.is_empty() {
+        return Err(TokenRefusal::ScopeNotAllowed);
+    }
+    Ok(CheckedExchange { reference, resource, scope, actors: actors(subject, client.id())? })
+}
+
+/// Who asks, then all that acted before, down to the client that the person said yes to.
+fn actors(subject: &VerifiedAccessToken, client: &str) -> Result<Vec<String>, TokenRefusal> {
+    let mut actors = subject.actors.clone();
+    if actors.is_empty() {
+        actors.push(subject.client_id.clone());
+    }
+    if actors.first().is_none_or(|last| last != client) {
+        actors.insert(0, client.to_owned());
+    }
+    let length: usize = actors.iter().map(String::len).sum();
+    if actors.len() > actor::MAX_ACTORS || length > actor::MAX_ACTORS_LENGTH {
+        return Err(ExchangeRefusal::TooManyActors.into());
+    }
+    Ok(actors)
 }
 
 /// What [`check_refresh`] asks of a grant, as conditions of one write, for the way of nearly every refresh: a client without

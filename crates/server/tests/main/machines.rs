@@ -60,7 +60,7 @@ fn signing(keys: &Value) -> impl FnOnce(&mut Value) {
     }
 }
 
-fn assertion(server: &Server, key: &SigningKey, id: &str) -> String {
+pub fn assertion(server: &Server, key: &SigningKey, id: &str) -> String {
     let (now, number) = (server.now().seconds(), MADE.fetch_add(1, Ordering::SeqCst));
     let claims = json!({"iss": id, "sub": id, "aud": ISSUER, "jti": format!("m{number}"), "iat": now, "exp": now + 60});
     jwt(key, "JWT", &claims)

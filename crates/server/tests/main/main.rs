@@ -17,6 +17,7 @@ mod bad_input;
 mod clients;
 mod clock_steps;
 mod documents;
+mod exchange;
 mod exhaustion;
 mod front_channel;
 mod headers;

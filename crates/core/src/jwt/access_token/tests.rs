@@ -33,6 +33,7 @@ fn token() -> AccessToken {
         scope: Some("tools:read tools:call".into()),
         grant: GrantReference { grant: GrantId::from_bytes([9; 16]), generation: 3, epoch: 1, salt: [8; 6] },
         key_thumbprint: None,
+        actors: Vec::new(),
     }
 }
 
@@ -84,6 +85,7 @@ fn as_180_what_we_sign_is_what_is_read() {
             expires_at: token().expires_at,
             scope: "tools:read tools:call".into(),
             key_thumbprint: None,
+            actors: Vec::new(),
         };
         assert_eq!(read, expected);
         assert_eq!(unverified_issuer(text.expose()).unwrap(), ISSUER);
