@@ -19,6 +19,7 @@ mod crowd;
 mod exchange;
 mod floor;
 mod load;
+mod machines;
 mod measure;
 mod nodes;
 mod options;
@@ -44,7 +45,8 @@ cargo run --release -p hallpass-bench -- [--seconds N] [--only a,b,c,…] [--log
   --seconds N   length of each measurement (5); one second of warm-up comes before it
   --only LIST   a metadata, b code redemption, c refresh, d gateway, e start and idle memory, f introspection,
                 g refresh under a flood of sign-ins, h refresh among a million grants,
-                i refresh over two nodes on PostgreSQL
+                i refresh over two nodes on PostgreSQL, j and k a machine's token by secret and by signature,
+                l refresh with a DPoP proof
   --log LEVEL   HALLPASS_LOG of the program, such as `warn` (its own default: info, to a file)
   --write       puts the table into docs/benchmarks.md as well";
 

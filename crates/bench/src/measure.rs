@@ -27,7 +27,7 @@ const SLOWEST: u32 = 10_000;
 /// More codes a second than the peer redeems.
 const CODES: u64 = 3000;
 /// Grants that each connection refreshes in turn: together as many as the floor has rows.
-const GRANTS: usize = crate::floor::ROWS / CONNECTIONS;
+pub const GRANTS: usize = crate::floor::ROWS / CONNECTIONS;
 
 /// Measures what is asked for and prints the table.
 pub fn run(options: &Options) -> Result<()> {
@@ -66,8 +66,14 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     if options.wants(Part::Flood) {
         bench.flood(report).await?;
     }
+    if options.wants(Part::Machines) {
+        bench.machines(report).await?;
+    }
+    if options.wants(Part::Bound) {
+        bench.bound(report).await?;
+    }
     if report.has_rows() {
-        report.resident("a to g. after all of that load", bench.subject.process.resident_kib()?);
+        report.resident("a to g, j to l. after all of that load", bench.subject.process.resident_kib()?);
     }
     if options.wants(Part::Million) {
         bench.million(report).await?;

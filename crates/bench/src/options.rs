@@ -24,9 +24,13 @@ pub enum Part {
     Million,
     /// Refreshes over two nodes on PostgreSQL.
     Nodes,
+    /// A machine's token, by a secret and by a signature.
+    Machines,
+    /// Refreshes with a proof of the key that their grants are bound to.
+    Bound,
 }
 
-const LETTERS: [(&str, Part); 9] = [
+const LETTERS: [(&str, Part); 12] = [
     ("a", Part::Metadata),
     ("b", Part::Redemption),
     ("c", Part::Refresh),
@@ -36,6 +40,9 @@ const LETTERS: [(&str, Part); 9] = [
     ("g", Part::Flood),
     ("h", Part::Million),
     ("i", Part::Nodes),
+    ("j", Part::Machines),
+    ("k", Part::Machines),
+    ("l", Part::Bound),
 ];
 
 /// The options.

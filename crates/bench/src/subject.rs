@@ -2,6 +2,7 @@
 
 use crate::{
     exchange::{self, Connection},
+    machines,
     process::{BOTH_CORES, Running, SERVER_CORE, pinned},
     work::member,
 };
@@ -76,7 +77,7 @@ impl Setting {
              upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n{more}",
             quoted(&self.folder),
             quoted(&secret)
-        );
+        ) + &machines::clients(&self.folder, &quoted(&secret))?;
         Ok(fs::write(self.folder.with_extension("toml"), text)?)
     }
 

@@ -2,6 +2,13 @@
 
 use crate::{exchange, load::Work, subject::Account};
 use anyhow::{Context, Result};
+use hallpass_core::{
+    encoding,
+    entropy::{self, SystemEntropy},
+    jose::SigningKey,
+    time::{Clock, SystemClock},
+};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The message that goes through the gateway.
@@ -36,6 +43,13 @@ impl Same {
              accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-06-18\r\n"
         );
         Self(exchange::post(host, "/mcp", &fields, MESSAGE).into())
+    }
+}
+
+impl Same {
+    /// These bytes.
+    pub fn of(request: &[u8]) -> Self {
+        Self(request.into())
     }
 }
 
@@ -79,6 +93,71 @@ pub fn redemption_of(host: &str, client_id: &str, code: &str) -> Vec<u8> {
     exchange::post(host, "/token", FORM, &body)
 }
 
+/// The same with a proof.
+pub fn bound_redemption(account: &Account, proofs: &Proofs) -> Result<Vec<u8>> {
+    let body = format!(
+        "grant_type=authorization_code&client_id={}&code={}&code_verifier={}",
+        account.client_id,
+        account.code().expose(),
+        Account::VERIFIER
+    );
+    Ok(form(&account.host, &body, &format!("dpop: {}\r\n", proofs.proof()?)))
+}
+
+/// A form for the token endpoint, with further header fields.
+pub fn form(host: &str, body: &str, fields: &str) -> Vec<u8> {
+    exchange::post(host, "/token", &format!("{FORM}{fields}"), body)
+}
+
+/// Signs what is good once: client assertions and DPoP proofs.
+pub struct Proofs {
+    key: SigningKey,
+    jwk: Value,
+    issuer: String,
+}
+
+impl Proofs {
+    /// For the server behind this `Host`.
+    pub fn new(key: SigningKey, host: &str) -> Self {
+        let mut jwk = key.public_jwk().to_json();
+        for more in ["alg", "use", "kid"] {
+            jwk.as_object_mut().and_then(|members| members.remove(more));
+        }
+        Self { key, jwk, issuer: format!("http://{host}") }
+    }
+
+    /// That this client asks (RFC 7523 §3).
+    pub fn assertion(&self, client: &str) -> Result<String> {
+        let now = SystemClock.now().seconds();
+        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.key.key_id() });
+        let claims = json!({
+            "iss": client, "sub": client, "aud": self.issuer, "jti": once(), "iat": now, "exp": now + 60,
+        });
+        self.signed(&header, &claims)
+    }
+
+    /// That the holder of the key asks (RFC 9449 §4.2).
+    pub fn proof(&self) -> Result<String> {
+        let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": self.jwk });
+        let claims = json!({
+            "jti": once(), "htm": "POST", "htu": format!("{}/token", self.issuer),
+            "iat": SystemClock.now().seconds(),
+        });
+        self.signed(&header, &claims)
+    }
+
+    fn signed(&self, header: &Value, claims: &Value) -> Result<String> {
+        let part = |value: &Value| encoding::base64url(value.to_string().as_bytes());
+        let text = format!("{}.{}", part(header), part(claims));
+        let signature = self.key.sign_bytes(text.as_bytes())?;
+        Ok(format!("{text}.{}", encoding::base64url(&signature)))
+    }
+}
+
+fn once() -> String {
+    encoding::base64url(&entropy::random::<16>(&SystemEntropy))
+}
+
 /// The request that asks whether this token is alive.
 pub fn introspection_of(host: &str, path: &str, authorization: &str, token: &str) -> Vec<u8> {
     let fields = format!(
@@ -93,12 +172,18 @@ pub struct Refreshes {
     client_id: String,
     tokens: Vec<String>,
     at: usize,
+    proofs: Option<Arc<Proofs>>,
 }
 
 impl Refreshes {
+    /// The same with a fresh proof each time.
+    pub fn bound(self, proofs: Arc<Proofs>) -> Self {
+        Self { proofs: Some(proofs), ..self }
+    }
+
     /// Of these grants of this client, one refresh token each.
     pub fn new(host: &str, client_id: &str, tokens: Vec<String>) -> Self {
-        Self { host: host.to_owned(), client_id: client_id.to_owned(), tokens, at: 0 }
+        Self { host: host.to_owned(), client_id: client_id.to_owned(), tokens, at: 0, proofs: None }
     }
 }
 
@@ -106,7 +191,11 @@ impl Work for Refreshes {
     fn request(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let token = self.tokens.get(self.at).context("no grant")?;
         let body = format!("grant_type=refresh_token&client_id={}&refresh_token={token}", self.client_id);
-        out.extend_from_slice(&exchange::post(&self.host, "/token", FORM, &body));
+        let fields = match &self.proofs {
+            Some(proofs) => format!("dpop: {}\r\n", proofs.proof()?),
+            None => String::new(),
+        };
+        out.extend_from_slice(&form(&self.host, &body, &fields));
         Ok(())
     }
 
