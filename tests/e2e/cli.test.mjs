@@ -42,6 +42,27 @@ test('hallpass login, call, status, logout', LIMIT, async (t) => {
   assert.equal(late.code, SIGN_IN_NEEDED, late.output);
 });
 
+test('as_178 hallpass login --device, and a no', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t);
+  const hallpass = commands(t);
+  const login = hallpass.begin('login', '--device', url);
+  const [, code] = await login.says(/^([B-Z]{4}-[B-Z]{4})$/m);
+  assert.ok(login.stdout.includes(`${issuer}/device\n${code}\n`), login.output);
+  assert.doesNotMatch(login.output, /\u2588/, 'a picture is for a terminal');
+  await person.letIn(issuer, code);
+  assert.equal(await login.ends(), 0, login.output);
+  const list = await hallpass('call', url, 'tools/list');
+  assert.equal(list.code, 0, list.output);
+  await person.open(`${issuer}/account`);
+  assert.match(person.page.words, /a device on this computer/);
+
+  const second = hallpass.begin('login', '--device', '--account', 'other', url);
+  const [, other] = await second.says(/^([B-Z]{4}-[B-Z]{4})$/m);
+  await person.letIn(issuer, other, 'deny');
+  assert.equal(await second.ends(), 1, second.output);
+  assert.match(second.output, /the permission was not given/);
+});
+
 test('the built-in demo server works the same way', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t);
   const hallpass = commands(t);

@@ -64,6 +64,15 @@ test('/openapi.json is valid OpenAPI 3.1 and the server answers as it says', { t
   await ask('POST', '/par', 400, { form: { ...push, request_uri: 'x' } });
   await ask('POST', '/par', 401, { form: { ...push, client_id: 'nobody' } });
   await ask('POST', '/par', 413, { form: { ...push, state: 'x'.repeat(2_000) } });
+  const device = ['urn:ietf:params:oauth:grant-type:device_code'];
+  const television = await ask('POST', '/register', 201, { json: { grant_types: device, token_endpoint_auth_method: 'none' } });
+  const asked = await ask('POST', '/device_authorization', 200, { form: { client_id: television.client_id, resource: url } });
+  await ask('POST', '/device_authorization', 400, { form: { client_id } });
+  const poll = { grant_type: device[0], client_id: television.client_id, device_code: asked.device_code };
+  for (const error of ['authorization_pending', 'slow_down']) {
+    assert.equal((await ask('POST', '/token', 400, { form: poll })).error, error);
+  }
+  await ask('GET', '/device', 200);
   await ask('POST', '/introspect', 401, { form: { token: next.access_token, client_id } });
 
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/list' };

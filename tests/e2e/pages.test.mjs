@@ -101,6 +101,8 @@ for (const { look, ...options } of LOOKS) {
     await signIn(page);
     await page.getByRole('button', { name: 'Allow', exact: true }).waitFor();
 
+    await device(page, issuer, see);
+
     const phone = await tab(t, { ...options, userAgent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1' });
     await phone.goto(`${issuer}/sign-in`);
     await signIn(phone);
@@ -112,6 +114,40 @@ for (const { look, ...options } of LOOKS) {
     await phone.reload();
     assert.equal(phone.url(), `${issuer}/sign-in`);
   });
+}
+
+/** Lets a device in, looking at each page on the way. */
+async function device(page, issuer, see) {
+  const post = async (path, form, status) => {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const answer = await exchange(`${issuer}${path}`, { method: 'POST', headers, body: new URLSearchParams(form).toString() });
+    assert.equal(answer.status, status, answer.text);
+    return JSON.parse(answer.text);
+  };
+  const grant_type = 'urn:ietf:params:oauth:grant-type:device_code';
+  const client_id = await register(issuer, { client_name: 'A television in the living room', grant_types: [grant_type] });
+  const { device_code, user_code, verification_uri_complete } = await post('/device_authorization', { client_id }, 200);
+  await page.goto(`${issuer}/device`);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'user_code');
+  await see('device');
+  await page.getByLabel('Code').fill('none');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('alert').waitFor();
+  await see('device-malformed');
+  await page.goto(verification_uri_complete);
+  await see('device-by-link');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('heading', { name: 'Looking for the device' }).waitFor();
+  await see('device-waiting');
+  assert.equal((await post('/token', { grant_type, client_id, device_code }, 400)).error, 'authorization_pending');
+  // It goes on by itself.
+  await page.getByRole('button', { name: 'Allow', exact: true }).waitFor({ timeout: 15_000 });
+  await see('device-asks');
+  await page.getByRole('button', { name: 'Allow', exact: true }).click();
+  await page.getByRole('heading', { name: 'Allowed' }).waitFor();
+  await see('device-allowed');
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  await post('/token', { grant_type, client_id, device_code }, 200);
 }
 
 /** Allows what the page asks for, and redeems the code as the client would. */

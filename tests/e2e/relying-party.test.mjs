@@ -13,11 +13,33 @@ const OPTIONS = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' }
 
 test('openid-client', LIMIT, async (t) => {
   const hallpass = await run(t, { upstream: await everything(t) });
+  await t.test('as_178 signs a device in', LIMIT, () => onDevice(hallpass));
   for (const method of METHODS) {
     await t.test(`with ${method} discovers, registers, signs in, refreshes and revokes`, LIMIT, () => story(hallpass, method));
     await t.test(`as_198 with ${method} pushes its request`, LIMIT, () => pushed(hallpass, method));
   }
 });
+
+/** A device asks, a person decides elsewhere, and each answer is what the library expects. */
+async function onDevice({ issuer, url, person }) {
+  const grants = ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'];
+  const config = await register(issuer, 'none', { redirect_uris: undefined, client_name: 'A television', grant_types: grants, response_types: [] });
+  const device = await client.initiateDeviceAuthorization(config, { scope: 'mcp', resource: url });
+  assert.equal(device.verification_uri, `${issuer}/device`);
+  const polled = client.pollDeviceAuthorizationGrant(config, device);
+  const asked = await person.letIn(issuer, device.user_code);
+  assert.match(asked.words, /calls itself A television/);
+  assert.match(asked.words, new RegExp(device.user_code));
+  const tokens = await polled;
+  assert.equal((await initialize(url, tokens.access_token)).status, 200);
+  const next = await client.refreshTokenGrant(config, tokens.refresh_token, { resource: url });
+  assert.equal((await initialize(url, next.access_token)).status, 200);
+
+  const refused = await client.initiateDeviceAuthorization(config, { scope: 'mcp', resource: url });
+  const end = assert.rejects(client.pollDeviceAuthorizationGrant(config, refused), { error: 'access_denied' });
+  await person.letIn(issuer, refused.user_code, 'deny');
+  await end;
+}
 
 function register(issuer, method, more = {}) {
   const metadata = { redirect_uris: [REDIRECT], client_name: 'openid-client', token_endpoint_auth_method: method, grant_types: ['authorization_code', 'refresh_token'], ...more };

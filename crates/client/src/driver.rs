@@ -4,6 +4,7 @@
 mod access;
 mod bridge;
 mod call;
+mod device;
 mod login;
 mod logout;
 mod machine;
@@ -14,6 +15,7 @@ mod sign_in;
 pub use access::AccessToken;
 pub use bridge::Bridge;
 pub use call::{Caller, Messages};
+pub use device::DeviceInteraction;
 pub use login::{Interaction, LoginOptions, SignedIn, WhatFor};
 pub use logout::{Revoked, SignedOut};
 pub use machine::MachineOptions;

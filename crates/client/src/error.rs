@@ -1,9 +1,9 @@
 //! What can end an operation of the driver.
 
 use crate::{
-    authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, discovery::DiscoveryError,
-    peer::Failure, proof::ProofError, push::PushError, registration::RegistrationError,
-    storage::StorageError, token::TokenError,
+    authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, device::DeviceError,
+    discovery::DiscoveryError, peer::Failure, proof::ProofError, push::PushError,
+    registration::RegistrationError, storage::StorageError, token::TokenError,
 };
 use hallpass_core::{scope::Scope, uri::UriError};
 use hallpass_fetch::FetchError;
@@ -45,6 +45,9 @@ pub enum ClientError {
     /// The authorization response.
     #[error(transparent)]
     Callback(#[from] CallbackError),
+    /// A sign-in on another device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The person did not come back in time.
     #[error("nobody answered in the browser in time")]
     NobodyAnswered,
@@ -95,7 +98,10 @@ impl ClientError {
         }
         matches!(
             self,
-            Self::Busy | Self::Token(TokenError::Unavailable { .. }) | Self::Push(PushError::Unavailable)
+            Self::Busy
+                | Self::Token(TokenError::Unavailable { .. })
+                | Self::Push(PushError::Unavailable)
+                | Self::Device(DeviceError::Unavailable)
         )
     }
 
@@ -148,4 +154,4 @@ macro_rules! widened {
     )+};
 }
 
-widened! { DiscoveryError RegistrationError AuthorizeError PushError CallbackError TokenError StorageError }
+widened! { DiscoveryError RegistrationError AuthorizeError PushError DeviceError CallbackError TokenError StorageError }

@@ -9,6 +9,7 @@
 //! | who this client is there | [`registration`] |
 //! | the request, the page, the answer | [`authorize`], [`push`], [`browser`], [`loopback`], [`callback`] |
 //! | tokens: got, renewed, given up | [`token`], [`refresh`], [`revoke`], [`step_up`] |
+//! | a code typed on another device | [`device`] |
 //! | tokens without a person | [`machine`], [`assertion`] |
 //! | tokens bound to a key | [`proof`] |
 //! | where they are kept | [`storage`] |
@@ -43,6 +44,7 @@ pub mod assertion;
 pub mod authorize;
 pub mod browser;
 pub mod callback;
+pub mod device;
 pub mod discovery;
 pub mod driver;
 pub mod error;

@@ -1,6 +1,7 @@
 //! Who this client is at an authorization server: configured, a metadata document, or registered on the spot.
 
 use crate::{
+    device::DEVICE_CODE,
     discovery::AuthorizationServer,
     peer::{Failure, PeerText},
     storage::{ClientCredentials, Registration, TokenAuth},
@@ -122,10 +123,13 @@ pub fn registration_request(
     redirect_uri: &str,
 ) -> Result<Request<Bytes>, RegistrationError> {
     let method = wanted_method(server).ok_or(RegistrationError::AuthMethod)?;
+    // Only where it is offered: some servers refuse what they do not know.
+    let device = server.device_authorization_endpoint.as_ref().map(|_| DEVICE_CODE);
+    let grant_types: Vec<&str> = ["authorization_code", "refresh_token"].into_iter().chain(device).collect();
     let body = serde_json::json!({
         "client_name": client_name,
         "redirect_uris": [redirect_uri],
-        "grant_types": ["authorization_code", "refresh_token"],
+        "grant_types": grant_types,
         "response_types": ["code"],
         "token_endpoint_auth_method": method.name(),
         "application_type": "native",

@@ -32,6 +32,10 @@ pub enum Purpose {
     SignInForm,
     /// Pushed authorization requests.
     PushedRequest,
+    /// Device codes.
+    DeviceCode,
+    /// What the page about a device showed.
+    DevicePage,
     /// MAC of refresh tokens.
     RefreshToken,
     /// MAC of registered `client_id`s. Never retired: it is in other people's programs for years.
@@ -59,11 +63,13 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
         Self::PushedRequest,
+        Self::DeviceCode,
+        Self::DevicePage,
         Self::RefreshToken,
         Self::ClientId,
         Self::ClientSecret,
@@ -85,6 +91,8 @@ impl Purpose {
             Self::ConsentPage => "consent-page",
             Self::SignInForm => "sign-in-form",
             Self::PushedRequest => "pushed-request",
+            Self::DeviceCode => "device-code",
+            Self::DevicePage => "device-page",
             Self::RefreshToken => "refresh-token",
             Self::ClientId => "client-id",
             Self::ClientSecret => "client-secret",

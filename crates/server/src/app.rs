@@ -5,6 +5,7 @@ use crate::{
     clients::{
         assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
     },
+    device::Polls,
     http::{rate_limit::RateLimiter, respond::Document},
     keys::{self, TokenKeys},
     login::password::PasswordHasher,
@@ -59,6 +60,8 @@ pub struct App {
     pub passwords: Arc<PasswordHasher>,
     /// Limits by address.
     pub limits: Arc<RateLimiter>,
+    /// Devices that poll.
+    pub polls: Arc<Polls>,
     /// Takes every security decision.
     pub audit: Arc<Audit>,
     /// What is counted beside them.
@@ -182,6 +185,7 @@ impl App {
             documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),
+            polls: Arc::new(Polls::new()),
             metadata,
             openapi: OnceLock::new(),
             store: parts.store,

@@ -13,6 +13,7 @@ mod clients;
 mod clock;
 mod cx;
 mod describe;
+mod device;
 pub mod feed;
 mod http;
 mod introspect;

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     clients::{AuthMethod, operator::TOKEN_EXCHANGE},
+    device,
     http::respond::{self, Document, Reply},
     router::Incoming,
     settings::{OFFLINE_ACCESS, RegistrationPolicy, Settings},
@@ -59,6 +60,9 @@ pub fn document(settings: &Settings) -> Document {
         response_types_supported: Some(list(&["code"])),
         response_modes_supported: Some(list(&["query"])),
         grant_types_supported: Some(grant_types(settings)),
+        device_authorization_endpoint: settings
+            .device_authorization
+            .then(|| issuer.endpoint("/device_authorization")),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),
@@ -80,7 +84,8 @@ pub fn document(settings: &Settings) -> Document {
 fn grant_types(settings: &Settings) -> Vec<String> {
     let always = ["authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE];
     let assertions = (!settings.workload_issuers.is_empty()).then_some(grant_assertion::GRANT_TYPE);
-    always.into_iter().chain(assertions).map(str::to_owned).collect()
+    let devices = settings.device_authorization.then_some(device::GRANT_TYPE);
+    always.into_iter().chain(assertions).chain(devices).map(str::to_owned).collect()
 }
 
 /// The metadata document.

@@ -8,6 +8,7 @@ use crate::{
         initial_access::{self, InitialAccessError},
         registered::{self, MAX_REDIRECTS, Registration},
     },
+    device,
     http::{
         rate_limit::Limited,
         respond::{self, Refusal, Reply},
@@ -115,7 +116,10 @@ impl RegisterRefusal {
                 InvalidClientMetadata,
                 "private_key_jwt takes a client ID metadata document, or a client that the operator made",
             ),
-            Self::GrantTypes => (InvalidClientMetadata, "grant_types must include authorization_code"),
+            Self::GrantTypes => (
+                InvalidClientMetadata,
+                "grant_types must include authorization_code or urn:ietf:params:oauth:grant-type:device_code",
+            ),
             Self::ResponseTypes => (InvalidClientMetadata, "response_types must include code"),
             Self::SoftwareStatement => (InvalidSoftwareStatement, "software statements are not supported"),
             Self::KeysAndAddress => (InvalidClientMetadata, "jwks and jwks_uri exclude each other"),
@@ -160,10 +164,12 @@ fn registration(app: &App, incoming: &Incoming) -> Result<ClientRegistrationResp
     if asked.jwks.is_some() && asked.jwks_uri.is_some() {
         return Err(RegisterRefusal::KeysAndAddress);
     }
-    let uris = usable_redirects(&asked)?;
+    let grants = Grants::of(&asked)?;
+    let uris = if grants.code { usable_redirects(&asked)? } else { Vec::new() };
     let registration = Registration {
         auth: auth_method(&asked)?,
-        refresh: refresh(&asked)?,
+        refresh: grants.refresh,
+        device: grants.device,
         native: native(&asked, &uris),
         pushed_only: asked.require_pushed_authorization_requests.unwrap_or_default(),
         bound: app.settings.proofs.offered && asked.dpop_bound_access_tokens.unwrap_or(false),
@@ -226,18 +232,28 @@ fn auth_method(asked: &ClientMetadata) -> Result<AuthMethod, RegisterRefusal> {
     }
 }
 
-/// Unknown grant types are ignored, as real clients list them; without `authorization_code` nothing is left.
-fn refresh(asked: &ClientMetadata) -> Result<bool, RegisterRefusal> {
-    let lists = |list: &Option<Vec<String>>, name: &str| {
-        list.as_ref().is_none_or(|have| have.iter().any(|one| one == name))
-    };
-    if !lists(&asked.grant_types, "authorization_code") {
-        return Err(RegisterRefusal::GrantTypes);
+/// The grant types that are registered.
+struct Grants {
+    code: bool,
+    device: bool,
+    refresh: bool,
+}
+
+impl Grants {
+    /// Unknown grant types are ignored, as real clients list them; without `authorization_code` and without that of
+    /// devices nothing is left. A device has no redirect URI to register.
+    fn of(asked: &ClientMetadata) -> Result<Self, RegisterRefusal> {
+        let lists = |name: &str| asked.grant_types.as_ref().map(|have| have.iter().any(|one| one == name));
+        let code = lists("authorization_code").unwrap_or(true);
+        let device = lists(device::GRANT_TYPE).unwrap_or_default();
+        if !code && !device {
+            return Err(RegisterRefusal::GrantTypes);
+        }
+        if code && asked.response_types.as_ref().is_some_and(|have| !have.iter().any(|one| one == "code")) {
+            return Err(RegisterRefusal::ResponseTypes);
+        }
+        Ok(Self { code, device, refresh: lists("refresh_token").unwrap_or_default() })
     }
-    if !lists(&asked.response_types, "code") {
-        return Err(RegisterRefusal::ResponseTypes);
-    }
-    Ok(asked.grant_types.as_ref().is_some_and(|have| have.iter().any(|one| one == "refresh_token")))
 }
 
 fn native(asked: &ClientMetadata, uris: &[RedirectUri]) -> bool {
@@ -256,7 +272,13 @@ fn response(
 ) -> ClientRegistrationResponse {
     let secret =
         (registration.auth != AuthMethod::None).then(|| registered::secret(&app.keys, &id)).flatten();
-    let mut grant_types = vec!["authorization_code".to_owned()];
+    let mut grant_types = Vec::new();
+    if !uris.is_empty() {
+        grant_types.push("authorization_code".to_owned());
+    }
+    if registration.device {
+        grant_types.push(device::GRANT_TYPE.to_owned());
+    }
     if registration.refresh {
         grant_types.push("refresh_token".to_owned());
     }
@@ -269,7 +291,7 @@ fn response(
             redirect_uris: uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
             client_name: (!registration.name.is_empty()).then(|| registration.name.clone()),
             grant_types: Some(grant_types),
-            response_types: Some(vec!["code".to_owned()]),
+            response_types: Some(if uris.is_empty() { Vec::new() } else { vec!["code".to_owned()] }),
             token_endpoint_auth_method: Some(registration.auth.name().to_owned()),
             require_pushed_authorization_requests: registration.pushed_only.then_some(true),
             dpop_bound_access_tokens: registration.bound.then_some(true),

@@ -6,6 +6,7 @@ use crate::{
     authorize,
     cx::{self, Cx},
     describe::{self, Description, authorization, pages as page, protocol},
+    device,
     http::{
         client_auth,
         rate_limit::{Limited, Source},
@@ -98,16 +99,18 @@ macro_rules! route {
 
 /// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, description, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 15] = [
+const ROUTES: [Route; 17] = [
     route!("/jwks",             GET,  Public,   0,      None,                         protocol::JWKS,           metadata::jwks),
     route!("/openapi.json",     GET,  Public,   0,      None,                         protocol::OPENAPI,        describe::document_of_this),
     route!("/register",         POST, Protocol, 16_384, None,                         protocol::REGISTER,       register::register),
     route!("/par",              POST, Protocol, 16_384, Some(Limited::Failure),       authorization::PAR,       authorize::par::push),
+    route!("/device_authorization", POST, Protocol, 16_384, Some(Limited::Failure),   authorization::DEVICE_AUTHORIZATION, device::device_authorization),
     route!("/token",            POST, Protocol, 16_384, Some(Limited::Failure),       protocol::TOKEN_ENDPOINT, token::token),
     route!("/revoke",           POST, Protocol, 16_384, Some(Limited::Failure),       protocol::REVOKE,         revoke::revoke),
     route!("/introspect",       POST, Protocol, 16_384, Some(Limited::Failure),       protocol::INTROSPECT,     introspect::introspect),
     route!("/authorize",        GET,  Page,     0,      Some(Limited::Authorization), page::AUTHORIZE,          authorize::authorize),
     route!("/consent",          POST, Page,     24_576, None,                         page::CONSENT,            authorize::consent::decide),
+    route!("/device",           BOTH, Page,     4_096,  Some(Limited::SignIn),        page::DEVICE,             device::device),
     route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        page::SIGN_IN,            login::sign_in),
     route!("/sign-out",         POST, Page,     32_768, None,                         page::SIGN_OUT,           login::sign_out),
     route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SETUP,              login::setup::setup),

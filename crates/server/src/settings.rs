@@ -59,6 +59,8 @@ pub struct Settings {
     pub document_life: DocumentLife,
     /// Who may register.
     pub registration: RegistrationPolicy,
+    /// Whether devices without a browser may ask (RFC 8628).
+    pub device_authorization: bool,
     /// Whether only pushed requests are answered (RFC 9126 §5).
     pub require_pushed_authorization_requests: bool,
     /// Clients by id whose assertions may name the token endpoint as their audience, as old ones do.
@@ -282,6 +284,7 @@ impl Settings {
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
+            device_authorization: true,
             require_pushed_authorization_requests: false,
             old_assertion_audience: Vec::new(),
             proofs: ProofSettings { offered: true, nonces: false },

@@ -60,6 +60,22 @@ export class Person {
     throw new Error(`no end after ${STEPS} pages; the last is ${this.page.url}: ${this.page.words}`);
   }
 
+  /** Enters the code of a device, waits until it has polled, looks, and decides. The page that asked. */
+  async letIn(issuer, code, decision = 'allow') {
+    await this.open(`${issuer}/device`);
+    if (this.page.forms.some(asksPassword)) await this.#signInForm();
+    await this.submit((form) => form.fields.some(({ name, type }) => name === 'user_code' && type === 'text'), undefined, { user_code: code });
+    const asks = (form) => form.buttons.some(({ name }) => name === 'decision');
+    for (let look = 0; look < 30 && !this.page.forms.some(asks); look += 1) {
+      if (!this.page.headers.refresh) throw new Error(`nothing to wait for at ${this.page.url}: ${this.page.words}`);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await this.open(this.page.url);
+    }
+    const asked = this.page;
+    await this.press('decision', decision);
+    return asked;
+  }
+
   async #signInForm() {
     return this.submit(asksPassword, undefined, { name: this.name });
   }

@@ -6,6 +6,7 @@ use super::place::{Place, PlaceArgs};
 use crate::{config, output::note, say};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use hallpass_client::device::DEVICE_CODE;
 use hallpass_core::{
     encoding,
     entropy::{self, SystemEntropy},
@@ -110,6 +111,8 @@ pub enum ClientCommand {
 #[command(after_help = "\
 A client for people:
   hallpass client add --name Reports --redirect-uri https://reports.example.com/callback --auth client_secret_basic
+A device without a browser, which shows a code:
+  hallpass client add --name Television --device
 A machine, which gets tokens for itself (client_credentials) and for nobody:
   hallpass client add --name Nightly --machine --scopes read --resource https://mcp.example.com/calendar
 The same with a key in place of a secret:
@@ -155,6 +158,9 @@ pub struct AddArgs {
     /// All scopes that it can ever get, separated by spaces. Without it, whatever a person allows.
     #[arg(long)]
     scopes: Option<String>,
+    /// Let it ask from devices without a browser (RFC 8628). Without a redirect URI it can do only that.
+    #[arg(long, conflicts_with = "machine")]
+    device: bool,
     /// Answer only authorization requests that it pushed before (RFC 9126).
     #[arg(long)]
     require_pushed: bool,
@@ -198,22 +204,13 @@ pub async fn run(command: ClientCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn add(args: AddArgs) -> anyhow::Result<()> {
+    let (grant_types, exchanges) = (grant_types(&args), exchanges(&args));
     let place = args.place.open().await?;
     let random = || encoding::base64url(&entropy::random::<12>(&SystemEntropy));
     let id = args.id.unwrap_or_else(|| format!("hpo_{}", random()));
     let usual = if args.machine { "client_secret_basic" } else { "none" };
     let auth = args.auth.unwrap_or_else(|| usual.to_owned());
     let secret = auth.starts_with("client_secret_").then(new_secret);
-    let exchanges = args.exchange || !args.exchange_from.is_empty();
-    let for_people = !(args.redirect_uris.is_empty() && args.redirect_rules.is_empty());
-    let mut grant_types: Vec<&str> = match (args.machine, args.no_refresh) {
-        (true, _) => vec!["client_credentials"],
-        // A sub-agent without a page of its own.
-        (false, _) if exchanges && !for_people => Vec::new(),
-        (false, true) => vec!["authorization_code"],
-        (false, false) => vec!["authorization_code", "refresh_token"],
-    };
-    grant_types.extend(exchanges.then_some(TOKEN_EXCHANGE));
     let jwks = args.jwks_file.as_deref().map(key_set).transpose()?;
     let record = ClientRecord {
         name: args.name,
@@ -223,7 +220,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         secrets: secret.iter().filter_map(digest_of_secret).collect(),
         jwks,
         jwks_uri: args.jwks_uri,
-        grant_types: grant_types.iter().map(|name| (*name).to_owned()).collect(),
+        grant_types,
         dpop_bound_access_tokens: args.bound_tokens,
         scopes: args.scopes.map(|text| text.split_whitespace().map(str::to_owned).collect()),
         resources: (!args.resources.is_empty()).then_some(args.resources),
@@ -291,6 +288,25 @@ async fn change(place: &Place, client: StoredClient, record: &ClientRecord) -> a
         bail!("somebody else changed this client at the same moment: nothing was done, try again");
     }
     Ok(())
+}
+
+fn exchanges(args: &AddArgs) -> bool {
+    args.exchange || !args.exchange_from.is_empty()
+}
+
+fn grant_types(args: &AddArgs) -> Vec<String> {
+    let exchanges = exchanges(args);
+    let for_people = !(args.redirect_uris.is_empty() && args.redirect_rules.is_empty());
+    // A device or a sub-agent alone has nowhere to answer.
+    let code = !args.machine && (for_people || !(args.device || exchanges));
+    let types = [
+        (args.machine, "client_credentials"),
+        (code, "authorization_code"),
+        (args.device, DEVICE_CODE),
+        (!args.no_refresh && (code || args.device), "refresh_token"),
+        (exchanges, TOKEN_EXCHANGE),
+    ];
+    types.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn new_secret() -> SecretString {

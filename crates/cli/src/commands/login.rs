@@ -1,10 +1,12 @@
 //! `hallpass login`: signs in to an MCP server. Also what the client's commands have in common.
 
+use super::device::Screen;
 use crate::{output::note, say};
 use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
     browser::{Browser, PageUrl},
+    device::DeviceError,
     driver::{Client, Interaction, LoginOptions, Proofs, Settings, SignedIn, WhatFor},
     error::{ClientError, Failed},
     storage::Store,
@@ -23,18 +25,25 @@ use std::{
     time::Duration,
 };
 
+/// Seconds until a browser has come back.
+const WAIT: u64 = 300;
+
 /// `hallpass login`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The URL of the sign-in page goes to standard output, everything else to standard error.
+The URL of the sign-in page goes to standard output, with --device the code after it; everything else goes to standard error.
 
 Exit codes: 0 signed in, 1 failed, 2 wrong usage.")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct LoginArgs {
     /// URL of the MCP server, exactly as its documentation gives it.
     pub url: String,
     /// Only print the URL of the sign-in page. The browser has to run on this computer, or reach its callback port.
     #[arg(long)]
     pub no_browser: bool,
+    /// Show a code to type on another device: for a computer without a browser, or far away.
+    #[arg(long, conflicts_with_all = ["no_browser", "browser", "login_hint"])]
+    pub device: bool,
     /// Open the page with this program. It gets the URL as its only argument.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "no_browser")]
     pub browser: Option<PathBuf>,
@@ -63,8 +72,8 @@ pub struct LoginArgs {
     /// Register this client anew, even if it is registered already.
     #[arg(long)]
     pub register_anew: bool,
-    /// How long to wait for you, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    /// How long to wait for you, in seconds. With --device, as long as the code lives unless you say less.
+    #[arg(long, value_name = "SECONDS", default_value_t = WAIT)]
     pub wait: u64,
     /// Where and as whom.
     #[command(flatten)]
@@ -125,7 +134,15 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
     };
     let browser = chosen_browser(args.no_browser, args.browser);
     let client = args.client.client(args.client_metadata_url, args.bound_tokens)?;
-    match client.login(&args.url, &options, &mut Person { browser, url_to_output: true }).await {
+    let done = if args.device {
+        // A code is typed somewhere else: that takes longer than a click, and the server says how long it may.
+        let patience = if args.wait == WAIT { Duration::from_hours(1) } else { options.patience };
+        let options = LoginOptions { patience, ..options };
+        client.login_on_device(&args.url, &options, &mut Screen::default()).await
+    } else {
+        client.login(&args.url, &options, &mut Person { browser, url_to_output: true }).await
+    };
+    match done {
         Ok(done) => {
             signed_in(&args.url, &done);
             Ok(ExitCode::SUCCESS)
@@ -230,6 +247,13 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     }
     if matches!(error, ClientError::BoundToken) {
         return Some(format!("Use it from here: hallpass call {url} tools/list, or hallpass connect {url}"));
+    }
+    if let ClientError::Device(error) = error {
+        if *error == DeviceError::NotOffered {
+            return Some(format!("Sign in with a browser here: hallpass login {url}"));
+        }
+        return (*error == DeviceError::Expired)
+            .then(|| format!("For a new code: hallpass login {url} --device"));
     }
     if matches!(error, ClientError::NotProtected) {
         return Some(format!("Use it as it is: hallpass call {url} tools/list"));

@@ -6,6 +6,7 @@ pub mod call;
 pub mod client;
 pub mod config_check;
 pub mod connect;
+mod device;
 pub mod exec;
 pub mod grant;
 mod grants;

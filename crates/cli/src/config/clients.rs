@@ -22,6 +22,8 @@ pub struct ClientsSection {
     pub documents_never: Option<Spanned<Vec<String>>>,
     /// "1h": a document seen gone again after it suspends its client.
     pub document_suspended_after: Option<Spanned<String>>,
+    /// Whether devices without a browser may ask. Default: yes.
+    pub device_authorization: Option<bool>,
     /// Whether only pushed authorization requests are answered.
     pub require_pushed_authorization_requests: Option<bool>,
     /// "24h": a client suspended for so long is refused.
@@ -101,6 +103,7 @@ impl Check<'_> {
     /// Everything about clients.
     pub(super) fn who_may_be_a_client(&mut self, file: &ConfigFile, folder: &Path, settings: &mut Settings) {
         settings.registration = Self::registration(&file.clients);
+        settings.device_authorization = file.clients.device_authorization.unwrap_or(true);
         settings.require_pushed_authorization_requests =
             file.clients.require_pushed_authorization_requests.unwrap_or_default();
         settings.documents = self.documents(&file.clients);

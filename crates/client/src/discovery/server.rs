@@ -21,6 +21,8 @@ pub struct AuthorizationServer {
     pub registration_endpoint: Option<EndpointUrl>,
     /// RFC 7009.
     pub revocation_endpoint: Option<EndpointUrl>,
+    /// RFC 8628 §4.
+    pub device_authorization_endpoint: Option<EndpointUrl>,
     /// RFC 9126 §5.
     pub pushed_request_endpoint: Option<EndpointUrl>,
     /// `require_pushed_authorization_requests`.
@@ -142,6 +144,10 @@ impl ServerProbe {
             token_endpoint,
             registration_endpoint: endpoint(&metadata.registration_endpoint, "registration_endpoint")?,
             revocation_endpoint: endpoint(&metadata.revocation_endpoint, "revocation_endpoint")?,
+            device_authorization_endpoint: endpoint(
+                &metadata.device_authorization_endpoint,
+                "device_authorization_endpoint",
+            )?,
             pushed_request_endpoint: endpoint(
                 &metadata.pushed_authorization_request_endpoint,
                 "pushed_authorization_request_endpoint",
@@ -165,6 +171,7 @@ impl ServerProbe {
             token_endpoint: endpoint("/token")?,
             registration_endpoint: Some(endpoint("/register")?),
             revocation_endpoint: None,
+            device_authorization_endpoint: None,
             pushed_request_endpoint: None,
             requires_pushed_requests: false,
             scopes: None,

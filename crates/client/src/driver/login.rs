@@ -1,7 +1,7 @@
 //! Signing in: discovery, registration, the person in the browser, tokens.
 
 use super::{
-    Client, named_policy,
+    Client, DeviceInteraction, named_policy,
     prepare::{Prepared, Wanted},
     server_url,
 };
@@ -9,6 +9,7 @@ use crate::{
     authorize::{AuthorizationRequest, Pending},
     browser::PageUrl,
     callback::{CallbackError, Code},
+    device::{DEVICE_CODE, DeviceError},
     discovery::Challenged,
     error::{ClientError, Failed, Party},
     loopback::{Listener, Page},
@@ -93,6 +94,23 @@ pub struct SignedIn {
     pub kept_in: PathBuf,
 }
 
+/// Where the person is.
+enum How<'a> {
+    /// At a browser on this computer.
+    Browser(&'a mut dyn Interaction),
+    /// At another device.
+    Device(&'a mut dyn DeviceInteraction),
+}
+
+impl How<'_> {
+    const fn grant_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Browser(_) => None,
+            Self::Device(_) => Some(DEVICE_CODE),
+        }
+    }
+}
+
 impl Client {
     /// Signs in to the server. One verifier, one `state`, one listener; nothing is tried twice by itself except
     /// that a registration which the authorization server has forgotten is replaced once (CL-026).
@@ -108,6 +126,19 @@ impl Client {
         self.login_for(server_url(server)?, options, None, interaction).await
     }
 
+    /// Signs in to the server with a code that the person types on another device (RFC 8628).
+    ///
+    /// # Errors
+    /// Those of [`Client::login`], with `Device` in place of those of the browser and its answer.
+    pub async fn login_on_device(
+        &self,
+        server: &str,
+        options: &LoginOptions,
+        interaction: &mut dyn DeviceInteraction,
+    ) -> Result<SignedIn, Failed> {
+        self.login_by(server_url(server)?, options, None, &mut How::Device(interaction)).await
+    }
+
     /// The same for a request that the server has just refused: what its challenge says counts.
     pub(super) async fn login_for(
         &self,
@@ -116,12 +147,22 @@ impl Client {
         challenged: Option<Challenged>,
         interaction: &mut dyn Interaction,
     ) -> Result<SignedIn, Failed> {
+        self.login_by(server, options, challenged, &mut How::Browser(interaction)).await
+    }
+
+    async fn login_by(
+        &self,
+        server: ResourceUri,
+        options: &LoginOptions,
+        challenged: Option<Challenged>,
+        how: &mut How<'_>,
+    ) -> Result<SignedIn, Failed> {
         let wanted = Wanted {
             account: &options.account,
             challenged,
             scope: options.scope.as_ref(),
             more_scope: options.more_scope.as_ref(),
-            grant_type: None,
+            grant_type: how.grant_type(),
             issuer: None,
         };
         let prepared = self.prepare(server, wanted).await?;
@@ -135,18 +176,20 @@ impl Client {
             self.kept_registration(&issuer).await?
         };
         let reused = kept.as_ref().map(|registration| registration.client.client_id.clone());
-        let first = self.attempt(&prepared, options, kept, interaction).await;
+        let first = self.attempt(&prepared, options, kept, how).await;
         let Some(client_id) = reused else { return first };
         let forget =
             move |contents: &mut crate::storage::Contents| contents.remove_registration(&issuer, &client_id);
         match first {
             Err(Failure {
                 error:
-                    ClientError::Token(TokenError::InvalidClient) | ClientError::Push(PushError::InvalidClient),
+                    ClientError::Token(TokenError::InvalidClient)
+                    | ClientError::Push(PushError::InvalidClient)
+                    | ClientError::Device(DeviceError::InvalidClient),
                 ..
             }) => {
                 self.store_now(forget).await?;
-                self.attempt(&prepared, options, None, interaction).await
+                self.attempt(&prepared, options, None, how).await
             }
             // A server that forgot the client shows an error page and never calls back (P03): start afresh
             // next time.
@@ -163,8 +206,14 @@ impl Client {
         prepared: &Prepared,
         options: &LoginOptions,
         kept: Option<Registration>,
-        interaction: &mut dyn Interaction,
+        how: &mut How<'_>,
     ) -> Result<SignedIn, Failed> {
+        let interaction = match how {
+            How::Browser(interaction) => interaction,
+            How::Device(interaction) => {
+                return self.attempt_device(prepared, options, kept, &mut **interaction).await;
+            }
+        };
         let port = kept.as_ref().and_then(|kept| url::Url::parse(&kept.redirect_uri).ok()?.port());
         let listener = Listener::bind(port).await.map_err(ClientError::Loopback)?;
         let redirect_uri = listener.redirect_uri();
@@ -213,7 +262,7 @@ impl Client {
         Ok(self.read_store(move |contents| contents.registration(&issuer, now).cloned()).await?)
     }
 
-    async fn identity(
+    pub(super) async fn identity(
         &self,
         prepared: &Prepared,
         options: &LoginOptions,

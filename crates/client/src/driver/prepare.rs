@@ -3,6 +3,7 @@
 use super::{Client, Proofs, challenges, named_policy, server_policy};
 use crate::{
     authorize::{ScopeSources, scope_to_ask},
+    device::DEVICE_CODE,
     discovery::{
         Answer, Ask, AuthorizationServer, Challenged, DiscoveryError, ProtectedResource, ResourceProbe,
         ResourceStep, ServerProbe, ServerStep,
@@ -37,7 +38,7 @@ pub(super) struct Wanted<'a> {
     pub(super) challenged: Option<Challenged>,
     pub(super) scope: Option<&'a Scope>,
     pub(super) more_scope: Option<&'a Scope>,
-    /// The grant of a program without a person.
+    /// The grant, where no browser comes back here: of a program without a person, or of a device.
     pub(super) grant_type: Option<&'static str>,
     pub(super) issuer: Option<&'a str>,
 }
@@ -68,7 +69,10 @@ impl Client {
             challenged: wanted.more_scope.or(challenged.scope.as_ref()),
             of_resource: resource.scopes.as_ref(),
             // A program without a person is not offline: it asks again whenever it likes.
-            of_server: authorization_server.scopes.as_ref().filter(|_| wanted.grant_type.is_none()),
+            of_server: authorization_server
+                .scopes
+                .as_ref()
+                .filter(|_| wanted.grant_type.is_none_or(|grant| grant == DEVICE_CODE)),
             before: before.as_ref(),
         });
         let proof_key = self.proof_key(&resource, &authorization_server)?;

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod calls;
+mod devices;
 mod logins;
 mod machines;
 mod proofs;

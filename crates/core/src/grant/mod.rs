@@ -2,11 +2,13 @@
 //! to that page.
 
 mod authorization;
+mod device;
 mod pushed;
 
 pub use authorization::{
     AuthorizationCode, CODE_LIFETIME, CodeError, MAX_RECEIVER, MAX_SCOPES, digest16, digest32,
 };
+pub use device::{DEVICE_LIFETIME, DeviceCode, DeviceCodeError, UserCode};
 pub use pushed::{BEGUN_LIFETIME, MAX_REQUEST_URI, PUSHED_LIFETIME, PushedError, PushedRequest, REQUEST_URI};
 
 /// The next `N` bytes.

@@ -3,7 +3,7 @@
 
 use hallpass_core::{
     encoding,
-    grant::AuthorizationCode,
+    grant::{AuthorizationCode, DeviceCode, PushedRequest, REQUEST_URI},
     jose::{Algorithm, ExpectedType, KeySet, SigningKey, jws as signed},
     jwt::{Expectations, GrantReference, access_token as access, proof as possession},
     seal::{KeyRing, MasterKey, Purpose},
@@ -144,6 +144,17 @@ pub fn sealed(bytes: &[u8]) {
     if let Ok(code) = AuthorizationCode::open(&RING, &encoding::base64url(&code), NOW) {
         let again = code.seal(&RING, &Repeating);
         assert_eq!(AuthorizationCode::open(&RING, again.expose(), NOW), Ok(code));
+    }
+    let device = RING.seal(Purpose::DeviceCode, b"", bytes, &Repeating);
+    if let Ok(code) = DeviceCode::open(&RING, &encoding::base64url(&device), NOW) {
+        let again = code.seal(&RING, &Repeating);
+        assert_eq!(DeviceCode::open(&RING, again.expose(), NOW), Ok(code));
+    }
+    let pushed = RING.seal(Purpose::PushedRequest, b"", bytes, &Repeating);
+    let uri = format!("{REQUEST_URI}{}", encoding::base64url(&pushed));
+    if let Ok(request) = PushedRequest::open(&RING, &uri, &[0; 16], NOW) {
+        let again = request.seal(&RING, &Repeating).expect("as long as it was");
+        assert_eq!(PushedRequest::open(&RING, &again, &[0; 16], NOW), Ok(request));
     }
 }
 

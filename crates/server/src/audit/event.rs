@@ -170,6 +170,31 @@ impl<'a> Event<'a> {
         Self::because(Kind::PushRefused, Facts::default(), reason)
     }
 
+    /// A device got a code to show.
+    pub fn device_asked(client: &'a str) -> Self {
+        Self::new(Kind::DeviceAsked, Facts { client: Some(client), ..Facts::default() })
+    }
+
+    /// It did not.
+    pub fn device_refused(reason: &'static str) -> Self {
+        Self::because(Kind::DeviceRefused, Facts::default(), reason)
+    }
+
+    /// A person typed the code of a device.
+    pub fn user_code_entered(who: Who<'a>) -> Self {
+        Self::new(Kind::UserCodeEntered, who.facts())
+    }
+
+    /// Too many of them: guesses, maybe.
+    pub fn user_code_throttled(who: Who<'a>) -> Self {
+        Self::new(Kind::UserCodeThrottled, who.facts())
+    }
+
+    /// Two devices polled with a code, or two people typed it.
+    pub fn device_spoiled(who: Who<'a>, reason: &'static str) -> Self {
+        Self::because(Kind::DeviceSpoiled, who.facts(), reason)
+    }
+
     /// A registration was answered.
     pub fn client_registered(client: &'a str, client_name: &'a str) -> Self {
         let client_name = (!client_name.is_empty()).then_some(client_name);

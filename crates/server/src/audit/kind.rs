@@ -67,6 +67,11 @@ kinds! {
     AuthorizationStopped    "authorization_stopped"     Info  "authorization request stopped at a page"
     RequestPushed           "request_pushed"            Debug "authorization request pushed"
     PushRefused             "push_refused"              Info  "pushed authorization request refused"
+    DeviceAsked             "device_asked"              Debug "device authorization requested"
+    DeviceRefused           "device_refused"            Info  "device authorization refused"
+    UserCodeEntered         "user_code_entered"         Info  "code of a device entered"
+    UserCodeThrottled       "user_code_throttled"       Warn  "codes of devices turned away: too many tries"
+    DeviceSpoiled           "device_spoiled"            Warn  "one code in two places: no device got anything"
     ClientRegistered        "client_registered"         Debug "client registered"
     RegistrationRefused     "registration_refused"      Info  "registration refused"
     ClientAdded             "client_added"              Info  "client made by an operator"
@@ -130,6 +135,8 @@ impl Kind {
                 | Self::AuthorizationStopped
                 | Self::RequestPushed
                 | Self::PushRefused
+                | Self::DeviceAsked
+                | Self::DeviceRefused
                 | Self::ClientRegistered
                 | Self::RegistrationRefused
                 | Self::TokenRefused

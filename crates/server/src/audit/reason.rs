@@ -1,7 +1,7 @@
 //! The name of a broken rule, for lines, log and metrics: from a closed list, never text of a peer.
 
 use hallpass_core::{
-    grant::{CodeError, PushedError},
+    grant::{CodeError, DeviceCodeError, PushedError},
     jwt::{client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError, proof::ProofError},
     parameters::ParameterError,
     pkce::PkceError,
@@ -59,6 +59,18 @@ impl Reason for PushedError {
             Self::Format => "pushed_request_format",
             Self::Expired => "pushed_request_expired",
             Self::Future => "pushed_request_from_the_future",
+        }
+    }
+}
+
+impl Reason for DeviceCodeError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Foreign => "device_code_foreign",
+            Self::KeyNotHere => "device_code_master_key_not_here",
+            Self::Format => "device_code_format",
+            Self::Expired => "device_code_expired",
+            Self::Future => "device_code_from_the_future",
         }
     }
 }

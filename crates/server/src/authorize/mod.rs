@@ -2,13 +2,14 @@
 //! when the redirect URI has been checked may anything go to the client, and only when a person has signed in does
 //! it, so that nobody's link can bounce a stranger through this server.
 
+pub mod begin;
 pub mod consent;
 mod interaction;
 pub mod par;
 mod pushed;
 mod request;
 mod respond;
-mod rules;
+pub mod rules;
 mod step_up;
 
 use crate::{
@@ -39,7 +40,7 @@ pub use request::SINCE;
 
 /// Why a person sees a page and the client learns nothing.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub enum Stop {
     #[error("request: {0:?}")]
     Request(RequestRefusal),
     #[error("client: {0:?}")]

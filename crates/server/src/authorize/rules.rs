@@ -156,8 +156,8 @@ pub fn check<'a>(
     )
     .map_err(AuthorizeRefusal::Pkce)?;
     let key = key(request, settings)?;
-    let resource = resource(request, settings)?;
-    Ok(CheckedRequest { resource, scope: scope(request, resource, client.scopes.as_ref())?, challenge, key })
+    let (resource, scope) = target(request, settings, client)?;
+    Ok(CheckedRequest { resource, scope, challenge, key })
 }
 
 /// The key that the request names (RFC 9449 §10). Where proofs are not offered, it is a parameter that we do not know.
@@ -165,6 +165,16 @@ fn key(request: &AuthorizationRequest, settings: &Settings) -> Result<Option<[u8
     let Some(text) = request.dpop_jkt.as_deref().filter(|_| settings.proofs.offered) else { return Ok(None) };
     let thumbprint = encoding::array_from_base64url::<32>(text).ok_or(AuthorizeRefusal::KeyThumbprint)?;
     Ok(thumbprint.first_chunk().copied())
+}
+
+/// For what, and what it may get there.
+pub fn target<'a>(
+    request: &AuthorizationRequest,
+    settings: &'a Settings,
+    client: &Client,
+) -> Result<(&'a Resource, Scope), AuthorizeRefusal> {
+    let resource = resource(request, settings)?;
+    Ok((resource, scope(request, resource, client.scopes.as_ref())?))
 }
 
 /// One resource, one audience. Clients of 2025-03-26 send none and mean the only one.

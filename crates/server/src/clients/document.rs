@@ -7,6 +7,7 @@ use super::{
     keys::{ClientKeys, KeyPlace},
     operator::TOKEN_EXCHANGE,
 };
+use crate::device;
 use bytes::Bytes;
 use hallpass_core::{
     jose::{Algorithm, KeySet},
@@ -46,6 +47,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
         },
         refresh: lists("refresh_token"),
         exchange: lists(TOKEN_EXCHANGE).then(Arc::default),
+        device: lists(device::GRANT_TYPE),
         redirects: Redirects { texts, ..Redirects::default() },
         proofs,
         scopes: None,

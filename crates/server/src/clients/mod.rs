@@ -81,6 +81,7 @@ pub enum Origin {
 
 /// A client, known well enough to ask a person about it.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a grant type or a flag of its own")]
 pub struct Client {
     /// As written.
     pub id: String,
@@ -102,6 +103,8 @@ pub struct Client {
     pub bound: bool,
     /// Whose tokens it may exchange for narrower ones, if it may at all.
     pub exchange: Option<Arc<Exchange>>,
+    /// Whether it may ask from a device (RFC 8628).
+    pub device: bool,
 }
 
 impl Client {
@@ -280,5 +283,6 @@ pub async fn find(app: &App, id: Option<&str>) -> Result<Client, ClientRefusal> 
         pushed_only: registered.pushed_only,
         bound: registered.bound,
         exchange: None,
+        device: registered.device,
     })
 }

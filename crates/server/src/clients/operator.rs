@@ -8,6 +8,7 @@ use super::{
     keys::{ClientKeys, KeyPlace},
     known, registered,
 };
+use crate::device;
 use hallpass_core::{
     encoding,
     grant::digest32,
@@ -123,7 +124,7 @@ pub enum OperatorClientError {
     KeyPlace,
     /// Not the two that there are.
     #[error(
-        "grant_types lists authorization_code, with refresh_token or without, for people, client_credentials for a machine, and urn:ietf:params:oauth:grant-type:token-exchange for an agent that acts with narrower tokens; or nothing, for a client with a secret or keys which only introspects. Without authorization_code there are no redirect URIs"
+        "grant_types lists authorization_code or urn:ietf:params:oauth:grant-type:device_code, with refresh_token or without, for people, client_credentials for a machine, and urn:ietf:params:oauth:grant-type:token-exchange for an agent that acts with narrower tokens; or nothing, for a client with a secret or keys which only introspects. Without authorization_code there are no redirect URIs"
     )]
     GrantTypes,
     /// Anybody could say its id.
@@ -164,6 +165,7 @@ pub struct OperatorClient {
     secrets: Vec<[u8; 32]>,
     keys: Option<ClientKeys>,
     code: bool,
+    device: bool,
     refresh: bool,
     scopes: Option<Scope>,
     machine: Option<Arc<Machine>>,
@@ -200,13 +202,18 @@ impl OperatorClient {
         let known = |name: &String| {
             matches!(
                 name.as_str(),
-                "authorization_code" | "refresh_token" | "client_credentials" | TOKEN_EXCHANGE
+                "authorization_code"
+                    | "refresh_token"
+                    | "client_credentials"
+                    | TOKEN_EXCHANGE
+                    | device::GRANT_TYPE
             )
         };
         let (code, refresh) = (lists("authorization_code"), lists("refresh_token"));
+        let device = lists(device::GRANT_TYPE);
         // One that gets no tokens, and only proves who it is: a protected server that introspects.
         let only_asks = record.grant_types.is_empty() && auth != AuthMethod::None;
-        let gets = code || ((lists("client_credentials") || lists(TOKEN_EXCHANGE)) && !refresh);
+        let gets = code || device || ((lists("client_credentials") || lists(TOKEN_EXCHANGE)) && !refresh);
         if !(gets || only_asks) || !record.grant_types.iter().all(known) {
             return Err(OperatorClientError::GrantTypes);
         }
@@ -218,6 +225,7 @@ impl OperatorClient {
             secrets: secrets(auth, record)?,
             keys: keys(auth, record)?,
             code,
+            device,
             refresh,
             scopes: scopes(record.scopes.as_deref())?,
             machine: machine(auth, record)?.map(Arc::new),
@@ -253,9 +261,9 @@ impl OperatorClient {
         self.scopes.as_ref()
     }
 
-    /// Whether people can be asked for it: it lists `authorization_code`.
+    /// Whether people can be asked for it: it lists `authorization_code` or the grant type of devices.
     pub const fn is_for_people(&self) -> bool {
-        self.code
+        self.code || self.device
     }
 
     /// What it may get by itself, if it may.
@@ -301,6 +309,7 @@ impl OperatorClient {
             pushed_only: self.pushed_only,
             bound: self.bound,
             exchange: self.exchange.clone(),
+            device: self.device,
         }
     }
 }

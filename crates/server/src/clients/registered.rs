@@ -31,6 +31,7 @@ const NATIVE: u8 = 0b1000;
 const PUSHED_ONLY: u8 = 0b1_0000;
 /// Releases from before do not look at it, nor do they bind tokens.
 const BOUND: u8 = 0b10_0000;
+const DEVICE: u8 = 0b100_0000;
 /// Beginnings of nearly all redirect URIs, as one byte. Only ever appended to: ids live for years.
 const BEGINNINGS: [&str; 4] = ["https://", "http://127.0.0.1", "http://localhost", "http://[::1]"];
 
@@ -48,6 +49,8 @@ pub struct Registration {
     pub pushed_only: bool,
     /// `dpop_bound_access_tokens`: no tokens but such that are bound to a key.
     pub bound: bool,
+    /// Whether the grant type of devices is registered (RFC 8628).
+    pub device: bool,
     /// The client's name, cut to 32 bytes.
     pub name: String,
     /// When.
@@ -192,7 +195,8 @@ fn flags(registration: &Registration) -> u8 {
     let native = if registration.native { NATIVE } else { 0 };
     let pushed_only = if registration.pushed_only { PUSHED_ONLY } else { 0 };
     let bound = if registration.bound { BOUND } else { 0 };
-    auth | refresh | native | pushed_only | bound
+    let device = if registration.device { DEVICE } else { 0 };
+    auth | refresh | native | pushed_only | bound | device
 }
 
 fn parse(body: &[u8]) -> Option<Registration> {
@@ -228,6 +232,7 @@ fn parse_head(body: &[u8]) -> Option<(Registration, &[u8])> {
         native: flags & NATIVE != 0,
         pushed_only: flags & PUSHED_ONLY != 0,
         bound: flags & BOUND != 0,
+        device: flags & DEVICE != 0,
         name,
         issued_at: Timestamp::from_seconds(i64::from(seconds)),
         redirects: Redirects { salt, key, ..Redirects::default() },

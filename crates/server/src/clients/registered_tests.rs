@@ -15,6 +15,7 @@ fn registration(name: &str) -> Registration {
         bound: false,
         native: true,
         pushed_only: false,
+        device: false,
         name: name.into(),
         issued_at: Timestamp::from_seconds(1_790_000_000),
         redirects: Redirects::default(),

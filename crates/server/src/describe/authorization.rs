@@ -86,6 +86,36 @@ pub const MAX_AGE: Field = Field {
 pub const HINT: Field =
     field("login_hint", false, "A name for the sign-in form to begin with; it is not looked up.", "ada");
 
+/// `/device_authorization`.
+pub const DEVICE_AUTHORIZATION: Description = Description {
+    get: None,
+    post: Some(Described {
+        operation: &Operation {
+            id: "deviceAuthorization",
+            summary: "A device without a browser asks (RFC 8628 §3.1)",
+            text: "The person goes to `verification_uri` on another device and types the `user_code`; the device polls the token endpoint meanwhile, every `interval` seconds, with the grant type `urn:ietf:params:oauth:grant-type:device_code`. Nothing is stored for it. The client lists that grant type in its registration or document.",
+            group: PROTOCOL,
+            form: &[SCOPE, RESOURCE, CLIENT_ID, CLIENT_SECRET, CLIENT_ASSERTION_TYPE, CLIENT_ASSERTION],
+            answers: &[Answer {
+                status: 200,
+                text: "What to show, and what to poll with.",
+                content: &[(JSON, Some(&schemas::DEVICE_AUTHORIZATION))],
+                headers: &[("Cache-Control", "`no-store`.")],
+            }],
+            security: &["", "clientSecretBasic"],
+            ..Operation::NONE
+        },
+        codes: &[
+            InvalidRequest,
+            InvalidClient,
+            UnauthorizedClient,
+            InvalidScope,
+            InvalidTarget,
+            TemporarilyUnavailable,
+        ],
+    }),
+};
+
 /// `/par`.
 pub const PAR: Description = Description {
     get: None,

@@ -244,3 +244,45 @@ pub const START: Description = get(&Operation {
     answers: &[moved("To the account, or to the setup while there is nobody."), UNAVAILABLE],
     ..Operation::NONE
 });
+
+/// `/device`.
+pub const DEVICE: Description = both(
+    &Operation {
+        id: "devicePage",
+        summary: "A person types the code of a device (RFC 8628 §3.3)",
+        text: "Then the page waits until the device has polled, says who that is and from which address, and asks. It loads itself again every few seconds meanwhile (`Refresh`).",
+        group: GROUP,
+        query: &[field("user_code", false, "The code, to be compared and confirmed.")],
+        answers: &[
+            answer(200, "The form, the sign-in before it, or what became of the code."),
+            answer(404, "The operator switched it off."),
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "deviceForm",
+        summary: "The code, or the answer to the question",
+        group: GROUP,
+        form: &[
+            CSRF,
+            field("user_code", false, "The code, as typed."),
+            field("page", false, "What the question showed, sealed."),
+            Field {
+                name: "decision",
+                kind: OneOf(&["allow", "deny"]),
+                required: false,
+                text: "With `page`.",
+                example: "",
+            },
+        ],
+        answers: &[
+            answer(200, "The code was used in two places."),
+            moved("Typed or decided: what became of it is on the next page."),
+            FOREIGN,
+            answer(404, "The operator switched it off."),
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+);

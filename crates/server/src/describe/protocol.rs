@@ -4,9 +4,10 @@ use super::{Described, Description, schemas};
 use crate::clients::operator::{ACCESS_TOKEN, TOKEN_EXCHANGE};
 use hallpass_core::{
     error::ErrorCode::{
-        InvalidClient, InvalidClientMetadata, InvalidDpopProof, InvalidGrant, InvalidRedirectUri,
-        InvalidRequest, InvalidScope, InvalidSoftwareStatement, InvalidTarget, InvalidToken,
-        TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
+        AccessDenied, AuthorizationPending, ExpiredToken, InvalidClient, InvalidClientMetadata,
+        InvalidDpopProof, InvalidGrant, InvalidRedirectUri, InvalidRequest, InvalidScope,
+        InvalidSoftwareStatement, InvalidTarget, InvalidToken, SlowDown, TemporarilyUnavailable,
+        UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
     },
     openapi::{
         Answer, Field,
@@ -193,6 +194,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
                         "client_credentials",
                         "urn:ietf:params:oauth:grant-type:jwt-bearer",
                         TOKEN_EXCHANGE,
+                        crate::device::GRANT_TYPE,
                     ]),
                     required: true,
                     text: "Which of them.",
@@ -231,6 +233,13 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     kind: Text,
                     required: false,
                     text: "With `jwt-bearer`: the token of the platform, made out to this server alone, and no client authentication beside it.",
+                    example: "",
+                },
+                Field {
+                    name: "device_code",
+                    kind: Text,
+                    required: false,
+                    text: "With the grant type of devices (RFC 8628).",
                     example: "",
                 },
                 Field {
@@ -282,6 +291,10 @@ pub const TOKEN_ENDPOINT: Description = Description {
             InvalidRequest,
             InvalidClient,
             InvalidGrant,
+            AuthorizationPending,
+            SlowDown,
+            ExpiredToken,
+            AccessDenied,
             UnauthorizedClient,
             UnsupportedGrantType,
             InvalidScope,

@@ -57,8 +57,7 @@ pub static REGISTRATION: Schema = Schema {
     json: || {
         json!({
             "type": "object",
-            "description": "What a client says of itself (RFC 7591 §2). Members that are not named here are ignored; `software_statement` is refused.",
-            "required": ["redirect_uris"],
+            "description": "What a client says of itself (RFC 7591 §2). Members that are not named here are ignored; `software_statement` is refused. `redirect_uris` are needed with `authorization_code`.",
             "properties": client_members(),
             "examples": [{
                 "client_name": "Example",
@@ -89,7 +88,7 @@ pub static REGISTERED: Schema = Schema {
         json!({
             "type": "object",
             "description": "What was really registered (RFC 7591 §3.2.1); it may differ from what was asked.",
-            "required": ["client_id", "redirect_uris", "grant_types", "token_endpoint_auth_method"],
+            "required": ["client_id", "grant_types", "token_endpoint_auth_method"],
             "properties": members,
         })
     },
@@ -103,19 +102,24 @@ fn client_members() -> Map<String, Value> {
             json!({
                 "type": "array",
                 "items": { "type": "string" },
-                "minItems": 1,
                 "maxItems": 15,
                 "description": "https, http on the person's own computer, or a scheme of the app's own.",
             }),
         ),
         ("client_name", json!({ "type": "string", "maxLength": 1024 })),
-        ("grant_types", list("`authorization_code`, and `refresh_token` to stay signed in.")),
+        (
+            "grant_types",
+            list(
+                "`authorization_code`, `urn:ietf:params:oauth:grant-type:device_code` for a device without a browser, and `refresh_token` to stay signed in.",
+            ),
+        ),
         ("response_types", list("`code`.")),
         (
             "token_endpoint_auth_method",
             json!({ "type": "string", "enum": ["none", "client_secret_basic", "client_secret_post"] }),
         ),
         ("application_type", json!({ "type": "string", "enum": ["native", "web"] })),
+        ("require_pushed_authorization_requests", json!({ "type": "boolean" })),
     ] {
         members.insert(name.into(), shape);
     }
@@ -148,6 +152,34 @@ pub static INTROSPECTION: Schema = Schema {
                 },
             },
             "examples": [{ "active": false }],
+        })
+    },
+};
+
+/// RFC 8628 §3.2.
+pub static DEVICE_AUTHORIZATION: Schema = Schema {
+    name: "DeviceAuthorization",
+    json: || {
+        json!({
+            "type": "object",
+            "description": "RFC 8628 §3.2.",
+            "required": ["device_code", "user_code", "verification_uri", "expires_in"],
+            "properties": {
+                "device_code": { "type": "string", "description": "A secret of the device." },
+                "user_code": { "type": "string", "description": "To be shown: eight letters and a hyphen." },
+                "verification_uri": uri("To be shown: where the letters are typed."),
+                "verification_uri_complete": uri("The same with the letters in it, for a QR code."),
+                "expires_in": { "type": "integer", "description": "Seconds." },
+                "interval": { "type": "integer", "description": "Seconds between two polls." },
+            },
+            "examples": [{
+                "device_code": "AQBz",
+                "user_code": "WDJB-MJHT",
+                "verification_uri": "https://auth.example/device",
+                "verification_uri_complete": "https://auth.example/device?user_code=WDJB-MJHT",
+                "expires_in": 600,
+                "interval": 5,
+            }],
         })
     },
 };
@@ -209,6 +241,7 @@ pub static METADATA: Schema = Schema {
             "revocation_endpoint",
             "introspection_endpoint",
             "pushed_authorization_request_endpoint",
+            "device_authorization_endpoint",
             "jwks_uri",
         ] {
             members.insert(name.into(), json!({ "type": "string", "format": "uri" }));

@@ -75,6 +75,9 @@ pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
         | ErrorCode::RequestUriNotSupported
         | ErrorCode::LoginRequired
         | ErrorCode::ConsentRequired
+        | ErrorCode::AuthorizationPending
+        | ErrorCode::SlowDown
+        | ErrorCode::ExpiredToken
         | ErrorCode::UnsupportedTokenType
         | ErrorCode::InvalidDpopProof
         | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
@@ -92,6 +95,9 @@ pub fn refused(refusal: &Refusal) -> Reply {
     let body = ErrorBody { error: refusal.code.name(), error_description: refusal.description };
     let status = status(refusal.code, refusal.retry_after.is_some());
     let mut reply = protocol(status, &body);
+    if matches!(refusal.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown) {
+        reply = uncounted(reply);
+    }
     let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));
     if let Some(wait) = refusal.retry_after.or(refusal.back_in).or(unavailable) {
         reply = with_retry_after(reply, wait);

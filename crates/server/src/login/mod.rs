@@ -24,6 +24,7 @@ use crate::{
 };
 use hallpass_core::{
     encoding,
+    grant::UserCode,
     parameters::{Parameters, append_to},
     seal::Purpose,
     time::Timestamp,
@@ -44,6 +45,9 @@ struct Waiting {
     /// The query with which whoever is signed in already goes on.
     #[serde(default)]
     go_on: Option<String>,
+    /// Back to where the code of a device is typed, with what a link brought of it.
+    #[serde(default)]
+    device: Option<String>,
 }
 
 /// An authorization request that waits for a sign-in.
@@ -75,9 +79,26 @@ pub fn form_page(app: &App, browser: &Browser, behind: &Behind<'_>) -> Reply {
         since: behind.since.millis(),
         client: behind.client.name.as_str().to_owned(),
         go_on: behind.go_on.clone(),
+        device: None,
     };
     let shown = Shown { name: behind.hint.unwrap_or_default(), message: None };
     sign_in_page(app, browser, &waiting, shown, StatusCode::OK)
+}
+
+/// The form, for whoever wants to let a device in.
+pub fn form_for_device(app: &App, browser: &Browser, code: Option<UserCode>) -> Reply {
+    let device = Some(code.map(|code| code.to_string()).unwrap_or_default());
+    let waiting = Waiting { device, ..Waiting::default() };
+    sign_in_page(app, browser, &waiting, Shown::default(), StatusCode::OK)
+}
+
+/// Where the code of a device is typed; with it, where it was brought by a link.
+fn device_page(app: &App, code: &str) -> String {
+    let page = format!("{}/device", app.settings.issuer.path());
+    match UserCode::parse(code) {
+        Some(code) => format!("{page}?user_code={code}"),
+        None => page,
+    }
 }
 
 fn sign_in_page(
@@ -100,6 +121,7 @@ fn sign_in_page(
         &SignInPage {
             base,
             client_name: &waiting.client,
+            device: waiting.device.is_some(),
             message: shown.message,
             csrf: &browser.csrf(app),
             waiting: &encoding::base64url(&sealed),
@@ -203,9 +225,10 @@ async fn signed_in(
         return unavailable(&error);
     }
     let base = app.settings.issuer.path();
-    let target = match &waiting.query {
-        None => format!("{base}/account"),
-        Some(query) => {
+    let target = match (&waiting.query, &waiting.device) {
+        (None, Some(code)) => device_page(app, code),
+        (None, None) => format!("{base}/account"),
+        (Some(query), _) => {
             let without =
                 query.split('&').filter(|pair| !pair.starts_with(SINCE)).collect::<Vec<_>>().join("&");
             let since = seal_since(app, Timestamp::from_millis(waiting.since));
@@ -237,7 +260,11 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
     // "Not you? Switch account" comes here with the request to return to.
     let back = parameters.get("query").filter(|query| query.len() < 8192);
     let base = app.settings.issuer.path();
-    let target = back.map_or_else(|| format!("{base}/sign-in"), |query| format!("{base}/authorize?{query}"));
+    let target = match (back, parameters.get("from")) {
+        (Some(query), _) => format!("{base}/authorize?{query}"),
+        (None, Some("device")) => device_page(app, parameters.get("user_code").unwrap_or_default()),
+        (None, _) => format!("{base}/sign-in"),
+    };
     with_cookie(see_other(&target), browser::clear_session(app))
 }
 

@@ -1,5 +1,11 @@
 //! Everything a person sees: rendered here, without script, readable on a phone and by a screen reader.
 
+mod device;
+
+pub use device::{
+    DeviceAskPage, DeviceEnd, DevicePage, DeviceWaitPage, device, device_ask, device_end, device_wait,
+};
+
 use crate::{
     app::App,
     http::respond::{self, Reply},
@@ -19,6 +25,8 @@ pub struct SignInPage<'a> {
     pub base: &'a str,
     /// Who waits for the sign-in; empty for nobody.
     pub client_name: &'a str,
+    /// Whether the code of a device is to be typed after it.
+    pub device: bool,
     /// What went wrong.
     pub message: Option<&'a str>,
     /// Token against cross-site requests.
@@ -226,6 +234,8 @@ pub enum Problem {
     NotFromHere,
     /// Nobody is signed in any more.
     SignedOut,
+    /// A device whose client or server is gone.
+    DeviceGone,
     /// A pushed request that cannot be used.
     PushedRequest,
     /// No `client_id`.
@@ -277,6 +287,10 @@ impl Problem {
             Self::SignedOut => {
                 ("You are signed out", "Nothing was allowed. Start again from your application.")
             }
+            Self::DeviceGone => (
+                "This device cannot be let in",
+                "Its application or what it asks for is not known here any more. Nothing was allowed. Start again on the device.",
+            ),
             Self::PushedRequest => (
                 "This request is no longer valid",
                 "The application handed it over in advance, which is good once, for a minute and a half, and in one browser. Start again from your application; nothing was allowed.",

@@ -67,6 +67,17 @@ pub async fn redeem(
         key,
         actors: &[],
     };
+    open_and_issue(app, cx, client, grant.clone(), &issued).await
+}
+
+/// One conditional insert decides, and whoever comes first gets the tokens. The same code again ends the grant.
+pub(super) async fn open_and_issue(
+    app: &App,
+    cx: Cx,
+    client: &AuthenticatedClient,
+    grant: NewGrant,
+    issued: &Issued<'_>,
+) -> Result<TokenResponse, TokenRefusal> {
     let which =
         Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };
     if app.blocks.receiver(&grant.redirect_host) {
@@ -75,7 +86,7 @@ pub async fn redeem(
     match open(app, client, grant.clone(), cx.now).await? {
         GrantOpened::Opened => {
             app.audit.record(cx, Event::grant_opened(which, &grant.redirect_host, &grant.scope));
-            issue::issue(app, &issued, cx.now)
+            issue::issue(app, issued, cx.now)
         }
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),
         GrantOpened::SecondCode => Err(TokenRefusal::SecondCode),

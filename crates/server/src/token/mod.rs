@@ -3,6 +3,7 @@
 mod authorization_code;
 mod binding;
 mod client_credentials;
+mod device;
 mod exchange;
 mod issue;
 mod jwt_bearer;
@@ -28,7 +29,7 @@ use crate::{
 };
 use hallpass_core::{
     error::ErrorCode,
-    grant::CodeError,
+    grant::{CodeError, DeviceCodeError},
     parameters::{Limits, ParameterError, Parameters},
     pkce::PkceError,
     token::{RefreshToken, RefreshTokenError},
@@ -98,6 +99,27 @@ pub enum TokenRefusal {
     /// The person signed out everywhere or was disabled.
     #[error("withdrawn")]
     Withdrawn,
+    /// No `device_code`.
+    #[error("device_code_missing")]
+    DeviceCodeMissing,
+    /// Not a device code that can be polled with.
+    #[error("device_code: {0}")]
+    DeviceCode(DeviceCodeError),
+    /// A device code of another client. It stays good for its own.
+    #[error("device_code_of_another_client")]
+    DeviceCodeOfAnotherClient,
+    /// Nobody has decided yet.
+    #[error("authorization_pending")]
+    Pending,
+    /// The device polls too fast.
+    #[error("slow_down")]
+    SlowDown,
+    /// The person said no.
+    #[error("device_denied")]
+    DeviceDenied,
+    /// Another device had the same letters, or they were typed in two places.
+    #[error("device_spoiled")]
+    DeviceSpoiled,
     /// No `refresh_token`.
     #[error("refresh_missing")]
     RefreshMissing,
@@ -182,6 +204,13 @@ impl Reason for TokenRefusal {
             Self::CodeReplayed => "code_replayed",
             Self::SecondCode => "second_code",
             Self::Withdrawn => "withdrawn",
+            Self::DeviceCodeMissing => "device_code_missing",
+            Self::DeviceCode(error) => error.reason(),
+            Self::DeviceCodeOfAnotherClient => "device_code_of_another_client",
+            Self::Pending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::DeviceDenied => "device_denied",
+            Self::DeviceSpoiled => "device_spoiled",
             Self::RefreshMissing => "refresh_token_missing",
             Self::Refresh(error) => error.reason(),
             Self::GrantMissing => "grant_missing",
@@ -222,8 +251,8 @@ impl TokenRefusal {
     /// What the client learns: a rule more does not compile until somebody decides it here.
     fn refusal(&self) -> Refusal {
         use ErrorCode::{
-            InvalidClient, InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, TemporarilyUnavailable,
-            UnauthorizedClient, UnsupportedGrantType,
+            AccessDenied, AuthorizationPending, InvalidClient, InvalidGrant, InvalidRequest, InvalidScope,
+            InvalidTarget, SlowDown, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType,
         };
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
@@ -252,15 +281,18 @@ impl TokenRefusal {
                 (InvalidClient, "this grant was opened with the client's key: sign a client assertion")
             }
             Self::GrantTypeMissing => (InvalidRequest, "grant_type is required"),
-            Self::GrantTypeUnknown => {
-                (UnsupportedGrantType, "the metadata lists the grant types that are offered here")
-            }
-            Self::GrantTypeNotRegistered => {
-                (UnauthorizedClient, "this client may not use this grant type")
-            }
+            Self::GrantTypeUnknown => (UnsupportedGrantType, "the metadata lists what is offered here"),
+            Self::GrantTypeNotRegistered => (UnauthorizedClient, "this client may not use this grant type"),
             Self::Exchange(refusal) => (InvalidRequest, refusal.description()),
             Self::CodeMissing => (InvalidRequest, "code is required"),
             Self::Pkce(PkceError::VerifierMissing) => (InvalidRequest, "code_verifier is required"),
+            Self::DeviceCodeMissing => (InvalidRequest, "device_code is required"),
+            Self::Pending => (AuthorizationPending, "nobody has decided yet: poll again after the interval"),
+            Self::SlowDown => (SlowDown, "poll less often: the interval is 5 seconds longer from now on"),
+            Self::DeviceDenied => (AccessDenied, "the person declined"),
+            Self::DeviceCode(error) => of_device_code(*error),
+            Self::DeviceSpoiled => of_device_code(DeviceCodeError::Expired),
+            Self::DeviceCodeOfAnotherClient => of_device_code(DeviceCodeError::Foreign),
             Self::RefreshMissing => (InvalidRequest, "refresh_token is required"),
             Self::Target => (InvalidTarget, "resource is not the one of the grant"),
             Self::Scope => (InvalidScope, "scope exceeds what was granted"),
@@ -300,6 +332,20 @@ impl TokenRefusal {
     }
 }
 
+const fn of_device_code(error: DeviceCodeError) -> (ErrorCode, &'static str) {
+    match error {
+        DeviceCodeError::Expired => {
+            (ErrorCode::ExpiredToken, "the device code is over: start again for a new one")
+        }
+        DeviceCodeError::KeyNotHere => {
+            (ErrorCode::TemporarilyUnavailable, "try again in a moment: nothing was lost")
+        }
+        DeviceCodeError::Foreign | DeviceCodeError::Format | DeviceCodeError::Future => {
+            (ErrorCode::InvalidGrant, "the device code cannot be used: start again for a new one")
+        }
+    }
+}
+
 /// `POST /token`.
 pub async fn token(app: &App, incoming: &Incoming) -> Reply {
     let parameters = match read(incoming) {
@@ -333,6 +379,10 @@ fn refused(
 ) -> Reply {
     if let TokenRefusal::Store(error) = refusal {
         tracing::error!(?error, request = %incoming.cx.request, "token request failed in the store");
+    }
+    // Nothing was decided, and every waiting device says so every five seconds.
+    if matches!(refusal, TokenRefusal::Pending | TokenRefusal::SlowDown) {
+        return respond::refused(&refusal.refusal());
     }
     // Which grant it was about, as far as a token of ours says so.
     let grant = known
@@ -380,6 +430,7 @@ async fn exchange(
         "authorization_code" => {
             authorization_code::redeem(app, incoming.cx, client, parameters, proven).await
         }
+        crate::device::GRANT_TYPE => device::poll(app, incoming.cx, client, parameters, proven).await,
         "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters, proven).await,
         "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters, proven).await,
         TOKEN_EXCHANGE => exchange::exchange(app, incoming.cx, client, parameters, proven).await,

@@ -9,7 +9,7 @@ use crate::{
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
-    grant::{AuthorizationCode, digest16},
+    grant::{AuthorizationCode, DeviceCode, digest16},
     jwt::{GrantReference, VerifiedAccessToken, actor},
     parameters::Parameters,
     scope::Scope,
@@ -60,6 +60,21 @@ pub fn check_code<'a>(
     code.challenge.verify(parameters.get("code_verifier")).map_err(TokenRefusal::Pkce)?;
     let scope = resource.at_positions(&code.scopes);
     Ok(CheckedCode { code, resource, scope })
+}
+
+/// Resource and scopes of a device code, as they are configured now.
+pub fn check_device<'a>(
+    code: &DeviceCode,
+    parameters: &Parameters,
+    settings: &'a Settings,
+) -> Result<(&'a Resource, Scope), TokenRefusal> {
+    let of_code = |resource: &&Resource| digest16(resource.uri.as_str()) == code.resource;
+    let resource = settings.resources.iter().find(of_code).ok_or(TokenRefusal::ResourceChanged)?;
+    check_target(parameters, resource.uri.as_str(), settings)?;
+    if resource.list_digest() != code.scope_list {
+        return Err(TokenRefusal::ResourceChanged);
+    }
+    Ok((resource, resource.at_positions(&code.scopes)))
 }
 
 /// `resource`, where it is sent, has to mean the resource of the grant (RFC 8707 §2.2).

@@ -57,6 +57,17 @@ async fn as_108_codes_tokens_secrets_and_links_have_at_least_128_random_or_keyed
         let link = invitation_link(&*server.app.store, &server.app.settings, person.id, now).await.unwrap();
         let code = link.expose().split("code=").nth(1).unwrap().to_owned();
         values.entry("one-time link").or_default().push(code);
+        let push: Vec<(String, String)> = Server::request(&client).into_iter().collect();
+        let push: Vec<(&str, &str)> = push.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let uri = text(&server.form("/par", &push).await.json(), "request_uri").to_owned();
+        values.entry("request_uri").or_default().push(uri.rsplit(':').next().unwrap().to_owned());
+        let television = serde_json::json!({
+            "token_endpoint_auth_method": "none", "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
+        });
+        let television = server.post_json("/register", &television).await.json();
+        let asks = [("client_id", text(&television, "client_id"))];
+        let device = server.form("/device_authorization", &asks).await.json();
+        values.entry("device code").or_default().push(text(&device, "device_code").to_owned());
         let page = Browser::new(&server).get("/sign-in").await;
         values.entry("form token").or_default().push(page.hidden("csrf").unwrap());
         values.entry("waiting request").or_default().push(page.hidden("waiting").unwrap());
@@ -74,7 +85,7 @@ async fn as_108_codes_tokens_secrets_and_links_have_at_least_128_random_or_keyed
         assert!(changing(values) >= due, "{name}: {} bits change", changing(values));
         assert_eq!(values.iter().collect::<HashSet<_>>().len(), values.len(), "{name} comes twice");
     }
-    assert_eq!(values.len(), 10);
+    assert_eq!(values.len(), 12);
 }
 
 #[test]

@@ -14,6 +14,7 @@
 #![allow(clippy::similar_names, clippy::must_use_candidate, reason = "a story is told about a store")]
 
 mod account;
+mod claims;
 mod clients;
 mod feed;
 mod forgetful;
@@ -25,6 +26,7 @@ mod story;
 mod twice;
 
 pub use account::*;
+pub use claims::*;
 pub use clients::*;
 pub use feed::*;
 pub use forgetful::Forgetful;
@@ -93,6 +95,11 @@ macro_rules! contract_tests {
             m12_a_document_that_is_gone_suspends_an_hour_later_and_returns
             as_186_sixty_four_rotations_make_one_key_and_the_last_stays
             as_187_t_49_sixty_four_resealings_change_a_key_once
+            as_178_a_typed_code_meets_its_device_and_waits_for_a_word
+            as_178_two_devices_or_two_people_spoil_a_code
+            as_178_sixty_four_devices_at_one_code_get_nothing
+            t_29_as_178_sixty_four_codes_at_once_are_counted_one_by_one
+            as_220_the_sweep_forgets_typed_codes
             a_closed_store_takes_no_more
         }
     };

@@ -23,6 +23,7 @@ const TEXTS: &[(i64, &str)] = &[
     (1, include_str!("0007_revocations_by_key.sql")),
     // Who does not know `key_thumbprint` would refresh such a grant for anybody who has its token.
     (8, include_str!("0008_bound_grants.sql")),
+    (1, include_str!("0009_device_claims.sql")),
 ];
 
 /// The schema that a program knows.

@@ -1,11 +1,13 @@
 //! What is kept, and the answers of the writes.
 
+mod claim;
 mod client;
 mod feed;
 mod grant;
 mod misc;
 mod person;
 
+pub use claim::*;
 pub use client::*;
 pub use feed::*;
 pub use grant::*;

@@ -9,6 +9,7 @@
 //! be run twice.
 
 mod arg;
+mod claim;
 mod client;
 mod document;
 mod feed;
@@ -158,8 +159,18 @@ use args;
 /// Every statement that there is.
 #[cfg(test)]
 pub(crate) fn all() -> Vec<&'static str> {
-    [client::ALL, document::ALL, feed::ALL, grant::ALL, key::ALL, person::ALL, session::ALL, sweep::ALL]
-        .concat()
+    [
+        claim::ALL,
+        client::ALL,
+        document::ALL,
+        feed::ALL,
+        grant::ALL,
+        key::ALL,
+        person::ALL,
+        session::ALL,
+        sweep::ALL,
+    ]
+    .concat()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{Backend, Row, Statements, args, operation, statements};
 use crate::{Answer, EndedBefore, Maintenance, StoreError, StoreTrouble, Swept};
 use hallpass_core::time::Timestamp;
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 statements! {
     SESSIONS_WALK = "SELECT id, expires_at FROM session WHERE id > $1 ORDER BY id LIMIT $2";
@@ -12,6 +12,8 @@ statements! {
     ENTRY_SWEEP = "DELETE FROM revocation WHERE ticket = $1 AND until < $2";
     ASSERTIONS_WALK = "SELECT digest, until FROM assertion WHERE digest > $1 ORDER BY digest LIMIT $2";
     ASSERTION_SWEEP = "DELETE FROM assertion WHERE digest = $1 AND until < $2";
+    CLAIMS_WALK = "SELECT user_code, claimed_at FROM device_claim WHERE user_code > $1 ORDER BY user_code LIMIT $2";
+    CLAIM_SWEEP = "DELETE FROM device_claim WHERE user_code = $1 AND claimed_at < $2";
     // A copy is renewed when its client uses a grant. What no host said anything about for as long as a grant may live, and
     // no grant needs, is nobody's; only for such a row the grants are looked through.
     DOCUMENTS_WALK = "SELECT url, CASE WHEN checked_at < $1
@@ -26,6 +28,9 @@ statements! {
 
 /// Rows that one slice looks at. Reading is cheap and takes no lock; a slice that finds nothing writes nothing.
 const LOOK_AT: u32 = 4096;
+
+/// No device code is as old: what a person typed before can be found by none.
+const CLAIM_IS_OVER: Duration = Duration::from_hours(1);
 
 /// Where the sweep stands. It walks the primary keys, because an index for it would make each refresh dearer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,11 @@ pub(crate) enum Walk {
     Assertions {
         /// The last one seen.
         after: [u8; 32],
+    },
+    /// Typed user codes above this one.
+    Claims {
+        /// The last one seen.
+        after: i64,
     },
     /// Copies of documents above this URL.
     Documents {
@@ -74,6 +84,7 @@ enum Due {
     Sessions(Vec<[u8; 16]>),
     Entries(Vec<i64>),
     Assertions(Vec<[u8; 32]>),
+    Claims(Vec<i64>),
     Documents(Vec<String>),
     Grants(Vec<[u8; 16]>),
 }
@@ -82,7 +93,7 @@ impl Due {
     fn is_empty(&self) -> bool {
         match self {
             Self::Sessions(ids) | Self::Grants(ids) => ids.is_empty(),
-            Self::Entries(tickets) => tickets.is_empty(),
+            Self::Entries(tickets) | Self::Claims(tickets) => tickets.is_empty(),
             Self::Assertions(digests) => digests.is_empty(),
             Self::Documents(urls) => urls.is_empty(),
         }
@@ -156,9 +167,19 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Assertions { after },
-                None => Walk::Documents { after: String::new() },
+                None => Walk::Claims { after: -1 },
             };
             Slice { due: Due::Assertions(seen.due), next, more: true }
+        }
+        Walk::Claims { after } => {
+            let is_due = |row: &Row<'_>| Ok((row.int(0)?, row.time(1)? < now.minus(CLAIM_IS_OVER)));
+            let rows = on.all(CLAIMS_WALK, args![*after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
+            let next = match seen.last {
+                Some(after) => Walk::Claims { after },
+                None => Walk::Documents { after: String::new() },
+            };
+            Slice { due: Due::Claims(seen.due), next, more: true }
         }
         Walk::Documents { after } => {
             let is_due = |row: &Row<'_>| Ok((row.text(0)?, row.yes(1)?));
@@ -230,6 +251,11 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         Due::Assertions(digests) => {
             for digest in digests {
                 rows += on.change(ASSERTION_SWEEP, args![digest, this.now]).await?;
+            }
+        }
+        Due::Claims(codes) => {
+            for code in codes {
+                rows += on.change(CLAIM_SWEEP, args![*code, this.now.minus(CLAIM_IS_OVER)]).await?;
             }
         }
         Due::Documents(urls) => {

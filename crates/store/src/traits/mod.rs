@@ -1,11 +1,13 @@
 //! One small trait per noun. A backend is right when it passes [`crate::contract`].
 
+mod claim;
 mod client;
 mod feed;
 mod grant;
 mod misc;
 mod person;
 
+pub use claim::Claims;
 pub use client::{Blocks, Clients};
 pub use feed::Feed;
 pub use grant::Grants;
@@ -20,11 +22,22 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 
 /// All of a backend.
 pub trait Store:
-    Grants + People + Sessions + Feed + Keys + Documents + Clients + Blocks + AuditHeads + Maintenance
+    Grants + People + Sessions + Feed + Keys + Documents + Claims + Clients + Blocks + AuditHeads + Maintenance
 {
 }
 
-impl<S: Grants + People + Sessions + Feed + Keys + Documents + Clients + Blocks + AuditHeads + Maintenance>
-    Store for S
+impl<
+    S: Grants
+        + People
+        + Sessions
+        + Feed
+        + Keys
+        + Documents
+        + Claims
+        + Clients
+        + Blocks
+        + AuditHeads
+        + Maintenance,
+> Store for S
 {
 }

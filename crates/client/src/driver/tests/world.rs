@@ -2,7 +2,8 @@
 
 use crate::{
     browser::PageUrl,
-    driver::{Client, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
+    device::{DEVICE_CODE, DevicePrompt},
+    driver::{Client, DeviceInteraction, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
     error::{ClientError, Failed},
     storage::{Contents, Store},
 };
@@ -153,6 +154,8 @@ pub(super) struct Knobs {
     /// Time that a token request takes.
     pub(super) slow: Duration,
     pub(super) challenge_scope: Option<&'static str>,
+    /// Answers to polls of a device before the tokens: codes of errors.
+    pub(super) device_answers: Vec<&'static str>,
     /// What was pushed, by its `request_uri`.
     pub(super) pushed: HashMap<String, Parameters>,
     pub(super) codes: HashMap<String, (String, String)>,
@@ -346,6 +349,11 @@ pub(super) fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen)
             let body = json!({ "client_id": client_id, "token_endpoint_auth_method": "none" });
             Reply(201, "content-type: application/json\r\n".into(), body.to_string())
         }
+        ("POST", "/device") => Reply::json(&json!({
+            "device_code": "device-1", "user_code": "WDJB-MJHT", "expires_in": 60, "interval": 1,
+            "verification_uri": format!("{issuer}/enter"),
+            "verification_uri_complete": format!("{issuer}/enter?user_code=WDJB-MJHT"),
+        })),
         ("POST", "/par") => {
             let uri = format!("urn:ietf:params:oauth:request_uri:{}", knobs.pushed.len());
             knobs.pushed.insert(uri.clone(), seen.form());
@@ -371,6 +379,9 @@ pub(super) fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen)
 
 fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
     match form.get("grant_type").unwrap() {
+        DEVICE_CODE if !knobs.device_answers.is_empty() => {
+            return Reply::error(knobs.device_answers.remove(0));
+        }
         "authorization_code" => {
             let verifier = form.get("code_verifier").unwrap();
             let challenge = base64url(digest::digest(&digest::SHA256, verifier.as_bytes()).as_ref());
@@ -437,4 +448,21 @@ pub(super) async fn get(url: &str) -> String {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     answer
+}
+
+/// What a terminal shows.
+#[derive(Default)]
+pub(super) struct Terminal {
+    pub(super) prompts: Vec<DevicePrompt>,
+    pub(super) waited: u32,
+}
+
+impl DeviceInteraction for Terminal {
+    fn show(&mut self, prompt: &DevicePrompt, _: &WhatFor<'_>) {
+        self.prompts.push(prompt.clone());
+    }
+
+    fn waiting(&mut self, _: Duration) {
+        self.waited += 1;
+    }
 }

@@ -1,0 +1,94 @@
+//! `hallpass login --device`: shows the code, a QR code of the page, and how long there is.
+
+use crate::{output::note, say};
+use hallpass_client::{
+    device::DevicePrompt,
+    driver::{DeviceInteraction, WhatFor},
+};
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use std::{
+    io::{IsTerminal, stderr},
+    time::Duration,
+};
+
+/// Whoever looks at this terminal.
+#[derive(Debug, Default)]
+pub struct Screen {
+    minutes_left: Option<u64>,
+}
+
+impl DeviceInteraction for Screen {
+    fn show(&mut self, prompt: &DevicePrompt, what_for: &WhatFor<'_>) {
+        let name =
+            what_for.server_name.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
+        note(&format!("Signing in to {}{name}", what_for.server));
+        if !what_for.scope.is_empty() {
+            note(&format!("It will be asked for: {}", what_for.scope));
+        }
+        if let Some(complete) = prompt.complete.as_ref().filter(|_| stderr().is_terminal())
+            && let Some(picture) = picture(complete.as_str())
+        {
+            note(&format!("\nScan this with your phone:\n\n{picture}\n"));
+        }
+        let minutes = minutes(prompt.lifetime);
+        note(&format!(
+            "Open this page in a browser, on any device, and check that {} is the host in the address bar:",
+            prompt.page.host()
+        ));
+        say!("{}", prompt.page.as_str());
+        note("Enter this code there:");
+        say!("{}", prompt.user_code);
+        note(&format!("Give it to nobody. Waiting for {minutes} minutes; Ctrl-C stops."));
+        self.minutes_left = Some(minutes);
+    }
+
+    fn waiting(&mut self, left: Duration) {
+        let left = minutes(left);
+        if self.minutes_left.is_some_and(|before| left < before) {
+            self.minutes_left = Some(left);
+            note(&format!("Still waiting: {left} minute{} left.", if left == 1 { "" } else { "s" }));
+        }
+    }
+}
+
+/// Begun ones count.
+const fn minutes(time: Duration) -> u64 {
+    time.as_secs().div_ceil(60)
+}
+
+/// In half blocks. Black on white whatever the terminal's colours are: not every camera reads the inverse.
+fn picture(text: &str) -> Option<String> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+    let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
+    let lines: Vec<String> = drawn.lines().map(|line| format!("  \u{1b}[30;107m{line}\u{1b}[0m")).collect();
+    Some(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_black_blocks_on_white_and_fits_a_terminal() {
+        let drawn = picture("https://auth.example.com/device?user_code=WDJB-MJHT").unwrap();
+        let lines: Vec<&str> = drawn.lines().collect();
+        assert!(lines.iter().all(|line| line.starts_with("  \u{1b}[30;107m") && line.ends_with("\u{1b}[0m")));
+        let widest = lines
+            .iter()
+            .map(|line| line.chars().filter(|c| " \u{2580}\u{2584}\u{2588}".contains(*c)).count())
+            .max();
+        assert!((20..=80).contains(&widest.unwrap()) && (10..=24).contains(&lines.len()), "{}", lines.len());
+        let third = lines[2];
+        assert!(!lines[0].contains(['\u{2580}', '\u{2584}', '\u{2588}']), "the quiet zone is white");
+        assert!(
+            third.contains("\u{2588}\u{2580}\u{2580}\u{2580}\u{2580}\u{2580}\u{2588}"),
+            "a finder is black"
+        );
+        assert_eq!(picture(&"x".repeat(9_000)), None);
+    }
+
+    #[test]
+    fn minutes_are_counted_once_each() {
+        assert_eq!((minutes(Duration::from_mins(10)), minutes(Duration::from_secs(1))), (10, 1));
+    }
+}
