@@ -63,6 +63,8 @@ pub fn document(settings: &Settings) -> Document {
         device_authorization_endpoint: settings
             .device_authorization
             .then(|| issuer.endpoint("/device_authorization")),
+        authorization_grant_profiles_supported: (!settings.identity_providers.is_empty())
+            .then(|| list(&[grant_assertion::IDENTITY_PROFILE])),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),
@@ -83,7 +85,8 @@ pub fn document(settings: &Settings) -> Document {
 /// Those that anybody may get something with. Who is trusted is nobody's business.
 fn grant_types(settings: &Settings) -> Vec<String> {
     let always = ["authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE];
-    let assertions = (!settings.workload_issuers.is_empty()).then_some(grant_assertion::GRANT_TYPE);
+    let trusts = !settings.workload_issuers.is_empty() || !settings.identity_providers.is_empty();
+    let assertions = trusts.then_some(grant_assertion::GRANT_TYPE);
     let devices = settings.device_authorization.then_some(device::GRANT_TYPE);
     always.into_iter().chain(assertions).chain(devices).map(str::to_owned).collect()
 }

@@ -5,7 +5,7 @@ use crate::{
     cidr::Cidr,
     clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
     http::rate_limit::Limits,
-    issuers::{WorkloadIssuer, workload::Workload},
+    issuers::{WorkloadIssuer, identity_provider::IdentityProvider, workload::Workload},
 };
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
@@ -53,6 +53,8 @@ pub struct Settings {
     pub clients: Vec<OperatorClient>,
     /// Platforms whose word about a program counts.
     pub workload_issuers: Vec<WorkloadIssuer>,
+    /// Companies' identity providers whose word about a person counts.
+    pub identity_providers: Vec<IdentityProvider>,
     /// Whose metadata documents are accepted.
     pub documents: DocumentPolicy,
     /// How long a document may be gone.
@@ -192,8 +194,11 @@ pub enum SettingsError {
     #[error("two clients have the id {0}")]
     ClientTwice(String),
     /// One place says what its tokens are worth.
-    #[error("two sections have the issuer {0}: put their workloads into one")]
+    #[error("two sections have the issuer {0}: put what is in them into one")]
     IssuerTwice(String),
+    /// What we sign ourselves is no word of somebody else (ID-JAG §9.3).
+    #[error("this server cannot trust itself as an issuer: name the issuer of the others")]
+    OwnIssuer,
     /// It is part of file names and lines.
     #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
     NodeName(String),
@@ -281,6 +286,7 @@ impl Settings {
             },
             clients: Vec::new(),
             workload_issuers: Vec::new(),
+            identity_providers: Vec::new(),
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
@@ -308,9 +314,15 @@ impl Settings {
                 return Err(SettingsError::ClientTwice((*id).to_owned()));
             }
         }
-        for (at, one) in self.workload_issuers.iter().enumerate() {
-            if self.workload_issuers.iter().take(at).any(|other| other.issuer.issuer == one.issuer.issuer) {
-                return Err(SettingsError::IssuerTwice(one.issuer.issuer.clone()));
+        let workloads = self.workload_issuers.iter().map(|one| &*one.issuer.issuer);
+        let issuers: Vec<&str> =
+            workloads.chain(self.identity_providers.iter().map(|one| &*one.issuer.issuer)).collect();
+        for (at, issuer) in issuers.iter().enumerate() {
+            if *issuer == self.issuer.as_str() {
+                return Err(SettingsError::OwnIssuer);
+            }
+            if issuers.iter().take(at).any(|other| other == issuer) {
+                return Err(SettingsError::IssuerTwice((*issuer).to_owned()));
             }
         }
         for (at, resource) in self.resources.iter().enumerate() {

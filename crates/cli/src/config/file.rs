@@ -3,7 +3,7 @@
 use super::{
     clients::{ClientEntry, ClientsSection},
     database::DatabaseEntry,
-    issuers::WorkloadIssuerEntry,
+    issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
     watching::{AdminEntry, AuditEntry},
 };
@@ -56,6 +56,9 @@ pub struct ConfigFile {
     /// `[[workload_issuer]]`.
     #[serde(default)]
     pub workload_issuer: Vec<WorkloadIssuerEntry>,
+    /// `[[identity_provider]]`.
+    #[serde(default)]
+    pub identity_provider: Vec<IdentityProviderEntry>,
     /// `[admin]`.
     #[serde(default)]
     pub admin: AdminEntry,

@@ -1,10 +1,11 @@
-//! `[[workload_issuer]]`: platforms whose word about a program counts.
+//! `[[workload_issuer]]` and `[[identity_provider]]`: whose word about a program or a person counts.
 
 use super::{Check, clients::servers_of_machine};
 use hallpass_server::{
     Resource,
     issuers::{
         TrustedIssuer, WorkloadIssuer, WrittenKeys,
+        identity_provider::IdentityProvider,
         workload::{Workload, WrittenWorkload},
     },
 };
@@ -48,6 +49,25 @@ pub struct WorkloadEntry {
     pub resources: Option<Vec<String>>,
 }
 
+/// `[[identity_provider]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityProviderEntry {
+    /// `iss` of its assertions, as written there.
+    pub issuer: Spanned<String>,
+    /// Its tenant that is ours, where its assertions name one.
+    pub tenant: Option<String>,
+    /// What it signs with. Default: all that there are.
+    pub algorithms: Option<Vec<String>>,
+    /// A file with its public keys.
+    pub jwks_file: Option<Spanned<String>>,
+    /// The address of its public keys. Without both, its metadata document says it.
+    pub jwks_uri: Option<String>,
+    /// Names of accounts here by `sub` there.
+    #[serde(default)]
+    pub accounts: BTreeMap<String, String>,
+}
+
 const GUIDE: &str = "docs/guide/workloads.md has examples";
 
 impl Check<'_> {
@@ -85,6 +105,47 @@ impl Check<'_> {
             Ok(issuer) => (self.problems.len() == before).then_some(issuer),
             Err(error) => {
                 self.wrong(&entry.issuer, format!("the issuer {name:?}: {error}"), GUIDE);
+                None
+            }
+        }
+    }
+
+    pub(super) fn identity_providers(
+        &mut self,
+        entries: &[IdentityProviderEntry],
+        folder: &Path,
+    ) -> Vec<IdentityProvider> {
+        entries.iter().filter_map(|entry| self.identity_provider(entry, folder)).collect()
+    }
+
+    fn identity_provider(
+        &mut self,
+        entry: &IdentityProviderEntry,
+        folder: &Path,
+    ) -> Option<IdentityProvider> {
+        let jwks = match &entry.jwks_file {
+            Some(at) => Some(self.file(at, folder)?),
+            None => None,
+        };
+        let keys =
+            WrittenKeys { jwks: jwks.as_ref().map(String::as_bytes), jwks_uri: entry.jwks_uri.as_deref() };
+        let name = entry.issuer.get_ref();
+        if entry.accounts.is_empty() {
+            let fix = "add accounts = { \"sub there\" = \"name here\" }";
+            self.wrong(
+                &entry.issuer,
+                format!("{name} speaks for no account, so nobody is let in by it"),
+                fix,
+            );
+        }
+        match TrustedIssuer::new(name, &[], entry.algorithms.as_deref(), keys) {
+            Ok(issuer) => {
+                let (tenant, accounts) = (entry.tenant.clone(), entry.accounts.clone());
+                Some(IdentityProvider { issuer, tenant, accounts })
+            }
+            Err(error) => {
+                let fix = "docs/guide/enterprise.md has an example";
+                self.wrong(&entry.issuer, format!("the issuer {name:?}: {error}"), fix);
                 None
             }
         }

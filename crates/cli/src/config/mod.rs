@@ -153,6 +153,7 @@ impl Check<'_> {
         let state = folder.join(file.state.as_deref().unwrap_or("state"));
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
+        settings.identity_providers = self.identity_providers(&file.identity_provider, folder);
         settings.workload_issuers = self.workload_issuers(&file.workload_issuer, folder, &settings.resources);
         self.introspection(&file.server, &mut settings);
         self.proofs(file, &mut settings);

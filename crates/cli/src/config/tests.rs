@@ -491,3 +491,22 @@ fn as_174_t_101_platforms_and_their_workloads() {
         );
     }
 }
+
+#[test]
+fn as_172_t_101_companies_and_the_accounts_that_they_speak_for() {
+    let folder = Path::new("/x");
+    let file = |entry: &str| format!("{GOOD}\n[[identity_provider]]\n{entry}");
+    let good = "issuer = \"https://acme.okta.com\"\naccounts = { \"00u1\" = \"ada\" }";
+    let settings = parse(&file(good), folder).unwrap().settings;
+    assert_eq!(settings.identity_providers[0].accounts["00u1"], "ada");
+    for (entry, what) in [
+        ("issuer = \"https://acme.okta.com\"".to_owned(), "speaks for no account"),
+        (good.replace("https://acme", "http://acme"), "write jwks_file"),
+        (good.replace("https://acme.okta.com", "https://mcp.example.com"), "cannot trust itself"),
+        (format!("{good}\n[[identity_provider]]\n{good}"), "two sections have the issuer"),
+        (format!("{good}\nemail = true"), "unknown field"),
+    ] {
+        let found = parse(&file(&entry), folder).map(|_| ()).expect_err(what);
+        assert!(found.len() == 1 && found[0].what.contains(what), "{what}: {found:?}");
+    }
+}

@@ -16,6 +16,12 @@ use std::time::Duration;
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Types that a platform's token names, if it names one. Every other kind of token has its own and is refused.
 const WORKLOAD_TYPES: [&str; 2] = ["JWT", "JOSE"];
+/// The one type of an identity assertion (draft-ietf-oauth-identity-assertion-authz-grant §3.1).
+const IDENTITY_TYPE: &str = "oauth-id-jag+jwt";
+/// The profile that says so in metadata (§7).
+pub const IDENTITY_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+/// Longest life that is left of an identity assertion, which is made for one request.
+pub const LONGEST_IDENTITY: Duration = Duration::from_hours(1);
 /// Longest life that is left of a platform's token: its `jti` has to be remembered until it ends.
 pub const LONGEST_WORKLOAD: Duration = Duration::from_hours(24);
 /// Longest text of one claim that is used, in bytes.
@@ -26,6 +32,8 @@ pub const MAX_CLAIM_LENGTH: usize = 2048;
 pub enum Kind {
     /// A platform says which program asks (SEP-1933).
     Workload,
+    /// A company's identity provider says which person a client asks for (ID-JAG).
+    Identity,
 }
 
 /// What an assertion has to say.
@@ -121,6 +129,7 @@ pub fn verify(
 ) -> Result<Verified<GrantAssertion>, GrantAssertionError> {
     let (typ, longest) = match expected.kind {
         Kind::Workload => (ExpectedType::one_of(&WORKLOAD_TYPES).or_absent(), LONGEST_WORKLOAD),
+        Kind::Identity => (ExpectedType::only(IDENTITY_TYPE), LONGEST_IDENTITY),
     };
     let payload = jws::verify(compact, &typ, keys)?;
     let claims = claims(payload.get()).map_err(GrantAssertionError::ClaimsJson)?;

@@ -331,6 +331,12 @@ impl<'a> Event<'a> {
         Self::new(Kind::TokenExchanged, facts)
     }
 
+    /// A client got a token for a person of whom their company says so: `subject` is what the company calls them.
+    pub fn asserted_token_issued(which: Which<'a>, subject: &'a str, scope: &'a str) -> Self {
+        let facts = Facts { client_name: Some(cut(subject)), scope: Some(scope), ..which.facts() };
+        Self::new(Kind::TokenIssued, facts)
+    }
+
     /// It took it back.
     pub fn token_revoked(client: &'a str, token: GrantId, until: Timestamp) -> Self {
         let facts = Facts { client: Some(client), grant: Some(token), ..Facts::default() };

@@ -14,6 +14,7 @@ use hallpass_core::{
     grant::digest32,
     id::PersonId,
     jose::KeySet,
+    jwt::grant_assertion::GRANT_TYPE,
     scope::{self, Scope},
     secret::{self, SecretString},
     uri::{ClientMetadataUrl, EndpointUrl, RedirectUri, ResourceUri},
@@ -166,6 +167,7 @@ pub struct OperatorClient {
     keys: Option<ClientKeys>,
     code: bool,
     device: bool,
+    assertions: bool,
     refresh: bool,
     scopes: Option<Scope>,
     machine: Option<Arc<Machine>>,
@@ -207,13 +209,19 @@ impl OperatorClient {
                     | "client_credentials"
                     | TOKEN_EXCHANGE
                     | device::GRANT_TYPE
+                    | GRANT_TYPE
             )
         };
         let (code, refresh) = (lists("authorization_code"), lists("refresh_token"));
         let device = lists(device::GRANT_TYPE);
         // One that gets no tokens, and only proves who it is: a protected server that introspects.
         let only_asks = record.grant_types.is_empty() && auth != AuthMethod::None;
-        let gets = code || device || ((lists("client_credentials") || lists(TOKEN_EXCHANGE)) && !refresh);
+        let assertions = lists(GRANT_TYPE);
+        if assertions && auth == AuthMethod::None {
+            return Err(OperatorClientError::MachineWithoutProof);
+        }
+        let by_itself = lists("client_credentials") || lists(TOKEN_EXCHANGE) || assertions;
+        let gets = code || device || (by_itself && !refresh);
         if !(gets || only_asks) || !record.grant_types.iter().all(known) {
             return Err(OperatorClientError::GrantTypes);
         }
@@ -226,6 +234,7 @@ impl OperatorClient {
             keys: keys(auth, record)?,
             code,
             device,
+            assertions,
             refresh,
             scopes: scopes(record.scopes.as_deref())?,
             machine: machine(auth, record)?.map(Arc::new),
@@ -264,6 +273,11 @@ impl OperatorClient {
     /// Whether people can be asked for it: it lists `authorization_code` or the grant type of devices.
     pub const fn is_for_people(&self) -> bool {
         self.code || self.device
+    }
+
+    /// Whether it may bring identity assertions: it lists `jwt-bearer`.
+    pub const fn may_assert(&self) -> bool {
+        self.assertions
     }
 
     /// What it may get by itself, if it may.

@@ -182,7 +182,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
         operation: &Operation {
             id: "token",
             summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
-            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), good once. An access token becomes a narrower one, for a sub-agent, by an exchange (RFC 8693). Sent twice, a parameter is refused.",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), and where he trusts a company, its identity assertion about a person (ID-JAG) from a client that proves itself; each is good once. An access token becomes a narrower one, for a sub-agent, by an exchange (RFC 8693). Sent twice, a parameter is refused.",
             group: PROTOCOL,
             headers: &[PROOF],
             form: &[
@@ -232,7 +232,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     name: "assertion",
                     kind: Text,
                     required: false,
-                    text: "With `jwt-bearer`: the token of the platform, made out to this server alone, and no client authentication beside it.",
+                    text: "With `jwt-bearer`: the token of the platform, without client authentication beside it, or an identity assertion, with it; made out to this server alone.",
                     example: "",
                 },
                 Field {

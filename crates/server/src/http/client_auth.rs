@@ -51,12 +51,30 @@ pub struct AuthenticatedClient {
     assertion: Option<Unspent>,
     confidential: bool,
     people: bool,
+    asserts: bool,
     machine: Option<Arc<Machine>>,
     bound: bool,
     exchange: Option<Arc<Exchange>>,
 }
 
 impl AuthenticatedClient {
+    /// Somebody whom no operator made: it acts for people, and for nobody else.
+    fn stranger(id: &str, name: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            refresh: false,
+            scopes: None,
+            assertion: None,
+            confidential: false,
+            people: true,
+            asserts: false,
+            machine: None,
+            bound: false,
+            exchange: None,
+        }
+    }
+
     /// The `client_id` as written.
     pub fn id(&self) -> &str {
         &self.id
@@ -75,6 +93,11 @@ impl AuthenticatedClient {
     /// Whether it acts for people: by codes, and refresh tokens.
     pub const fn is_for_people(&self) -> bool {
         self.people
+    }
+
+    /// Whether an operator lets it bring identity assertions.
+    pub const fn may_assert(&self) -> bool {
+        self.asserts
     }
 
     /// What it may get by itself, if an operator said that it may.
@@ -327,18 +350,10 @@ async fn by_document(
         Presented::Nothing => return Err(ClientAuthRefusal::AssertionMissing),
         Presented::Secret(_) => return Err(ClientAuthRefusal::SecretOfPublicClient),
     };
-    Ok(AuthenticatedClient {
-        id: id.to_owned(),
-        name: client.name.as_str().to_owned(),
-        refresh: client.refresh,
-        scopes: None,
-        confidential: assertion.is_some(),
-        assertion,
-        people: true,
-        machine: None,
-        bound: client.bound,
-        exchange: client.exchange.clone(),
-    })
+    let (confidential, refresh, bound) = (assertion.is_some(), client.refresh, client.bound);
+    let exchange = client.exchange.clone();
+    let stranger = AuthenticatedClient::stranger(id, client.name.as_str());
+    Ok(AuthenticatedClient { refresh, assertion, confidential, bound, exchange, ..stranger })
 }
 
 /// One that registered itself, held to the method in its id.
@@ -367,18 +382,9 @@ fn by_registration(
             return Err(ClientAuthRefusal::MethodNotRegistered);
         }
     }
-    Ok(AuthenticatedClient {
-        id: id.to_owned(),
-        name: client.name,
-        refresh: client.refresh,
-        scopes: None,
-        assertion: None,
-        confidential: client.auth != AuthMethod::None,
-        people: true,
-        machine: None,
-        bound: client.bound,
-        exchange: None,
-    })
+    let (confidential, refresh, bound) = (client.auth != AuthMethod::None, client.refresh, client.bound);
+    let stranger = AuthenticatedClient::stranger(id, &client.name);
+    Ok(AuthenticatedClient { refresh, confidential, bound, ..stranger })
 }
 
 /// One that an operator made, held to the method that the operator gave it.
@@ -407,6 +413,7 @@ async fn by_operator(
         assertion,
         confidential: !matches!(presented, Presented::Nothing),
         people: client.is_for_people(),
+        asserts: client.may_assert(),
         machine: client.machine().cloned(),
         bound: client.wants_bound(),
         exchange: client.exchange().cloned(),

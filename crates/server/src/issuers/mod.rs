@@ -1,6 +1,8 @@
-//! Issuers of assertions that an operator trusts (RFC 7523): a platform that says which program runs. Nobody else's word
+//! Issuers of assertions that an operator trusts (RFC 7523): a platform that says which program runs, a
+//! company that says which of its people a client asks for. Nobody else's word
 //! counts, and nothing is asked of an address that only a token names.
 
+pub mod identity_provider;
 pub mod workload;
 
 use crate::{
@@ -99,11 +101,12 @@ impl TrustedIssuer {
         kind: Kind,
         now: Timestamp,
     ) -> Result<GrantAssertion, KeyRefusal<GrantAssertionError>> {
-        let endpoint = app.settings.issuer.endpoint("/token");
-        let audiences: Vec<&str> = if self.audiences.is_empty() {
-            vec![app.settings.issuer.as_str(), &endpoint]
-        } else {
-            self.audiences.iter().map(String::as_str).collect()
+        let (us, endpoint) = (app.settings.issuer.as_str(), app.settings.issuer.endpoint("/token"));
+        let audiences: Vec<&str> = match kind {
+            // Exactly this issuer, and nothing else (AS-164).
+            Kind::Identity => vec![us],
+            Kind::Workload if self.audiences.is_empty() => vec![us, &endpoint],
+            Kind::Workload => self.audiences.iter().map(String::as_str).collect(),
         };
         let expected = Expectations { kind, issuer: &self.issuer, audiences: &audiences, now };
         let check = |keys: &KeySet| {

@@ -4,7 +4,7 @@
 use super::{
     TokenRefusal,
     binding::Binding,
-    client_credentials,
+    client_credentials, identity_assertion,
     issue::{Issued, TokenResponse},
     rules,
 };
@@ -13,7 +13,7 @@ use crate::{
     audit::{Event, Reason},
     clients::{assertions::Unspent, keys::KeyRefusal},
     http::respond::Refusal,
-    issuers::WorkloadIssuer,
+    issuers::identity_provider::NotAllowed,
     router::Incoming,
 };
 use hallpass_core::{
@@ -40,6 +40,8 @@ pub enum AssertionRefusal {
     KeysUnreachable,
     /// It is genuine, and about nobody whom the operator lets in.
     Nobody,
+    /// It is genuine, and not for this.
+    NotAllowed(NotAllowed),
     /// It was used before.
     Spent,
 }
@@ -54,6 +56,12 @@ impl Reason for AssertionRefusal {
             Self::Keys => "assertion_keys_gone",
             Self::KeysUnreachable => "assertion_keys_unreachable",
             Self::Nobody => "assertion_nobody",
+            Self::NotAllowed(NotAllowed::Client) => "assertion_of_another_client",
+            Self::NotAllowed(NotAllowed::Tenant) => "assertion_of_another_tenant",
+            Self::NotAllowed(NotAllowed::Account) => "assertion_account",
+            Self::NotAllowed(NotAllowed::Resource) => "assertion_resource",
+            Self::NotAllowed(NotAllowed::Scope) => "assertion_scope",
+            Self::NotAllowed(NotAllowed::Constraint) => "assertion_constraint",
             Self::Spent => "assertion_spent",
         }
     }
@@ -70,7 +78,12 @@ impl AssertionRefusal {
             Self::KeysUnreachable => {
                 (ErrorCode::TemporarilyUnavailable, "try again in a moment: nothing was lost")
             }
-            Self::Issuer | Self::Broken(_) | Self::Keys | Self::Nobody | Self::Spent => (
+            Self::Issuer
+            | Self::Broken(_)
+            | Self::Keys
+            | Self::Nobody
+            | Self::NotAllowed(_)
+            | Self::Spent => (
                 ErrorCode::InvalidGrant,
                 "the assertion is not accepted: send a new one, of an issuer that is trusted here, with this server as its only audience",
             ),
@@ -87,7 +100,8 @@ impl From<AssertionRefusal> for TokenRefusal {
 
 /// Whether this is such a request, here where such requests are answered.
 pub fn is_meant(app: &App, parameters: &Parameters) -> bool {
-    parameters.get("grant_type") == Some(GRANT_TYPE) && !app.settings.workload_issuers.is_empty()
+    let (platforms, companies) = (&app.settings.workload_issuers, &app.settings.identity_providers);
+    parameters.get("grant_type") == Some(GRANT_TYPE) && !(platforms.is_empty() && companies.is_empty())
 }
 
 /// Issues a token to the program that the assertion is about.
@@ -100,13 +114,20 @@ pub async fn grant(
         return Err(TokenRefusal::AuditFailing);
     }
     let compact = parameters.get("assertion").ok_or(AssertionRefusal::Missing)?;
+    // Whose word it claims to be decides which rules it has to meet; nothing was asked of anybody yet (AS-176).
+    let named = grant_assertion::unverified_issuer(compact).unwrap_or_default();
+    let companies = &app.settings.identity_providers;
+    if let Some(company) = companies.iter().find(|one| one.issuer.issuer == named) {
+        return identity_assertion::grant(app, incoming, parameters, (company, compact)).await;
+    }
+    let platforms = &app.settings.workload_issuers;
+    let platform = platforms.iter().find(|one| one.issuer.issuer == named).ok_or(AssertionRefusal::Issuer)?;
     let other_proof = ["client_secret", "client_assertion", "client_assertion_type"];
     let header = incoming.headers.contains_key("authorization");
     if header || other_proof.iter().any(|name| parameters.get(name).is_some()) {
         return Err(AssertionRefusal::AndMore.into());
     }
     let cx = incoming.cx;
-    let platform = trusted(app, compact)?;
     let assertion = platform.issuer.verify(app, compact, Kind::Workload, cx.now).await.map_err(of_keys)?;
     let workload = platform.workloads.iter().find(|workload| workload.fits(&assertion.claims));
     let workload = workload.ok_or(AssertionRefusal::Nobody)?;
@@ -128,14 +149,8 @@ pub async fn grant(
     Ok(response)
 }
 
-/// The issuer that the assertion names, where an operator trusts it. Nothing was asked of anybody yet (AS-176).
-fn trusted<'a>(app: &'a App, compact: &str) -> Result<&'a WorkloadIssuer, AssertionRefusal> {
-    let named = grant_assertion::unverified_issuer(compact).ok_or(AssertionRefusal::Issuer)?;
-    let issuer = app.settings.workload_issuers.iter().find(|one| one.issuer.issuer == named);
-    issuer.ok_or(AssertionRefusal::Issuer)
-}
-
-fn of_keys(refusal: KeyRefusal<GrantAssertionError>) -> AssertionRefusal {
+/// What the client learns of keys that are not there.
+pub fn of_keys(refusal: KeyRefusal<GrantAssertionError>) -> AssertionRefusal {
     match refusal {
         KeyRefusal::Assertion(error) => AssertionRefusal::Broken(error),
         KeyRefusal::NoKeys => AssertionRefusal::Keys,
@@ -147,7 +162,7 @@ fn of_keys(refusal: KeyRefusal<GrantAssertionError>) -> AssertionRefusal {
 }
 
 /// Once, on all nodes and after a restart: where that cannot be known, there is no token.
-async fn spend(app: &App, assertion: &GrantAssertion, incoming: &Incoming) -> Result<(), TokenRefusal> {
+pub async fn spend(app: &App, assertion: &GrantAssertion, incoming: &Incoming) -> Result<(), TokenRefusal> {
     let unspent = Unspent::of_grant(assertion);
     let attempt = AttemptId::new(incoming.cx.now, &*app.entropy);
     let first =

@@ -5,6 +5,7 @@ mod binding;
 mod client_credentials;
 mod device;
 mod exchange;
+mod identity_assertion;
 mod issue;
 mod jwt_bearer;
 pub mod presented;

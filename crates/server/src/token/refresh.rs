@@ -21,7 +21,7 @@ use crate::{
 use hallpass_core::{
     id::AttemptId, parameters::Parameters, scope::Scope, time::Timestamp, token::RefreshToken,
 };
-use hallpass_store::{Grant, GrantRotated, LiveRotation, RevocationReason, Rotation, StoreError};
+use hallpass_store::{ErrorKind, Grant, GrantRotated, LiveRotation, RevocationReason, Rotation, StoreError};
 
 /// Exchanges the refresh token of the request.
 pub async fn refresh(
@@ -139,7 +139,11 @@ async fn as_usual(
     if limited && !app.limits.has_room(Limited::Refresh, &token.grant, most, cx.now) {
         return Ok(None);
     }
-    let grant = app.store.grant_rotate_live(rotation, cx.now).await?;
+    let grant = match app.store.grant_rotate_live(rotation, cx.now).await {
+        // Where nothing can be written, such as on a full disk, what can be read is still answered: that a grant has ended.
+        Err(error) if error.kind() == ErrorKind::Unavailable => return Ok(None),
+        answer => answer?,
+    };
     // Counted when it is done: a stranger does not use up what belongs to the client.
     if limited && let Some(grant) = &grant {
         let _ = app.limits.take(Limited::Refresh, &grant.id, most, cx.now);

@@ -6,6 +6,7 @@ use crate::{
     clients::operator::{ACCESS_TOKEN, Exchange, Machine},
     cx::Cx,
     http::client_auth::AuthenticatedClient,
+    issuers::identity_provider::Allowed,
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
@@ -97,6 +98,33 @@ pub fn check_machine<'a>(
         Some(asked) => Scope::parse(asked).map_err(|_| TokenRefusal::Scope)?.narrowed_to(&allowed),
     };
     if granted.is_empty() { Err(TokenRefusal::ScopeNotAllowed) } else { Ok((resource, granted)) }
+}
+
+/// What a client asks for with an identity assertion: one of its servers, and scopes that it, the client's ceiling and the
+/// server have in common (`decisions`, 3).
+pub fn check_allowed<'a>(
+    allowed: &Allowed<'a>,
+    ceiling: Option<&Scope>,
+    parameters: &Parameters,
+) -> Result<(&'a Resource, Scope), TokenRefusal> {
+    let mut asked = parameters.all("resource").peekable();
+    let resource = match (asked.peek(), allowed.resources.as_slice()) {
+        (None, [only]) => only,
+        (None, _) => return Err(TokenRefusal::ResourceMissing),
+        (Some(_), several) => {
+            let asked: Vec<&str> = asked.collect();
+            let meant = |resource: &&&Resource| asked.iter().all(|text| resource.uri.is_meant_by(text));
+            several.iter().find(meant).ok_or(TokenRefusal::ResourceNotAllowed)?
+        }
+    };
+    let mut scope = resource.usual();
+    for limit in allowed.scope.iter().chain(ceiling) {
+        scope = scope.narrowed_to(limit);
+    }
+    if let Some(asked) = parameters.get("scope") {
+        scope = Scope::parse(asked).map_err(|_| TokenRefusal::Scope)?.narrowed_to(&scope);
+    }
+    if scope.is_empty() { Err(TokenRefusal::ScopeNotAllowed) } else { Ok((resource, scope)) }
 }
 
 /// A token is for one server. Which ones a machine may use is never guessed: where the operator named none, it is the

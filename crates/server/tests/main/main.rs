@@ -22,6 +22,7 @@ mod exchange;
 mod exhaustion;
 mod front_channel;
 mod headers;
+mod identity_assertions;
 mod introspection;
 mod key_rotation;
 mod limits;

@@ -164,3 +164,17 @@ fn as_155_t_47_what_is_no_signed_token_is_refused_before_anything_is_decoded() {
     assert_eq!(unverified_issuer(&whole).as_deref(), Some(PLATFORM));
     assert_eq!(unverified_issuer(&long), None);
 }
+
+#[test]
+fn as_163_t_43_an_identity_assertion_says_what_it_is() {
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let with = |header: Value| check(&key, &header, &good(), Kind::Identity).map(|_| ());
+    for typ in ["oauth-id-jag+jwt", "application/oauth-id-jag+jwt", "OAuth-ID-JAG+jwt"] {
+        assert_eq!(with(json!({"alg": "ES256", "typ": typ})), Ok(()), "{typ}");
+    }
+    for typ in ["JWT", "at+jwt", "id_token+jwt", "oauth-id-jag", "text/oauth-id-jag+jwt", "dpop+jwt", ""] {
+        let refused = with(json!({"alg": "ES256", "typ": typ}));
+        assert_eq!(refused, Err(GrantAssertionError::Jws(JwsError::WrongType)), "{typ}");
+    }
+    assert_eq!(with(json!({"alg": "ES256"})), Err(GrantAssertionError::Jws(JwsError::NoType)));
+}
