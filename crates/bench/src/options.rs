@@ -113,7 +113,7 @@ mod tests {
         let some = parse("--only a,c --seconds 2 --write").unwrap();
         assert!(some.wants(Part::Refresh) && !some.wants(Part::Gateway) && some.write);
         assert_eq!(some.time, Duration::from_secs(2));
-        for bad in ["--only j", "--seconds 0", "--seconds 61", "--seconds", "--other x", "x"] {
+        for bad in ["--only z", "--seconds 0", "--seconds 61", "--seconds", "--other x", "x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
