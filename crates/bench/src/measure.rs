@@ -66,14 +66,14 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     if options.wants(Part::Flood) {
         bench.flood(report).await?;
     }
+    if report.has_rows() {
+        report.resident("a to g. after all of that load", bench.subject.process.resident_kib()?);
+    }
     if options.wants(Part::Machines) {
         bench.machines(report).await?;
     }
     if options.wants(Part::Bound) {
         bench.bound(report).await?;
-    }
-    if report.has_rows() {
-        report.resident("a to g, j to l. after all of that load", bench.subject.process.resident_kib()?);
     }
     if options.wants(Part::Million) {
         bench.million(report).await?;
