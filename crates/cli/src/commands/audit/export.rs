@@ -35,7 +35,7 @@ pub struct ExportArgs {
 }
 
 /// The columns, in order. What a later release adds is in the JSON.
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 28] = [
     "at",
     "node",
     "sequence",
@@ -63,6 +63,7 @@ const COLUMNS: [&str; 27] = [
     "address",
     "request",
     "mac",
+    "act",
 ];
 
 fn event(name: &str) -> Result<String, String> {
@@ -107,6 +108,10 @@ fn row(line: &Value) -> String {
     let cells = COLUMNS.iter().map(|column| match line.get(column) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => cell(text),
+        // Who acts, the client first: ids, which have no spaces.
+        Some(Value::Array(names)) => {
+            cell(&names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
         Some(other) => other.to_string(),
     });
     cells.collect::<Vec<_>>().join(",")
@@ -128,5 +133,12 @@ mod tests {
         let row = row(&line);
         assert!(row.contains(",\"'=1+1,\"\"a\"\"\","), "{row}");
         assert!(row.contains(",3,"), "{row}");
+    }
+
+    #[test]
+    fn as_177_t_98_everybody_who_acted_is_one_cell() {
+        let line = serde_json::json!({"event": "x", "act": ["=helper", "agent"]});
+        assert!(row(&line).ends_with(",\"'=helper agent\""), "{}", row(&line));
+        assert_eq!(row(&line).matches(',').count(), COLUMNS.len() - 1);
     }
 }
