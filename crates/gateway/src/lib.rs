@@ -14,7 +14,7 @@
 //! | one call, from top to bottom | `forward` |
 //! | who may speak to us at all | `admit` |
 //! | what is asked | `message`, `session` |
-//! | what it takes | `tools`, `glob` |
+//! | what it takes | `tools` |
 //! | what of it is shown | `lists`, `events` |
 //! | what the upstream sees | `credentials`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
@@ -31,7 +31,6 @@ pub mod demo;
 mod describe;
 mod events;
 mod forward;
-mod glob;
 mod headers;
 mod lists;
 mod message;

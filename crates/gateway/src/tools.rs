@@ -1,11 +1,8 @@
 //! What an operation takes. Pure: the one place that says which scopes are needed for what.
 
-use crate::{
-    config::{Policy, Unlisted},
-    glob::Pattern,
-};
+use crate::config::{Policy, Unlisted};
 use hallpass_core::{
-    mcp::{Call, Message, Raw},
+    mcp::{Call, Message, Pattern, Raw},
     scope::Scope,
 };
 use serde_json::Value;

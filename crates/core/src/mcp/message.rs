@@ -8,6 +8,7 @@ use super::{
     scan::{Scanned, decode, scan},
 };
 use crate::json::Limits;
+use serde_json::Value;
 
 /// Longest `method`, in bytes.
 const MAX_METHOD: usize = 256;
@@ -222,6 +223,12 @@ impl Call {
     /// `resources/read`. These three always have it; other methods never.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// `params.arguments` of a tool or prompt, read anew: only where something depends on them.
+    pub fn arguments(&self) -> Option<Value> {
+        let mut params = self.params.as_ref()?.to_value()?;
+        params.get_mut("arguments").map(Value::take)
     }
 
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]` (revision 2026-07-28).

@@ -16,17 +16,21 @@
 //! );
 //! ```
 
+pub mod constraint;
 pub mod error;
 pub mod headers;
 pub mod message;
 mod names;
+pub mod pattern;
 mod raw;
 pub mod revision;
 mod scan;
 
+pub use constraint::{ConstraintError, Constraints, Verdict};
 pub use error::{MessageError, error_body};
 pub use headers::{HeaderMismatch, MirroredHeaders, check_headers, decode_header_value, encode_header_value};
 pub use message::{Call, Message, Outcome};
+pub use pattern::Pattern;
 pub use raw::Raw;
 pub use revision::Revision;
 

@@ -54,6 +54,11 @@ fn any_pair(names: &[Cow<'_, str>], known: &[&str], is_so: impl Fn(&str, &str) -
     false
 }
 
+/// Whether a reader that folds takes one name for another one.
+pub(super) fn is_mistaken_for(one: &str, other: &str) -> bool {
+    one != other && (fold(one) == fold(other) || one.to_lowercase() == other.to_lowercase())
+}
+
 fn fold(name: &str) -> String {
     name.trim_end_matches('\0')
         .chars()

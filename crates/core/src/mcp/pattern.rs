@@ -1,30 +1,35 @@
-//! Patterns of names: exact, or with `*` for any characters. Pure, and linear in the length of the name (T-87).
+//! Patterns of names: exact, or with `*` for any characters. Linear in the length of the name (T-87).
 
 /// A pattern, taken apart at its stars.
-#[derive(Clone, Debug)]
-pub(crate) struct Pattern {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
     text: Box<str>,
 }
 
 impl Pattern {
     /// Any text is a pattern.
-    pub(crate) fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         Self { text: text.into() }
     }
 
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it names one thing only.
-    pub(crate) fn is_exact(&self) -> bool {
+    pub fn is_exact(&self) -> bool {
         !self.text.contains('*')
     }
 
     /// Whether it is `name`, code point by code point.
-    pub(crate) fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         *self.text == *name
     }
 
     /// Whether the name fits. Each piece is looked for once, from where the one before it was found: no way back, so
     /// no pattern takes longer than the name is long.
-    pub(crate) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let Some((first, rest)) = self.text.split_once('*') else { return self.is(name) };
         let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
         let Some(name) = name.strip_prefix(first) else { return false };
@@ -37,7 +42,7 @@ impl Pattern {
     }
 
     /// Whether something that begins like this could fit.
-    pub(crate) fn may_match_from(&self, beginning: &str) -> bool {
+    pub fn may_match_from(&self, beginning: &str) -> bool {
         match self.text.split_once('*') {
             None => self.text.starts_with(beginning),
             Some((first, _)) => first.starts_with(beginning) || beginning.starts_with(first),
