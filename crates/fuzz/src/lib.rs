@@ -16,6 +16,7 @@
 
 pub mod mutate;
 mod targets;
+pub mod tokens;
 
 /// A target by its name, which is also the folder of its corpus.
 pub struct Target {
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "parameters", run: targets::form::parameters },
     Target { name: "basic", run: targets::form::basic },
     Target { name: "scope", run: targets::form::scope },
@@ -40,6 +41,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "key-set", run: targets::document::key_set },
     Target { name: "jws", run: targets::token::jws },
     Target { name: "access-token", run: targets::token::access_token },
+    Target { name: "grant-assertion", run: targets::token::grant_assertion },
     Target { name: "proof", run: targets::token::proof },
     Target { name: "refresh-token", run: targets::token::refresh_token },
     Target { name: "sealed", run: targets::token::sealed },

@@ -126,6 +126,11 @@ fn t_47_access_token() {
 }
 
 #[test]
+fn as_163_t_43_t_47_grant_assertion() {
+    briefly("grant-assertion");
+}
+
+#[test]
 fn refresh_token() {
     briefly("refresh-token");
 }

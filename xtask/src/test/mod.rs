@@ -17,7 +17,15 @@ pub fn run(root: &Path) -> Result<()> {
     steps.run("documentation tests", cargo(root).args(["test", "--workspace", "--doc"]))?;
     steps.run(
         "build the programs",
-        cargo(root).args(["build", "-p", "hallpass-cli", "-p", "hallpass-conformance"]),
+        cargo(root).args([
+            "build",
+            "-p",
+            "hallpass-cli",
+            "-p",
+            "hallpass-conformance",
+            "-p",
+            "hallpass-fuzz",
+        ]),
     )?;
     let node = needs::node(&e2e)?;
     let program = program()?;

@@ -16,6 +16,8 @@ use aws_lc_rs::{
 };
 use serde_json::{Map, Value, json};
 
+mod roca;
+
 /// Longest `kid` that is read, in bytes.
 pub const MAX_KEY_ID_LENGTH: usize = 255;
 
@@ -70,6 +72,9 @@ pub enum JwkError {
     /// An RSA exponent that is even, below 3 or above 32 bits.
     #[error("the RSA exponent must be odd, at least 3, and have at most 32 bits")]
     RsaExponent,
+    /// An RSA modulus whose factors anybody can work out (CVE-2017-15361).
+    #[error("the RSA key was made by a broken generator; make a new one")]
+    RsaBroken,
     /// `kid` is longer than [`MAX_KEY_ID_LENGTH`].
     #[error("the key id is longer than 255 characters")]
     KeyIdTooLong,
@@ -295,6 +300,9 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), JwkError> {
     let e_is_one = e == [1];
     if e_is_one || e.len() > 4 || e.last().is_some_and(|last| last % 2 == 0) {
         return Err(JwkError::RsaExponent);
+    }
+    if roca::is_broken(n) {
+        return Err(JwkError::RsaBroken);
     }
     Ok(())
 }

@@ -229,6 +229,27 @@ mod tests {
         assert_eq!(SigningKey::from_pkcs8(Algorithm::Es256, b"").err(), Some(SigningKeyError::Malformed));
     }
 
+    /// A nonce that comes twice, for two messages, gives the private key away to whoever sees both signatures: `r` is all
+    /// that shows of it. The library draws it from its generator with SHA-512 over private key and digest mixed in, and ends
+    /// the process where it has no randomness.
+    #[test]
+    fn as_188_no_two_messages_or_keys_share_a_nonce() {
+        let keys = [(); 4].map(|()| SigningKey::generate(Algorithm::Es256).unwrap());
+        let mut seen = std::collections::HashMap::new();
+        for number in 0_u32..500 {
+            let message = number.to_string();
+            for (key, twice) in keys.iter().flat_map(|key| [(key, 1), (key, 2)]) {
+                let signature = key.sign_bytes(message.as_bytes()).unwrap();
+                assert!(key.verifying_key().verifies(message.as_bytes(), &signature));
+                let (r, _) = signature.split_at(32);
+                let who = (key.key_id(), message.clone());
+                let before = seen.insert(r.to_vec(), who.clone());
+                assert!(before.is_none_or(|before| before == who), "{number} {twice}: a nonce came again");
+            }
+        }
+        assert!(seen.len() >= 2_000);
+    }
+
     #[test]
     fn t_49_debug_and_the_published_form_say_nothing_secret() {
         for algorithm in ALL {

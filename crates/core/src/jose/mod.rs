@@ -37,3 +37,6 @@ pub use jws::{ExpectedType, JwsError, Signer};
 pub use key::{SigningFailed, SigningKey, SigningKeyError, VerifyingKey};
 pub use key_set::{KeySet, KeySetError};
 pub use verified::Verified;
+
+#[cfg(test)]
+mod wycheproof;

@@ -5,7 +5,11 @@ use hallpass_core::{
     encoding,
     grant::{AuthorizationCode, DeviceCode, PushedRequest, REQUEST_URI},
     jose::{Algorithm, ExpectedType, KeySet, SigningKey, jws as signed},
-    jwt::{Expectations, GrantReference, access_token as access, proof as possession},
+    jwt::{
+        Expectations, GrantReference, access_token as access,
+        grant_assertion::{self as assertion, Kind},
+        proof as possession,
+    },
     seal::{KeyRing, MasterKey, Purpose},
     secret::SecretBytes,
     time::Timestamp,
@@ -82,6 +86,48 @@ pub fn access_token(payload: &[u8]) {
     if let Some(grant) = token.grant {
         assert_eq!(grant.to_string(), token.token_id);
     }
+}
+
+/// A line of header, then the payload; `KID` stands for the key's own id. What is one kind of assertion is not the other, is
+/// for us alone, ends, and another library reads the same in it.
+pub fn grant_assertion(bytes: &[u8]) {
+    if let Ok(text) = str::from_utf8(bytes) {
+        let _ = assertion::unverified_issuer(text);
+    }
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (header, payload) = bytes.split_at(at);
+    let payload = payload.get(1..).unwrap_or_default();
+    let header = String::from_utf8_lossy(header).replace("KID", KEY.key_id());
+    let compact = compact(header.as_bytes(), payload);
+    let expected = |kind| assertion::Expectations {
+        kind,
+        issuer: "https://issuer.example",
+        audiences: &["https://auth.example"],
+        now: NOW,
+    };
+    let read = [Kind::Workload, Kind::Identity].map(|kind| {
+        assertion::verify(&compact, &KEYS, &expected(kind)).map(hallpass_core::jose::Verified::into_inner)
+    });
+    let (read, longest) = match read {
+        [Ok(_), Ok(_)] => panic!("two kinds in one"),
+        [Ok(read), Err(_)] => (read, assertion::LONGEST_WORKLOAD),
+        [Err(_), Ok(read)] => (read, assertion::LONGEST_IDENTITY),
+        [Err(_), Err(_)] => return,
+    };
+    assert_eq!(assertion::unverified_issuer(&compact).as_deref(), Some("https://issuer.example"));
+    let left = read.remember_until.since(NOW);
+    assert!(!left.is_zero() && left <= longest + Duration::from_mins(1), "{left:?}");
+    let jwk = KEY.public_jwk().to_json();
+    let key =
+        DecodingKey::from_ec_components(jwk["x"].as_str().unwrap(), jwk["y"].as_str().unwrap()).unwrap();
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.validate_exp = false;
+    validation.set_audience(&["https://auth.example"]);
+    validation.set_issuer(&["https://issuer.example"]);
+    let theirs =
+        jsonwebtoken::decode::<Value>(&compact, &key, &validation).expect("another library takes it").claims;
+    assert_eq!((&theirs["sub"], &theirs["jti"]), (&Value::from(read.subject), &Value::from(read.token_id)));
+    assert_eq!(theirs, Value::Object(read.claims));
 }
 
 /// A line of header, then the payload; `JWK` stands for the key. What is taken as a proof is for this request and no other;

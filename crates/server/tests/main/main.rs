@@ -25,6 +25,7 @@ mod headers;
 mod identity_assertions;
 mod introspection;
 mod key_rotation;
+mod kinds;
 mod limits;
 mod machines;
 mod master_keys;
