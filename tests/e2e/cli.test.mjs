@@ -9,6 +9,7 @@ import { folder, start } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 120_000 };
 const SIGN_IN_NEEDED = 3;
+const NOBODY_THERE = 5;
 
 test('hallpass login, call, status, logout', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t, { upstream: await everything(t) });
@@ -22,6 +23,11 @@ test('hallpass login, call, status, logout', LIMIT, async (t) => {
   const list = await hallpass('call', url, 'tools/list');
   assert.equal(list.code, 0, list.output);
   assert.ok(named(JSON.parse(list.stdout), 'echo'), list.stdout);
+
+  const lines = await hallpass('list', url);
+  assert.match(lines.stdout, /^echo  \S/m, lines.output);
+  const resources = await hallpass('list', url, 'resources', '--json');
+  assert.ok(JSON.parse(resources.stdout).length > 0 && JSON.parse(resources.stdout)[0].uri, resources.output);
 
   const call = await hallpass('call', url, 'tools/call', JSON.stringify({ name: 'echo', arguments: { message: 'hi' } }));
   assert.equal(call.code, 0, call.output);
@@ -63,6 +69,25 @@ test('as_178 hallpass login --device, and a no', LIMIT, async (t) => {
   assert.match(second.output, /the permission was not given/);
 });
 
+test('hallpass login --paste, and nobody there', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t);
+  const hallpass = commands(t);
+  const login = hallpass.typing('login', '--paste', url);
+  const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
+  login.types('http://127.0.0.1:1/callback?code=x&state=y\n');
+  await login.says(/That is not the address/);
+  const redirect = await person.authorize(authorizationUrl);
+  login.types(`${redirect.href.replace('http://', '')}\n`);
+  assert.equal(await login.ends(), 0, login.output);
+  assert.equal((await hallpass('list', url)).code, 0);
+
+  const alone = hallpass.typing('login', '--paste', '--account', 'other', url);
+  await alone.says(/paste it here/);
+  alone.types();
+  assert.equal(await alone.ends(), NOBODY_THERE, alone.output);
+  assert.match(alone.output, /nobody is there to sign in[\s\S]*--device/);
+});
+
 test('the built-in demo server works the same way', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t);
   const hallpass = commands(t);
@@ -84,6 +109,7 @@ function commands(t) {
     return program;
   };
   hallpass.begin = begin;
+  hallpass.typing = (...args) => start(t, binary(), args, { env, cwd: join(home, 'work'), input: true });
   return hallpass;
 }
 

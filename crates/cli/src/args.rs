@@ -21,10 +21,11 @@ Try it:
   hallpass run                                   a demo MCP server behind a sign-in, at http://localhost:8080/mcp
   hallpass run http://127.0.0.1:3001/mcp         your MCP server instead
   hallpass login http://localhost:8080/mcp       in a second terminal
-  hallpass call  http://localhost:8080/mcp tools/list
+  hallpass list  http://localhost:8080/mcp
   hallpass connect http://localhost:8080/mcp     for a client that only knows stdio
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error,
+5 nobody is there to sign in.";
 
 /// The commands.
 #[derive(Subcommand, Debug)]
@@ -59,6 +60,8 @@ pub enum Command {
     Admin(commands::admin::AdminCommand),
     /// Sign in to an MCP server.
     Login(commands::login::LoginArgs),
+    /// List the tools, prompts or resources of an MCP server that you signed in to.
+    List(commands::list::ListArgs),
     /// Call a method of an MCP server that you signed in to.
     Call(commands::call::CallArgs),
     /// Let a client that only knows stdio use a protected MCP server.
@@ -71,6 +74,10 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Sign out of an MCP server and revoke what it gave.
     Logout(commands::logout::LogoutArgs),
+    /// Print a script that completes these commands in your shell.
+    Completion(commands::manual::CompletionArgs),
+    /// Print the manual, or write its pages.
+    Man(commands::manual::ManArgs),
 }
 
 impl Command {

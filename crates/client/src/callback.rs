@@ -88,6 +88,21 @@ impl Pending {
     }
 }
 
+/// Longest text that is looked at when somebody pastes an answer: as much as the listener takes.
+const MAX_PASTED: usize = 8 * 1024;
+
+/// The query of an address that a person copied from a browser on another computer, where the redirect URI led
+/// nowhere: the redirect URI as it was asked for, and a query. Browsers leave out `http://` when they show it.
+pub fn pasted<'a>(redirect_uri: &str, text: &'a str) -> Option<&'a str> {
+    let text = text.trim();
+    if text.len() > MAX_PASTED {
+        return None;
+    }
+    let shown = redirect_uri.strip_prefix("http://").unwrap_or(redirect_uri);
+    let rest = text.strip_prefix(redirect_uri).or_else(|| text.strip_prefix(shown))?.strip_prefix('?')?;
+    Some(rest.split('#').next().unwrap_or(rest))
+}
+
 fn refusal(error: &str) -> CallbackError {
     match error {
         "access_denied" => CallbackError::Denied,

@@ -2,6 +2,7 @@
 //! are carried to them and their requests are sent.
 
 mod access;
+mod answer;
 mod bridge;
 mod call;
 mod device;

@@ -51,6 +51,9 @@ pub enum ClientError {
     /// The person did not come back in time.
     #[error("nobody answered in the browser in time")]
     NobodyAnswered,
+    /// No page can be opened, and nobody is there who could do it elsewhere.
+    #[error("nobody is there to sign in")]
+    NobodyThere,
     /// The token endpoint.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -48,9 +48,9 @@ export class Program {
   output = '';
   stdout = '';
 
-  constructor(command, args, { env = {}, cwd } = {}) {
+  constructor(command, args, { env = {}, cwd, input = false } = {}) {
     this.name = [command, ...args].join(' ');
-    this.#child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     running.add(this.#child);
     const take = (text, isResult) => {
       this.output += text;
@@ -71,6 +71,12 @@ export class Program {
       });
     });
     this.#exited.then((code) => (this.code = code));
+  }
+
+  /** Types it, for a program that was started with `input`; nothing closes its standard input. */
+  types(text) {
+    if (text) this.#child.stdin.write(text);
+    else this.#child.stdin.end();
   }
 
   /** The first match in what it prints. Fails when it ends or the time is over before. */

@@ -1,6 +1,9 @@
 //! `hallpass connect`: lets a client that only knows stdio use a protected server.
 
-use super::login::{ClientArgs, Person, chosen_browser, explain, scope};
+use super::{
+    login::{ClientArgs, chosen_browser, explain, scope},
+    person::Person,
+};
 use crate::{node::asked_to_stop, output::note};
 use anyhow::Context;
 use clap::Args;
@@ -63,7 +66,7 @@ pub async fn run(args: ConnectArgs) -> anyhow::Result<ExitCode> {
         patience: Duration::from_secs(args.wait),
         ..LoginOptions::default()
     };
-    let person = Person { browser: chosen_browser(args.no_browser, args.browser), url_to_output: false };
+    let person = Person::new(chosen_browser(args.no_browser, args.browser), false, false);
     let url = args.url.clone();
     let report = Box::new(move |failed: &hallpass_client::error::Failed| {
         explain(&url, failed);

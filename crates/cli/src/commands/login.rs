@@ -1,13 +1,13 @@
 //! `hallpass login`: signs in to an MCP server. Also what the client's commands have in common.
 
-use super::device::Screen;
-use crate::{output::note, say};
+use super::{device::Screen, person::Person};
+use crate::output::note;
 use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
-    browser::{Browser, PageUrl},
+    browser::Browser,
     device::DeviceError,
-    driver::{Client, Interaction, LoginOptions, Proofs, Settings, SignedIn, WhatFor},
+    driver::{Client, LoginOptions, Proofs, Settings, SignedIn},
     error::{ClientError, Failed},
     storage::Store,
 };
@@ -33,14 +33,18 @@ const WAIT: u64 = 300;
 #[command(after_help = "\
 The URL of the sign-in page goes to standard output, with --device the code after it; everything else goes to standard error.
 
-Exit codes: 0 signed in, 1 failed, 2 wrong usage.")]
+Exit codes: 0 signed in, 1 failed, 2 wrong usage, 5 nobody is there to sign in (no browser, and no terminal to show
+the page on).")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct LoginArgs {
     /// URL of the MCP server, exactly as its documentation gives it.
     pub url: String,
     /// Only print the URL of the sign-in page. The browser has to run on this computer, or reach its callback port.
-    #[arg(long)]
+    #[arg(long, visible_alias = "print-url")]
     pub no_browser: bool,
+    /// Sign in with a browser on another computer: it ends at an address that it cannot open, and you paste that here.
+    #[arg(long, conflicts_with_all = ["no_browser", "browser", "device"])]
+    pub paste: bool,
     /// Show a code to type on another device: for a computer without a browser, or far away.
     #[arg(long, conflicts_with_all = ["no_browser", "browser", "login_hint"])]
     pub device: bool,
@@ -132,7 +136,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         register_anew: args.register_anew,
         patience: Duration::from_secs(args.wait),
     };
-    let browser = chosen_browser(args.no_browser, args.browser);
+    let browser = chosen_browser(args.no_browser || args.paste, args.browser);
     let client = args.client.client(args.client_metadata_url, args.bound_tokens)?;
     let done = if args.device {
         // A code is typed somewhere else: that takes longer than a click, and the server says how long it may.
@@ -140,7 +144,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         let options = LoginOptions { patience, ..options };
         client.login_on_device(&args.url, &options, &mut Screen::default()).await
     } else {
-        client.login(&args.url, &options, &mut Person { browser, url_to_output: true }).await
+        client.login(&args.url, &options, &mut Person::new(browser, true, args.paste)).await
     };
     match done {
         Ok(done) => {
@@ -160,37 +164,6 @@ pub fn chosen_browser(none: bool, program: Option<PathBuf>) -> Option<Browser> {
     }
 }
 
-/// Whoever typed the command.
-pub struct Person {
-    /// What opens the page for them.
-    pub browser: Option<Browser>,
-    /// Whether standard output is theirs; else the URL goes to standard error.
-    pub url_to_output: bool,
-}
-
-impl Interaction for Person {
-    fn open(&mut self, page: &PageUrl, what_for: &WhatFor<'_>) {
-        let name =
-            what_for.server_name.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
-        note(&format!("Signing in to {}{name}", what_for.server));
-        if !what_for.scope.is_empty() {
-            note(&format!("It will be asked for: {}", what_for.scope));
-        }
-        note(&format!("Sign in at {} and check that this is the host in the address bar:", page.host()));
-        if self.url_to_output {
-            say!("{}", page.as_str());
-        } else {
-            note(page.as_str());
-        }
-        let opened = self.browser.as_ref().map(|browser| browser.open(page));
-        match opened {
-            Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
-            Some(Err(error)) => note(&format!("Open this URL yourself, {error}. Waiting; Ctrl-C stops.")),
-            None => note("Open this URL in a browser on this computer. Waiting; Ctrl-C stops."),
-        }
-    }
-}
-
 fn signed_in(url: &str, done: &SignedIn) {
     note(&format!("Signed in to {url} by {}", done.issuer));
     let missing = Scope::of(done.requested_scope.iter().filter(|scope| !done.scope.contains(scope)));
@@ -199,7 +172,7 @@ fn signed_in(url: &str, done: &SignedIn) {
     }
     let end = ends(done.expires_at, done.renewable, SystemClock.now());
     note(&format!("Kept encrypted in {}, {end}", done.kept_in.display()));
-    note(&format!("Try: hallpass call {url} tools/list"));
+    note(&format!("Try: hallpass list {url}"));
 }
 
 /// Until when, in words.
@@ -216,7 +189,8 @@ pub fn ends(expires_at: Option<Timestamp>, renewable: bool, now: Timestamp) -> S
     }
 }
 
-/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps.
+/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 5 where
+/// nobody is there to do it.
 pub fn explain(url: &str, failed: &Failed) -> ExitCode {
     note(&format!("hallpass: {failed}"));
     if let Some(said) = &failed.said {
@@ -226,7 +200,8 @@ pub fn explain(url: &str, failed: &Failed) -> ExitCode {
         note(&fix);
     }
     let needs_sign_in = matches!(failed.error, ClientError::SignInNeeded | ClientError::MoreScopeNeeded(_));
-    ExitCode::from(if needs_sign_in { 3 } else { 1 })
+    let nobody = matches!(failed.error, ClientError::NobodyThere);
+    ExitCode::from(if needs_sign_in { 3 } else if nobody { 5 } else { 1 })
 }
 
 fn fix(url: &str, error: &ClientError) -> Option<String> {
@@ -246,7 +221,7 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
         return Some(format!("Sign in: hallpass login {url}"));
     }
     if matches!(error, ClientError::BoundToken) {
-        return Some(format!("Use it from here: hallpass call {url} tools/list, or hallpass connect {url}"));
+        return Some(format!("Use it from here: hallpass list {url}, or hallpass connect {url}"));
     }
     if let ClientError::Device(error) = error {
         if *error == DeviceError::NotOffered {
@@ -255,8 +230,11 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
         return (*error == DeviceError::Expired)
             .then(|| format!("For a new code: hallpass login {url} --device"));
     }
+    if matches!(error, ClientError::NobodyThere) {
+        return Some(format!("With a browser elsewhere: hallpass login {url} --device, or --paste"));
+    }
     if matches!(error, ClientError::NotProtected) {
-        return Some(format!("Use it as it is: hallpass call {url} tools/list"));
+        return Some(format!("Use it as it is: hallpass list {url}"));
     }
     let again = "If the page showed an error, just try again: this client will register anew";
     matches!(error, ClientError::NobodyAnswered).then(|| again.to_owned())

@@ -11,8 +11,11 @@ pub mod exec;
 pub mod grant;
 mod grants;
 pub mod key;
+pub mod list;
 pub mod login;
 pub mod logout;
+pub mod manual;
+mod person;
 pub mod place;
 pub mod run;
 pub mod serve;
@@ -38,11 +41,14 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,
         Command::Login(args) => login::run(args).await,
+        Command::List(args) => list::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Connect(args) => connect::run(args).await,
         Command::Token(args) => token::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Logout(args) => logout::run(args).await,
+        Command::Completion(args) => manual::completion(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }

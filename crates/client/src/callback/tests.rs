@@ -127,3 +127,23 @@ fn cl_048_cl_080_unknown_parameters_are_ignored_and_codes_are_opaque() {
     assert_eq!(judge(&pending, "error=server_error&state=STATE"), Err(CallbackError::Unavailable));
     assert_eq!(judge(&pending, "error=brand_new&state=STATE"), Err(CallbackError::Refused));
 }
+
+#[test]
+fn what_is_pasted_is_the_redirect_uri_as_asked_for_and_a_query() {
+    let uri = "http://127.0.0.1:41234/callback";
+    for (text, query) in [
+        ("http://127.0.0.1:41234/callback?code=a&state=b", Some("code=a&state=b")),
+        ("  127.0.0.1:41234/callback?code=a&state=b#_=_ \r\n", Some("code=a&state=b")),
+        ("http://127.0.0.1:41234/callback?", Some("")),
+        ("http://127.0.0.1:41235/callback?code=a&state=b", None),
+        ("http://localhost:41234/callback?code=a", None),
+        ("https://127.0.0.1:41234/callback?code=a", None),
+        ("http://127.0.0.1:41234/callback/x?code=a", None),
+        ("http://127.0.0.1:41234/callback", None),
+        ("code=a&state=b", None),
+        ("", None),
+    ] {
+        assert_eq!(pasted(uri, text), query, "{text}");
+    }
+    assert_eq!(pasted(uri, &format!("{uri}?{}", "x".repeat(9_000))), None);
+}

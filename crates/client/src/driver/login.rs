@@ -8,11 +8,11 @@ use super::{
 use crate::{
     authorize::{AuthorizationRequest, Pending},
     browser::PageUrl,
-    callback::{CallbackError, Code},
+    callback::Code,
     device::{DEVICE_CODE, DeviceError},
     discovery::Challenged,
     error::{ClientError, Failed, Party},
-    loopback::{Listener, Page},
+    loopback::Listener,
     peer::{Failure, PeerText},
     proof::ProofKey,
     push::PushError,
@@ -23,7 +23,7 @@ use crate::{
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp, uri::ResourceUri};
 use hallpass_fetch::Limits;
 use std::{path::PathBuf, time::Duration};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 /// How to sign in.
 #[derive(Clone, Debug)]
@@ -73,6 +73,21 @@ pub struct WhatFor<'a> {
 pub trait Interaction: Send {
     /// Shows the page's URL and host, and opens it. The sign-in waits for the callback meanwhile.
     fn open(&mut self, page: &PageUrl, what_for: &WhatFor<'_>);
+
+    /// Asked after `open`: whether it turned out that nobody can open the page, here or elsewhere. The sign-in ends at
+    /// once, with `NobodyThere`.
+    fn nobody(&self) -> bool {
+        false
+    }
+
+    /// Asked after `open`: addresses that the person copies from a browser elsewhere, each at most 8 KiB, beside
+    /// whatever arrives at the redirect URI; `None`: there will be none. When the sender is gone, nobody is there.
+    fn pasted(&mut self) -> Option<mpsc::Receiver<String>> {
+        None
+    }
+
+    /// What was pasted is not the answer to this request. The wait goes on.
+    fn not_the_answer(&mut self) {}
 }
 
 /// A sign-in that was done.
@@ -231,7 +246,9 @@ impl Client {
         let server = prepared.server.as_str();
         interaction
             .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
-        let code = self.wait(listener, &pending, server, options.patience).await?;
+        let answer = self.answer(listener, &pending, server, &mut **interaction);
+        let code =
+            timeout(options.patience, answer).await.map_err(|_| ClientError::NobodyAnswered)??;
         let tokens = self.redeem(prepared, pending, &code).await?;
         self.keep(prepared, &options.account, client, tokens).await
     }
@@ -292,33 +309,6 @@ impl Client {
         let client = registration.client.clone();
         self.store_now(move |contents| contents.put_registration(registration)).await?;
         Ok(client)
-    }
-
-    async fn wait(
-        &self,
-        listener: Listener,
-        pending: &Pending,
-        server: &str,
-        patience: Duration,
-    ) -> Result<Code, Failed> {
-        let name = self.settings.name.as_str();
-        let judge = |arrived: crate::loopback::Arrived| match pending.receive(&arrived.query) {
-            Err(failure) if failure.error == CallbackError::Unrelated => {
-                arrived.answer(Page::unrelated());
-                None
-            }
-            Err(failure) => {
-                arrived.answer(Page::refused(name, server));
-                Some(Err(failure))
-            }
-            Ok(code) => {
-                arrived.answer(Page::accepted(name, server));
-                Some(Ok(code))
-            }
-        };
-        let answered =
-            timeout(patience, listener.wait(judge)).await.map_err(|_| ClientError::NobodyAnswered)?;
-        Ok(answered?)
     }
 
     async fn redeem(&self, prepared: &Prepared, pending: Pending, code: &Code) -> Result<Tokens, Failed> {

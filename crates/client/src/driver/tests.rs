@@ -5,6 +5,7 @@ mod calls;
 mod devices;
 mod logins;
 mod machines;
+mod pastes;
 mod proofs;
 mod refreshes;
 mod sign_ins;

@@ -77,7 +77,7 @@ impl Default for SqliteSettings {
         Self {
             queue_limit: 4096,
             batch_limit: 512,
-            writer_cache_kib: 16 * 1024,
+            writer_cache_kib: 12 * 1024,
             reader_cache_kib: 2 * 1024,
             log_limit: 64 * 1024 * 1024,
             busy_timeout: Duration::from_secs(5),

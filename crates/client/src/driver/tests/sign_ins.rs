@@ -106,7 +106,7 @@ async fn cl_080_a_refusal_by_the_person_is_not_asked_again() {
         let back = format!("{}?error=access_denied&state={}&iss={iss}", get("redirect_uri"), get("state"));
         tokio::spawn(async move { super::world::get(&back).await });
     };
-    let mut robot = Robot { instead: Some(Box::new(deny)), pages: Vec::new() };
+    let mut robot = Robot { instead: Some(Box::new(deny)), ..Robot::default() };
     let options = LoginOptions::default();
     let mut sign_in = SignIn::Person { options: &options, interaction: &mut robot };
     let end = error(caller.call_signing_in("tools/list", None, &mut sign_in).await.map(drop));

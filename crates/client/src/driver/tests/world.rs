@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    sync::mpsc,
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
@@ -418,6 +419,12 @@ pub(super) struct Robot {
     /// Called instead of visiting the page.
     pub(super) instead: Option<Act>,
     pub(super) pages: Vec<String>,
+    /// No page can be opened.
+    pub(super) nobody: bool,
+    /// What is pasted.
+    pub(super) pasted: Option<mpsc::Receiver<String>>,
+    /// How often that was no answer.
+    pub(super) wrong: u32,
 }
 
 impl Interaction for Robot {
@@ -430,6 +437,18 @@ impl Interaction for Robot {
                 tokio::spawn(async move { visit(&url).await });
             }
         }
+    }
+
+    fn nobody(&self) -> bool {
+        self.nobody
+    }
+
+    fn pasted(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.pasted.take()
+    }
+
+    fn not_the_answer(&mut self) {
+        self.wrong += 1;
     }
 }
 

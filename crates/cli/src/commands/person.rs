@@ -1,0 +1,86 @@
+//! Whoever typed a command that signs in: is shown the page, and may paste its answer.
+
+use crate::{output::note, say};
+use hallpass_client::{
+    browser::{Browser, PageUrl},
+    driver::{Interaction, WhatFor},
+};
+use std::io::{BufRead, IsTerminal, Read, stderr, stdin};
+use tokio::sync::mpsc;
+
+/// Longest address that is read, with its line end. What is longer is read in pieces, none of which is an answer.
+const MAX_PASTED: u64 = 8 * 1024 + 2;
+
+/// Whoever typed the command.
+pub struct Person {
+    browser: Option<Browser>,
+    url_to_output: bool,
+    pastes: bool,
+    is_alone: bool,
+}
+
+impl Person {
+    /// With what opens pages for them, whether standard output is theirs (else the URL goes to standard error), and
+    /// whether they paste the answer.
+    pub const fn new(browser: Option<Browser>, url_to_output: bool, pastes: bool) -> Self {
+        Self { browser, url_to_output, pastes, is_alone: false }
+    }
+}
+
+impl Interaction for Person {
+    fn open(&mut self, page: &PageUrl, what_for: &WhatFor<'_>) {
+        let name =
+            what_for.server_name.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
+        note(&format!("Signing in to {}{name}", what_for.server));
+        if !what_for.scope.is_empty() {
+            note(&format!("It will be asked for: {}", what_for.scope));
+        }
+        note(&format!("Sign in at {} and check that this is the host in the address bar:", page.host()));
+        if self.url_to_output {
+            say!("{}", page.as_str());
+        } else {
+            note(page.as_str());
+        }
+        if self.pastes {
+            note(
+                "Open this URL in any browser. At the end it cannot show the page, because its address is on this \
+                 computer: copy that address (http://127.0.0.1:…), paste it here and press Enter. Ctrl-C stops.",
+            );
+            return;
+        }
+        let opened = self.browser.as_ref().map(|browser| browser.open(page));
+        self.is_alone = matches!(opened, Some(Err(_))) && !stderr().is_terminal() && !stdin().is_terminal();
+        match opened {
+            Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
+            Some(Err(error)) if self.is_alone => note(&format!("There is no terminal to show this on, and {error}.")),
+            Some(Err(error)) => note(&format!("Open this URL yourself, {error}. Waiting; Ctrl-C stops.")),
+            None => note("Open this URL in a browser on this computer. Waiting; Ctrl-C stops."),
+        }
+    }
+
+    fn nobody(&self) -> bool {
+        self.is_alone
+    }
+
+    fn pasted(&mut self) -> Option<mpsc::Receiver<String>> {
+        if !self.pastes {
+            return None;
+        }
+        let (sender, lines) = mpsc::channel(1);
+        // A thread that nobody waits for: reading a terminal cannot be given up.
+        std::thread::spawn(move || {
+            loop {
+                let mut line = Vec::new();
+                match stdin().lock().take(MAX_PASTED).read_until(b'\n', &mut line) {
+                    Ok(1..) if sender.blocking_send(String::from_utf8_lossy(&line).into_owned()).is_ok() => {}
+                    _ => return,
+                }
+            }
+        });
+        Some(lines)
+    }
+
+    fn not_the_answer(&mut self) {
+        note("That is not the address where this sign-in ended: it begins with http://127.0.0.1: and has a question mark. Try again:");
+    }
+}
