@@ -201,7 +201,13 @@ pub fn explain(url: &str, failed: &Failed) -> ExitCode {
     }
     let needs_sign_in = matches!(failed.error, ClientError::SignInNeeded | ClientError::MoreScopeNeeded(_));
     let nobody = matches!(failed.error, ClientError::NobodyThere);
-    ExitCode::from(if needs_sign_in { 3 } else if nobody { 5 } else { 1 })
+    ExitCode::from(if needs_sign_in {
+        3
+    } else if nobody {
+        5
+    } else {
+        1
+    })
 }
 
 fn fix(url: &str, error: &ClientError) -> Option<String> {

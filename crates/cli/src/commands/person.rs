@@ -52,7 +52,9 @@ impl Interaction for Person {
         self.is_alone = matches!(opened, Some(Err(_))) && !stderr().is_terminal() && !stdin().is_terminal();
         match opened {
             Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
-            Some(Err(error)) if self.is_alone => note(&format!("There is no terminal to show this on, and {error}.")),
+            Some(Err(error)) if self.is_alone => {
+                note(&format!("There is no terminal to show this on, and {error}."))
+            }
             Some(Err(error)) => note(&format!("Open this URL yourself, {error}. Waiting; Ctrl-C stops.")),
             None => note("Open this URL in a browser on this computer. Waiting; Ctrl-C stops."),
         }
@@ -81,6 +83,8 @@ impl Interaction for Person {
     }
 
     fn not_the_answer(&mut self) {
-        note("That is not the address where this sign-in ended: it begins with http://127.0.0.1: and has a question mark. Try again:");
+        note(
+            "That is not the address where this sign-in ended: it begins with http://127.0.0.1: and has a question mark. Try again:",
+        );
     }
 }

@@ -247,8 +247,7 @@ impl Client {
         interaction
             .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
         let answer = self.answer(listener, &pending, server, &mut **interaction);
-        let code =
-            timeout(options.patience, answer).await.map_err(|_| ClientError::NobodyAnswered)??;
+        let code = timeout(options.patience, answer).await.map_err(|_| ClientError::NobodyAnswered)??;
         let tokens = self.redeem(prepared, pending, &code).await?;
         self.keep(prepared, &options.account, client, tokens).await
     }

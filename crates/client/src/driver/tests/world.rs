@@ -26,9 +26,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
 };
 
 /// A request as a server saw it.
