@@ -53,7 +53,7 @@ impl Interaction for Person {
         match opened {
             Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
             Some(Err(error)) if self.is_alone => {
-                note(&format!("There is no terminal to show this on, and {error}."))
+                note(&format!("There is no terminal to show this on, and {error}."));
             }
             Some(Err(error)) => note(&format!("Open this URL yourself, {error}. Waiting; Ctrl-C stops.")),
             None => note("Open this URL in a browser on this computer. Waiting; Ctrl-C stops."),
