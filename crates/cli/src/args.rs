@@ -52,6 +52,9 @@ pub enum Command {
     /// The lines of the security decisions: show, verify, export.
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),
+    /// What the rules of a server say about a call, and why.
+    #[command(subcommand)]
+    Policy(commands::policy::PolicyCommand),
     /// What is kept: back it up, move it between a file and PostgreSQL.
     #[command(subcommand)]
     Store(commands::store::StoreCommand),

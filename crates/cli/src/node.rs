@@ -2,6 +2,7 @@
 
 mod host;
 mod listen;
+mod patient;
 mod reload;
 pub mod store;
 
@@ -12,7 +13,7 @@ use crate::{
     state::StateFolder,
 };
 use anyhow::{Context, bail};
-use axum::Router;
+use axum::{Router, extract::ConnectInfo};
 use hallpass_core::{
     entropy::SystemEntropy,
     id::PersonId,
@@ -21,17 +22,25 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{
-    CallLog, CallOutcome, CallRecord, GatewayConfig, KeyRingSealer, Limits, ProtectedServer, Upstream,
+    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, KeyRingSealer, ProtectedServer, Upstream,
 };
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
-    App, Live, Parts, StartError, SteadyClock,
+    App, Cx, Live, Parts, StartError, SteadyClock,
     audit::{self, Event},
+    caller_address,
     feed::Change,
 };
 use hallpass_store::{ErrorKind, StoreError};
 use reload::{InForce, Running};
-use std::{error::Error as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::Mutex};
 
 /// How long open requests and streams may go on after a stop.
@@ -203,6 +212,7 @@ fn gateway(
                 (true, false) => BoundTokens::Offered,
                 (false, false) => BoundTokens::NotListed,
             },
+            callers: server.callers,
         });
     }
     Ok(GatewayConfig {
@@ -222,8 +232,11 @@ fn gateway(
             .filter(|path| *path != "/")
             .map(|path| format!("{}{path}", config.settings.issuer.path()))
             .collect(),
-        limits: Limits::default(),
+        limits: config.gateway,
         calls: Some(Arc::new(Calls(Arc::clone(app)))),
+        address: Some(address_by(app)),
+        entropy: Arc::clone(&app.entropy),
+        challenge_styles: config.challenge_styles.clone(),
     })
 }
 
@@ -240,13 +253,30 @@ impl CallLog for Calls {
             grant: record.grant,
             method: record.method,
             target: record.target,
+            rule: record.rule,
+            took: u64::try_from(record.took.as_millis()).unwrap_or(u64::MAX),
         };
+        let now = self.0.clock.now();
+        let address = record.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let cx = Cx { now, address, request: record.request };
+        if let Some(reason) = record.let_through {
+            self.0.audit.record(cx, Event::call_let_through(&call, reason));
+        }
         let event = match record.outcome {
             CallOutcome::Answered(status) => Event::call_answered(&call, status.as_u16()),
             CallOutcome::Refused(reason) => Event::call_refused(&call, reason),
         };
-        self.0.audit.record_at(self.0.clock.now(), event);
+        self.0.audit.record(cx, event);
     }
+}
+
+/// Where a call comes from: the peer, or what a trusted proxy says.
+fn address_by(app: &Arc<App>) -> CallerAddress {
+    let app = Arc::clone(app);
+    Arc::new(move |parts| {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+        Some(caller_address(peer, &parts.headers, &app.settings))
+    })
 }
 
 /// From the store's feed to the gateway's memory.

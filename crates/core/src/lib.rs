@@ -9,7 +9,7 @@
 //! | what a party is called, kept as written | [`uri`], [`id`], [`scope`] |
 //! | what a peer sends | [`parameters`], [`basic`], [`json`], [`mcp`], [`metadata`], [`challenge`] |
 //! | what we hand out and take back | [`seal`], [`token`], [`grant`], [`jose`], [`jwt`] |
-//! | the rules on their own | [`redirect`], [`pkce`] |
+//! | the rules on their own | [`redirect`], [`pkce`], [`rate`] |
 //!
 //! ```
 //! use hallpass_core::{redirect, uri::RedirectUri};
@@ -34,6 +34,7 @@ pub mod metadata;
 pub mod openapi;
 pub mod parameters;
 pub mod pkce;
+pub mod rate;
 pub mod redirect;
 pub mod scope;
 pub mod seal;

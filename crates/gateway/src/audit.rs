@@ -1,10 +1,14 @@
 //! What the operator sees of each call: who, through what, which method, how it went. Never arguments, never tokens.
 
-use crate::{message::Call, refuse::Refusal, router::Server};
-use hallpass_core::id::GrantId;
+use crate::{message::Call, refuse::Refusal, router::Server, rules::Denied};
+use hallpass_core::id::{GrantId, RequestId};
 use hallpass_resource::{Authenticated, Reason};
-use http::StatusCode;
-use std::time::Instant;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Told of each call, beside the log, by whoever wants to keep or count them.
 pub trait CallLog: Send + Sync + 'static {
@@ -29,6 +33,16 @@ pub struct CallRecord<'a> {
     pub method: Option<&'a str>,
     /// The tool, prompt or resource, as the client wrote it.
     pub target: Option<&'a str>,
+    /// The rule that decided whether it may be.
+    pub rule: Option<&'a str>,
+    /// Why it would have been refused, where the rules only tell.
+    pub let_through: Option<&'static str>,
+    /// Until its answer began.
+    pub took: Duration,
+    /// Its id, also in the answer.
+    pub request: RequestId,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
     /// How it went.
     pub outcome: CallOutcome,
 }
@@ -42,16 +56,52 @@ pub enum CallOutcome {
     Refused(&'static str),
 }
 
+/// Tells where a request comes from, by its extensions and headers: only whoever listens knows which proxies to believe.
+pub type CallerAddress = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
+
+/// What is known of a request beside what it says, and what the rules said to it.
+pub(crate) struct Trace<'r> {
+    started: Instant,
+    request: RequestId,
+    address: Option<IpAddr>,
+    /// The rule that decided.
+    pub rule: Option<&'r str>,
+    /// Why it would have been refused, if the rules were not only to tell.
+    pub let_through: Option<&'static str>,
+}
+
+impl Trace<'_> {
+    /// At the beginning of a request.
+    pub(crate) fn begin(server: &Server, parts: &Parts) -> Self {
+        Self {
+            started: Instant::now(),
+            request: RequestId::new(server.resource.now(), &*server.entropy),
+            address: server.address.as_ref().and_then(|address| address(parts)),
+            rule: None,
+            let_through: None,
+        }
+    }
+
+    /// Names the request in its answer, so that a person can say to an operator which one it was.
+    pub(crate) fn name(&self, headers: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::try_from(self.request.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The target of the events of calls, so that a filter can have them without the rest.
 const TARGET: &str = "hallpass::call";
 
 /// A call that was sent on.
 pub(crate) fn answered(
     server: &Server,
+    trace: &Trace<'_>,
     caller: &Authenticated,
     call: &Call,
     status: StatusCode,
-    started: Instant,
 ) {
     let operation = call.operation();
     tracing::info!(
@@ -62,20 +112,23 @@ pub(crate) fn answered(
         grant = caller.grant().map(|reference| tracing::field::display(reference.grant)),
         method = operation.method(),
         name = operation.name(),
+        rule = trace.rule,
+        let_through = trace.let_through,
         status = status.as_u16(),
-        ms = started.elapsed().as_millis(),
+        ms = trace.started.elapsed().as_millis(),
+        request = %trace.request,
         "call"
     );
-    tell(server, Some(caller), Some(call), CallOutcome::Answered(status));
+    tell(server, trace, Some(caller), Some(call), CallOutcome::Answered(status));
 }
 
 /// A request that was not, with the exact rule. `caller` and `call` as far as they are known.
 pub(crate) fn refused(
     server: &Server,
+    trace: &Trace<'_>,
     caller: Option<&Authenticated>,
     call: Option<&Call>,
     refusal: &Refusal,
-    started: Instant,
 ) {
     tracing::info!(
         target: TARGET,
@@ -85,14 +138,22 @@ pub(crate) fn refused(
         grant = caller.and_then(Authenticated::grant).map(|reference| tracing::field::display(reference.grant)),
         method = call.map(|call| call.operation().method()),
         name = call.and_then(|call| call.operation().name()),
+        rule = trace.rule,
         reason = %refusal,
-        ms = started.elapsed().as_millis(),
+        ms = trace.started.elapsed().as_millis(),
+        request = %trace.request,
         "refused"
     );
-    tell(server, caller, call, CallOutcome::Refused(rule(refusal)));
+    tell(server, trace, caller, call, CallOutcome::Refused(rule(refusal)));
 }
 
-fn tell(server: &Server, caller: Option<&Authenticated>, call: Option<&Call>, outcome: CallOutcome) {
+fn tell(
+    server: &Server,
+    trace: &Trace<'_>,
+    caller: Option<&Authenticated>,
+    call: Option<&Call>,
+    outcome: CallOutcome,
+) {
     let Some(calls) = &server.calls else { return };
     calls.call(&CallRecord {
         server: &server.name,
@@ -102,16 +163,26 @@ fn tell(server: &Server, caller: Option<&Authenticated>, call: Option<&Call>, ou
         grant: caller.and_then(Authenticated::grant).map(|reference| reference.grant),
         method: call.map(|call| call.operation().method()),
         target: call.and_then(|call| call.operation().name()),
+        rule: trace.rule,
+        let_through: trace.let_through,
+        took: trace.started.elapsed(),
+        request: trace.request,
+        address: trace.address,
         outcome,
     });
 }
 
-const fn rule(refusal: &Refusal) -> &'static str {
+/// The name of a refusal, from a closed list.
+pub(crate) const fn rule(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotAdmitted(_) => "not_admitted",
         Refusal::Token(reason) => token_rule(*reason),
-        Refusal::Scope(_) => "scope",
-        Refusal::Denied => "denied",
+        Refusal::Scope { .. } => "scope",
+        Refusal::Denied(Denied::Unlisted) => "denied",
+        Refusal::Denied(Denied::Caller) => "denied_caller",
+        Refusal::Denied(Denied::Arguments) => "denied_arguments",
+        Refusal::TooMany(_) => "too_many",
+        Refusal::Streams => "too_many_streams",
         Refusal::Unread(_) => "message",
         Refusal::Upstream(_) => "upstream",
         Refusal::Answer(_) => "answer",

@@ -2,10 +2,14 @@
 
 mod policy;
 
-pub use policy::{Policy, Rule, Unlisted};
+pub use policy::{Callers, ChallengeScopes, Policy, Rule, Unlisted};
 
-use crate::{audit::CallLog, session::SessionSealer};
-use hallpass_core::{scope::Scope, time::Clock, uri::ResourceUri};
+use crate::{
+    audit::{CallLog, CallerAddress},
+    challenge::StyleFor,
+    session::SessionSealer,
+};
+use hallpass_core::{entropy::Entropy, scope::Scope, time::Clock, uri::ResourceUri};
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocations};
 use http::Uri;
 use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -39,6 +43,12 @@ pub struct GatewayConfig {
     pub limits: Limits,
     /// Told of each call.
     pub calls: Option<Arc<dyn CallLog>>,
+    /// Where a request comes from, for the log.
+    pub address: Option<CallerAddress>,
+    /// Where the ids of requests come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// How clients want to be told that more scope is needed, before what is known of them; the first that fits counts.
+    pub challenge_styles: Vec<StyleFor>,
 }
 
 /// One MCP server behind the gateway.
@@ -66,6 +76,17 @@ pub struct ProtectedServer {
     pub policy: Policy,
     /// Whether it takes tokens that are bound to a key, and no others.
     pub bound_tokens: BoundTokens,
+    /// How much one caller may ask of it.
+    pub callers: CallerLimits,
+}
+
+/// What one caller, a person or a machine, may ask of one server, with all its clients together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// Requests a minute, all of which may come at once.
+    pub calls_per_minute: Option<u32>,
+    /// Streams of the server's own messages that are open at a time.
+    pub streams: Option<u32>,
 }
 
 /// How an MCP server is reached.
@@ -151,6 +172,8 @@ pub struct Limits {
     pub answer: Duration,
     /// Silence in the middle of a JSON answer. Event streams may be silent for as long as the token is good.
     pub silence: Duration,
+    /// After so much silence a stream of events gets a comment, so that nobody in between takes it for dead.
+    pub keep_alive: Duration,
 }
 
 impl Default for Limits {
@@ -161,6 +184,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             answer: Duration::from_mins(5),
             silence: Duration::from_mins(1),
+            keep_alive: Duration::from_secs(15),
         }
     }
 }
@@ -353,6 +377,7 @@ mod tests {
             title: None,
             policy: Policy::default(),
             bound_tokens: BoundTokens::Offered,
+            callers: CallerLimits::default(),
         }
     }
 

@@ -113,7 +113,7 @@ const NO_TOKEN: Answer = Answer {
 };
 const NOT_ALLOWED: Answer = Answer {
     status: 403,
-    text: "More scope is needed (with a challenge), or no scope allows it.",
+    text: "More scope is needed (with a challenge), or no scope allows it to this caller with these arguments.",
     content: REFUSED,
     headers: CHALLENGE,
 };
@@ -122,6 +122,12 @@ const GATEWAY: Answer = error(502, "The MCP server cannot be reached, or its ans
 const LATER: Answer = Answer {
     status: 503,
     text: "The MCP server has crashed several times, or no further session can be opened now.",
+    content: REFUSED,
+    headers: &[("Retry-After", "Seconds to wait.")],
+};
+const TOO_MANY: Answer = Answer {
+    status: 429,
+    text: "Too many calls of this person or machine, or too many requests or streams at a time.",
     content: REFUSED,
     headers: &[("Retry-After", "Seconds to wait.")],
 };
@@ -149,7 +155,7 @@ static CALL: Operation = Operation {
         error(408, "The message was not received in time."),
         error(413, "The message is too long."),
         error(415, "Content-Type must be application/json."),
-        error(429, "Too many requests of this session are under way."),
+        TOO_MANY,
         GATEWAY,
         LATER,
         SLOW,
@@ -174,6 +180,7 @@ static LISTEN: Operation = Operation {
         NOT_ALLOWED,
         NO_SESSION,
         error(405, "The MCP server has no such stream."),
+        TOO_MANY,
         GATEWAY,
         LATER,
         SLOW,
@@ -197,6 +204,7 @@ static END: Operation = Operation {
         NO_TOKEN,
         NOT_ALLOWED,
         NO_SESSION,
+        TOO_MANY,
         GATEWAY,
         SLOW,
     ],

@@ -1,6 +1,10 @@
 //! An event stream whose lists are filtered: read event by event, and written anew from what was read.
 
-use crate::{lists, stream::CutOff, tools::Rules};
+use crate::{
+    lists,
+    rules::{Rules, Viewer},
+    stream::CutOff,
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use hallpass_core::{json, mcp::Message};
 use std::sync::Arc;
@@ -13,6 +17,7 @@ const DEPTH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct EventFilter {
     rules: Arc<Rules>,
+    viewer: Viewer,
     line: Vec<u8>,
     /// The last byte was a carriage return: a line feed after it belongs to the same end of line.
     after_return: bool,
@@ -22,9 +27,9 @@ pub(crate) struct EventFilter {
 }
 
 impl EventFilter {
-    /// For these rules.
-    pub(crate) fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, line: Vec::new(), after_return: false, data: None, fields: BytesMut::new() }
+    /// For these rules and this caller.
+    pub(crate) fn new(rules: Arc<Rules>, viewer: Viewer) -> Self {
+        Self { rules, viewer, line: Vec::new(), after_return: false, data: None, fields: BytesMut::new() }
     }
 
     /// Takes a piece, and gives what is complete with it: maybe nothing.
@@ -97,7 +102,7 @@ impl EventFilter {
             if !data.is_empty() {
                 let limits = json::Limits { bytes: LONGEST, depth: DEPTH };
                 let message = Message::parse(&data, limits).map_err(|_| CutOff::Event)?;
-                let shown = lists::filtered(&self.rules, &message);
+                let shown = lists::filtered(&self.rules, &self.viewer.asker(), &message);
                 out.put_slice(&shown.unwrap_or_else(|| message.to_canonical()));
             }
             out.put_slice(b"\n");
@@ -116,7 +121,7 @@ mod tests {
     fn filter() -> EventFilter {
         let rule = Rule { tools: vec!["read_*".into()], ..Rule::default() };
         let policy = Policy { rules: vec![rule], unlisted: Unlisted::Deny, ..Policy::default() };
-        EventFilter::new(Arc::new(Rules::new(Scope::none(), &policy)))
+        EventFilter::new(Arc::new(Rules::new(Scope::none(), &policy)), Viewer::default())
     }
 
     const STREAM: &str = "id: 1\r\nretry: 5\r\ndata:\r\n\r\n: hi\n\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\ndata: \"id\":1,\"result\":{\"tools\":[{\"name\":\"read_x\",\"z\":1.0,\"a\":2},{\"name\":\"drop\"},{}]}}\rid: 2\r\rdata: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\ndata: {\"half\":";

@@ -2,16 +2,19 @@
 //! then anything that tells a caller about the server.
 
 use crate::{
-    audit,
+    audit::{self, Trace},
+    challenge::ChallengeStyle,
     events::EventFilter,
     headers::{self, AnswerFault, Kind},
     lists,
     message::{self, Action, Call, SESSION_ID},
     refuse::{self, Refusal},
     router::Server,
+    rules::{Asker, Outcome, Viewer},
     session::{Principal, is_session_id},
     stream::{Guarded, RECHECK},
-    tools::Denied,
+    tools::Operation,
+    traffic::{Counted, Place},
     upstream::{Answer, UpstreamError},
 };
 use axum::body::Body;
@@ -25,22 +28,23 @@ use tokio::time::{Instant, timeout};
 
 /// Answers a request at an MCP path.
 pub(crate) async fn serve(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
-    let started = std::time::Instant::now();
     let (parts, body) = request.into_parts();
+    let mut trace = Trace::begin(&server, &parts);
     let admitted = match server.admission.admit(&parts) {
         Ok(admitted) => admitted,
         Err(reason) => {
             let refusal = Refusal::NotAdmitted(reason);
-            audit::refused(&server, None, None, &refusal, started);
+            audit::refused(&server, &trace, None, None, &refusal);
             return refuse::respond(&refusal, &server, None, Scheme::of(&parts.headers));
         }
     };
     let mut response = if parts.method == Method::OPTIONS {
         preflight()
     } else {
-        guarded(&server, parts, body, started).await
+        guarded(&server, parts, body, &mut trace).await
     };
     admitted.open(response.headers_mut());
+    trace.name(response.headers_mut());
     response
 }
 
@@ -53,73 +57,125 @@ fn preflight() -> Response<Body> {
 }
 
 /// Everything behind the token.
-async fn guarded(
-    server: &Arc<Server>,
+async fn guarded<'r>(
+    server: &'r Arc<Server>,
     parts: Parts,
     body: Body,
-    started: std::time::Instant,
+    trace: &mut Trace<'r>,
 ) -> Response<Body> {
     let (now, scheme) = (server.resource.now(), Scheme::of(&parts.headers));
     let caller = match server.resource.authenticate(&parts, now).await {
         Ok(caller) => caller,
         Err(reason) => {
             let refusal = Refusal::Token(reason);
-            audit::refused(server, None, None, &refusal, started);
+            audit::refused(server, trace, None, None, &refusal);
             return refuse::respond(&refusal, server, None, scheme);
         }
     };
-    let principal = server.principal(&caller);
-    let call = match message::read(parts, body, &server.limits, &principal, &*server.sessions).await {
+    let call = match read(server, parts, body, &caller).await {
         Ok(call) => call,
-        Err(unread) => {
-            let refusal = Refusal::Unread(unread);
-            audit::refused(server, Some(&caller), None, &refusal, started);
+        Err(refusal) => {
+            audit::refused(server, trace, Some(&caller), None, &refusal);
             return refuse::respond(&refusal, server, None, scheme);
         }
     };
-    let authorized = match allow(server, &caller, call) {
+    let authorized = match allow(server, &caller, call, trace) {
         Ok(authorized) => authorized,
         Err(refused) => {
             let (call, refusal) = *refused;
-            audit::refused(server, Some(&caller), Some(&call), &refusal, started);
+            audit::refused(server, trace, Some(&caller), Some(&call), &refusal);
             return refuse::respond(&refusal, server, call.id(), scheme);
         }
     };
-    match ask(server, &authorized).await {
-        Ok(answer) => {
-            let mut response = match pass_back(server, &authorized, answer).await {
-                Ok(response) => response,
-                Err(refusal) => {
-                    let call = authorized.operation();
-                    audit::refused(server, Some(&caller), Some(call), &refusal, started);
-                    return refuse::respond(&refusal, server, call.id(), scheme);
-                }
-            };
-            audit::answered(server, &caller, authorized.operation(), response.status(), started);
+    match passed(server, &authorized).await {
+        Ok(mut response) => {
+            audit::answered(server, trace, &caller, authorized.operation(), response.status());
             server.resource.offer_nonce(scheme, response.headers_mut());
             response
         }
         Err(refusal) => {
             let call = authorized.operation();
-            audit::refused(server, Some(&caller), Some(call), &refusal, started);
+            audit::refused(server, trace, Some(&caller), Some(call), &refusal);
             refuse::respond(&refusal, server, call.id(), scheme)
         }
     }
 }
 
+/// The message, unless this caller asks too often: that costs nothing but its token.
+async fn read(server: &Server, parts: Parts, body: Body, caller: &Authenticated) -> Result<Call, Refusal> {
+    if let Some(most) = server.callers.calls_per_minute {
+        take(server, Counted::All, caller, most)?;
+    }
+    let principal = server.principal(caller);
+    Ok(message::read(parts, body, &server.limits, &principal, &*server.sessions).await?)
+}
+
+fn take(server: &Server, what: Counted, caller: &Authenticated, per_minute: u32) -> Result<(), Refusal> {
+    let taken = server.traffic.take(what, caller.subject(), per_minute, server.resource.now());
+    taken.map_err(Refusal::TooMany)
+}
+
 /// Whether the caller may do it: with all the scopes that it takes, or not at all.
-fn allow(
-    server: &Server,
+fn allow<'r>(
+    server: &'r Server,
     caller: &Authenticated,
     call: Call,
+    trace: &mut Trace<'r>,
 ) -> Result<Authorized<Call>, Box<(Call, Refusal)>> {
     let rules = &server.rules;
-    let outcome = caller.clone().authorize_by(call, |granted, call| match rules.required(call.operation()) {
-        Ok(required) if rules.covers(granted, &required) => Ok(()),
-        Ok(required) => Err(Refusal::Scope(required.into_owned())),
-        Err(Denied) => Err(Refusal::Denied),
+    let outcome = caller.clone().authorize_by(call, |granted, call| {
+        let decision = rules.decide(&asker(caller), granted, call.operation());
+        trace.rule = Some(decision.rule);
+        let refusal = match decision.outcome {
+            Outcome::Allowed => return within_limits(server, caller, call),
+            Outcome::Lacks(needed) => {
+                let scope = rules.challenged(needed, granted);
+                Refusal::Scope { scope, style: style(server, caller, call) }
+            }
+            Outcome::Denied(why) => Refusal::Denied(why),
+        };
+        if rules.dry_run && rules.covers(granted, &rules.required) {
+            trace.let_through = Some(audit::rule(&refusal));
+            return within_limits(server, caller, call);
+        }
+        Err(refusal)
     });
     outcome.map_err(Box::new)
+}
+
+/// The limits of the rules that name it, after the answer to whether it may be at all.
+fn within_limits(server: &Server, caller: &Authenticated, call: &Call) -> Result<(), Refusal> {
+    let limits = server.rules.limits(call.operation());
+    limits.into_iter().try_for_each(|(rule, most)| take(server, Counted::Rule(rule), caller, most))
+}
+
+/// Only the call of a tool has a result to put a challenge into.
+fn style(server: &Server, caller: &Authenticated, call: &Call) -> ChallengeStyle {
+    let is_tool = call.id().is_some() && call.operation().method() == "tools/call";
+    if is_tool { server.styles.of(caller.client_id()) } else { ChallengeStyle::Http }
+}
+
+fn asker(caller: &Authenticated) -> Asker<'_> {
+    Asker {
+        person: caller.person(),
+        client: caller.client_id(),
+        actors: caller.actors(),
+        grant: caller.grant().map(|reference| reference.grant),
+    }
+}
+
+/// What the upstream answers, as the client gets it.
+async fn passed(server: &Arc<Server>, authorized: &Authorized<Call>) -> Result<Response<Body>, Refusal> {
+    let operation = authorized.operation().operation();
+    let is_stream = matches!(operation, Operation::Listen) || operation.method() == "subscriptions/listen";
+    let place = if is_stream {
+        let place = server.traffic.stream(authorized.subject(), server.callers);
+        place.map_err(|()| Refusal::Streams)?
+    } else {
+        None
+    };
+    let answer = ask(server, authorized).await?;
+    pass_back(server, authorized, answer, place).await
 }
 
 /// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
@@ -152,6 +208,7 @@ async fn pass_back(
     server: &Arc<Server>,
     authorized: &Authorized<Call>,
     answer: Answer,
+    place: Option<Place>,
 ) -> Result<Response<Body>, Refusal> {
     let (caller, call) = (authorized.caller(), authorized.operation());
     let Answer { status, headers: received, body } = answer;
@@ -164,14 +221,16 @@ async fn pass_back(
     let mut response = match kind {
         Kind::Json if hides && lists::is_list(call.operation().method()) => {
             headers::private(&mut headers);
-            Response::new(shown_list(server, guard(Some(server.limits.silence))).await?)
+            let body = guard(Some(server.limits.silence));
+            Response::new(shown_list(server, &asker(caller), body).await?)
         }
         Kind::Json => Response::new(Body::new(guard(Some(server.limits.silence)))),
         Kind::Events if hides => {
             headers::private(&mut headers);
-            Response::new(Body::new(guard(None).filtered(EventFilter::new(Arc::clone(&server.rules)))))
+            let filter = EventFilter::new(Arc::clone(&server.rules), Viewer::of(&asker(caller)));
+            Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
         }
-        Kind::Events => Response::new(Body::new(guard(None))),
+        Kind::Events => Response::new(Body::new(guard(None).kept_alive(place))),
         Kind::Empty => Response::new(Body::empty()),
         Kind::Other => {
             tracing::warn!(server = %server.name, status = status.as_u16(), "body of another media type not passed on");
@@ -188,14 +247,14 @@ async fn pass_back(
 const LONGEST_LIST: usize = 16 * 1024 * 1024;
 
 /// A list as far as it is shown. Errors pass; what is no message does not.
-async fn shown_list(server: &Server, body: Guarded) -> Result<Body, AnswerFault> {
+async fn shown_list(server: &Server, asker: &Asker<'_>, body: Guarded) -> Result<Body, AnswerFault> {
     let read = Limited::new(body, LONGEST_LIST).collect().await.map_err(|_| AnswerFault::List)?.to_bytes();
     let limits = json::Limits { bytes: LONGEST_LIST, ..Message::LIMITS };
     let message = Message::parse(&read, limits).map_err(|error| {
         tracing::warn!(server = %server.name, %error, "a list is no message and not passed on");
         AnswerFault::List
     })?;
-    Ok(Body::from(lists::filtered(&server.rules, &message).unwrap_or_else(|| message.to_canonical())))
+    Ok(Body::from(lists::filtered(&server.rules, asker, &message).unwrap_or_else(|| message.to_canonical())))
 }
 
 /// The client's form of the session id that the upstream sent: what it has already, when it is the same session.

@@ -14,7 +14,9 @@
 //! | one call, from top to bottom | `forward` |
 //! | who may speak to us at all | `admit` |
 //! | what is asked | `message`, `session` |
-//! | what it takes | `tools` |
+//! | what it takes, and for whom | `tools`, `rules`, `explain` |
+//! | how often, and how many streams | `traffic` |
+//! | how more scope is asked for | `challenge` |
 //! | what of it is shown | `lists`, `events` |
 //! | what the upstream sees | `credentials`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
@@ -25,27 +27,33 @@
 
 mod admit;
 mod audit;
+mod challenge;
 pub mod config;
 mod credentials;
 pub mod demo;
 mod describe;
 mod events;
+mod explain;
 mod forward;
 mod headers;
 mod lists;
 mod message;
 mod refuse;
 mod router;
+mod rules;
 pub mod session;
 mod stream;
 mod tools;
+mod traffic;
 mod upstream;
 
-pub use audit::{CallLog, CallOutcome, CallRecord};
+pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
+pub use challenge::{ChallengeStyle, StyleFor};
 pub use config::{
-    ConfigError, GatewayConfig, Limits, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted,
-    Upstream, check_path,
+    CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, Limits, Policy, ProtectedServer,
+    Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
 };
 pub use describe::describe;
+pub use explain::{Explanation, Question, RuleStands, explain};
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};

@@ -1,6 +1,9 @@
-//! Lists without what nobody may use. Presentation only: the call would be refused all the same (M15).
+//! Lists without what the caller may not use with any scope. Presentation only: the call would be refused all the same (M15).
 
-use crate::tools::{Kind, Rules};
+use crate::{
+    rules::{Asker, Rules},
+    tools::Kind,
+};
 use hallpass_core::mcp::{Message, Outcome};
 use serde_json::{Value, value::RawValue};
 use std::collections::BTreeMap;
@@ -21,14 +24,14 @@ const LISTS: [(&str, &str, Option<Kind>); 4] = [
 /// The message as it is shown, when it is a list: known by what it is, since a stream that is resumed delivers it
 /// apart from its request. What is kept stays as it was written. Marked private, as what is shown depends on the
 /// rules (RS-054, T-84).
-pub(crate) fn filtered(rules: &Rules, message: &Message) -> Option<Vec<u8>> {
+pub(crate) fn filtered(rules: &Rules, asker: &Asker<'_>, message: &Message) -> Option<Vec<u8>> {
     let Message::Response { id: Some(id), outcome: Outcome::Result(result) } = message else { return None };
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(result.as_str()).ok()?;
     let mut lists = Vec::new();
     for (member, key, kind) in LISTS {
         let Some(items) = members.get(member).filter(|items| items.get().starts_with('[')) else { continue };
         let mut items: Vec<&RawValue> = serde_json::from_str(items.get()).ok()?;
-        items.retain(|item| shows(rules, kind, key, item));
+        items.retain(|item| shows(rules, asker, (kind, key), item));
         lists.push((member, serde_json::value::to_raw_value(&items).ok()?));
     }
     if lists.is_empty() {
@@ -46,11 +49,11 @@ pub(crate) fn filtered(rules: &Rules, message: &Message) -> Option<Vec<u8>> {
 }
 
 /// What has no name cannot be asked for, and is not shown.
-fn shows(rules: &Rules, kind: Option<Kind>, key: &str, item: &RawValue) -> bool {
+fn shows(rules: &Rules, asker: &Asker<'_>, (kind, key): (Option<Kind>, &str), item: &RawValue) -> bool {
     let item: Option<Value> = serde_json::from_str(item.get()).ok();
     let name = item.as_ref().and_then(|item| item.get(key)).and_then(Value::as_str);
     name.is_some_and(|name| match kind {
-        Some(kind) => rules.shows(kind, name),
-        None => rules.shows_template(name),
+        Some(kind) => rules.shows(asker, kind, name),
+        None => rules.shows_template(asker, name),
     })
 }

@@ -2,9 +2,11 @@
 
 use crate::{
     admit::NotAdmitted,
+    challenge::{self, ChallengeStyle},
     headers::{self, AnswerFault},
     message::Unread,
     router::Server,
+    rules::Denied,
     upstream::UpstreamError,
 };
 use axum::body::Body;
@@ -17,6 +19,7 @@ use hallpass_core::scope::Scope;
 use hallpass_resource::{Reason, Scheme, refuse::ERROR_CODE};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
+use std::time::Duration;
 
 /// Why a call is not answered by the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +30,23 @@ pub(crate) enum Refusal {
     /// By its token, or for lack of a scope.
     #[error("{0}")]
     Token(#[from] Reason),
-    /// For lack of scopes; these are all that it takes.
+    /// For lack of scopes.
     #[error("more scope is needed")]
-    Scope(Scope),
+    Scope {
+        /// All that the client has to ask for.
+        scope: Scope,
+        /// How this client wants to be told.
+        style: ChallengeStyle,
+    },
     /// By the rules: no scope allows it.
     #[error("no rule allows it")]
-    Denied,
+    Denied(Denied),
+    /// More calls than this caller may make; how long to wait.
+    #[error("the caller makes too many calls")]
+    TooMany(Duration),
+    /// More streams than this caller may have open.
+    #[error("the caller has too many streams open")]
+    Streams,
     /// By its form.
     #[error("{0}")]
     Unread(#[from] Unread),
@@ -53,8 +67,10 @@ pub(crate) fn respond(
 ) -> Response<Body> {
     let challenged = match refusal {
         Refusal::Token(reason) => Some((*reason, &server.rules.required)),
-        Refusal::Scope(required) => Some((Reason::InsufficientScope, required)),
-        Refusal::Denied
+        Refusal::Scope { scope, .. } => Some((Reason::InsufficientScope, scope)),
+        Refusal::Denied(_)
+        | Refusal::TooMany(_)
+        | Refusal::Streams
         | Refusal::NotAdmitted(_)
         | Refusal::Unread(_)
         | Refusal::Upstream(_)
@@ -62,6 +78,9 @@ pub(crate) fn respond(
     };
     if let Some((reason, scope)) = challenged {
         let mut response = server.resource.refuse(reason, scope, scheme).map(Body::from);
+        if let (Refusal::Scope { style: ChallengeStyle::ToolResult, .. }, Some(id)) = (refusal, id) {
+            in_a_result(&mut response, id);
+        }
         headers::protect(response.headers_mut());
         return response;
     }
@@ -83,6 +102,14 @@ pub(crate) fn respond(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The same challenge for a client that looks for it in the result of a tool and nowhere else.
+fn in_a_result(response: &mut Response<Body>, id: &Raw) {
+    let challenge = response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    let Some(text) = challenge.as_ref().and_then(|challenge| challenge.to_str().ok()) else { return };
+    *response.body_mut() = Body::from(challenge::tool_result(id, text));
+    *response.status_mut() = StatusCode::OK;
 }
 
 /// The code that the reference servers use for an unknown session.
@@ -113,11 +140,23 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             (StatusCode::FORBIDDEN, ours, "This Origin may not ask here")
         }
         // Answered above, with a challenge.
-        Refusal::Token(_) | Refusal::Scope(_) => {
+        Refusal::Token(_) | Refusal::Scope { .. } => {
             (StatusCode::UNAUTHORIZED, ours, "Authorization is required")
         }
         // Without a challenge: no token would be enough, and a client must not send its person to get one.
-        Refusal::Denied => (StatusCode::FORBIDDEN, ours, "This is not allowed here to anybody"),
+        Refusal::Denied(Denied::Unlisted) => {
+            (StatusCode::FORBIDDEN, ours, "This is not allowed here to anybody")
+        }
+        Refusal::Denied(Denied::Caller) => {
+            (StatusCode::FORBIDDEN, ours, "This is not allowed to this person with this client")
+        }
+        Refusal::Denied(Denied::Arguments) => {
+            (StatusCode::FORBIDDEN, ours, "This is not allowed with these arguments")
+        }
+        Refusal::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, ours, "Too many calls: wait, then try again"),
+        Refusal::Streams => {
+            (StatusCode::TOO_MANY_REQUESTS, ours, "Too many streams are open: close one that is not needed")
+        }
         Refusal::Unread(unread) => unread_row(unread),
         Refusal::Upstream(error) => upstream_row(*error),
         Refusal::Answer(AnswerFault::Credentials) => (
@@ -194,8 +233,12 @@ fn unsupported_version(id: Option<&Raw>) -> Response<Body> {
 const fn retry_after(refusal: &Refusal) -> Option<u64> {
     if let Refusal::Upstream(UpstreamError::Crashing(seconds) | UpstreamError::Busy(seconds)) = refusal {
         Some(*seconds)
+    } else if let Refusal::TooMany(wait) = refusal {
+        Some(wait.as_secs().saturating_add(1))
     } else if let Refusal::Upstream(UpstreamError::TooMany) = refusal {
         Some(1)
+    } else if let Refusal::Streams = refusal {
+        Some(10)
     } else {
         None
     }

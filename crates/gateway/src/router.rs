@@ -2,16 +2,19 @@
 
 use crate::{
     admit::Admission,
-    audit::CallLog,
-    config::{self, ConfigError, GatewayConfig, Limits, ProtectedServer},
+    audit::{CallLog, CallerAddress},
+    challenge::Styles,
+    config::{self, CallerLimits, ConfigError, GatewayConfig, Limits, ProtectedServer},
     describe::{self, Serves},
     forward,
+    rules::Rules,
     session::SessionSealer,
-    tools::Rules,
+    traffic::Traffic,
     upstream::{HttpUpstream, StdioUpstream, Upstream},
 };
 use axum::{Router, body::Body, extract::Request, routing::any};
 use bytes::Bytes;
+use hallpass_core::entropy::Entropy;
 use hallpass_resource::{ProtectedResource, Settings, metadata};
 use http::Method;
 use std::{sync::Arc, time::Duration};
@@ -26,6 +29,11 @@ pub(crate) struct Server {
     pub admission: Admission,
     pub limits: Limits,
     pub calls: Option<Arc<dyn CallLog>>,
+    pub address: Option<CallerAddress>,
+    pub entropy: Arc<dyn Entropy>,
+    pub styles: Arc<Styles>,
+    pub callers: CallerLimits,
+    pub traffic: Arc<Traffic>,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -52,6 +60,7 @@ struct Known {
     path: String,
     from: config::Upstream,
     upstream: Upstream,
+    traffic: Arc<Traffic>,
 }
 
 /// The processes that a gateway has started and will start.
@@ -101,6 +110,7 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
     } else {
         Admission::Public
     };
+    let styles = Arc::new(Styles::new(&config.challenge_styles));
     let (mut router, mut upstreams) = (Router::new(), Vec::new());
     let servers = std::mem::take(&mut config.servers);
     let paths = describe::paths(servers.iter().map(|protected| &*protected.path));
@@ -109,17 +119,19 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
         let same = |known: &&Known| {
             (&known.name, &known.path, &known.from) == (&protected.name, &protected.path, &protected.upstream)
         };
-        let upstream = match before.iter().find(same) {
-            Some(known) => known.upstream.clone(),
-            None => upstream(protected, &config)?,
+        let (upstream, traffic) = match before.iter().find(same) {
+            Some(known) => (known.upstream.clone(), Arc::clone(&known.traffic)),
+            None => (upstream(protected, &config)?, Arc::new(Traffic::new())),
         };
         upstreams.push(Known {
             name: protected.name.clone(),
             path: protected.path.clone(),
             from: protected.upstream.clone(),
             upstream: upstream.clone(),
+            traffic: Arc::clone(&traffic),
         });
-        ready.push((document(protected), Arc::new(server(protected, &config, admission.clone(), upstream))));
+        let shared = (admission.clone(), Arc::clone(&styles));
+        ready.push((document(protected), Arc::new(server(protected, &config, shared, (upstream, traffic)))));
     }
     for (path, at, serves) in paths {
         let Some((document, server)) = ready.get(at).cloned() else { continue };
@@ -154,8 +166,8 @@ fn document(protected: &ProtectedServer) -> Bytes {
 fn server(
     protected: &ProtectedServer,
     config: &GatewayConfig,
-    admission: Admission,
-    upstream: Upstream,
+    (admission, styles): (Admission, Arc<Styles>),
+    (upstream, traffic): (Upstream, Arc<Traffic>),
 ) -> Server {
     let settings = Settings {
         metadata_url: format!("{}{}", config.public_origin, metadata::path(&protected.path)),
@@ -175,6 +187,11 @@ fn server(
         admission,
         limits: config.limits,
         calls: config.calls.clone(),
+        address: config.address.clone(),
+        entropy: Arc::clone(&config.entropy),
+        styles,
+        callers: protected.callers,
+        traffic,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
 
-use crate::{events::EventFilter, router::Server, upstream::AnswerBody};
+use crate::{events::EventFilter, router::Server, traffic::Place, upstream::AnswerBody};
 use bytes::Bytes;
 use hallpass_resource::Authenticated;
 use http_body::{Body, Frame, SizeHint};
@@ -31,7 +31,24 @@ pub(crate) struct Guarded {
     ended: bool,
     /// Where lists are filtered.
     filter: Option<EventFilter>,
+    /// For streams of events.
+    alive: Option<KeepAlive>,
 }
+
+/// Comments for a stream that is silent.
+struct KeepAlive {
+    /// After so much silence.
+    every: Duration,
+    /// When something was passed on last.
+    passed: Instant,
+    /// Whether a line ends there: a comment in the middle of one would become part of it.
+    line_ended: bool,
+    /// Its place among those of its caller, for as long as it is open.
+    _place: Option<Place>,
+}
+
+/// A line that every reader of events skips. Without an empty line after it: that would end an event which is under way.
+const COMMENT: Bytes = Bytes::from_static(b": \n");
 
 /// Why an answer is cut off. The client sees a broken connection.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +83,32 @@ impl Guarded {
             timer: None,
             ended: false,
             filter: None,
+            alive: None,
+        }
+    }
+
+    /// The same with a comment now and then where there is nothing to say, and in its place among the caller's streams.
+    pub(crate) fn kept_alive(mut self, place: Option<Place>) -> Self {
+        let every = self.server.limits.keep_alive;
+        self.alive = Some(KeepAlive { every, passed: self.heard, line_ended: true, _place: place });
+        self
+    }
+
+    /// A comment, when it is time for one.
+    fn comment(&mut self, now: Instant) -> Option<Frame<Bytes>> {
+        let alive = self.alive.as_mut()?;
+        let due = alive.line_ended && now.duration_since(alive.passed) >= alive.every;
+        due.then(|| {
+            alive.passed = now;
+            Frame::data(COMMENT)
+        })
+    }
+
+    fn note_passed(&mut self, frame: &Frame<Bytes>, now: Instant) {
+        if let (Some(alive), Some(last)) = (&mut self.alive, frame.data_ref().and_then(|data| data.last())) {
+            alive.passed = now;
+            // After a carriage return the second half of the end of a line may follow.
+            alive.line_ended = *last == b'\n';
         }
     }
 
@@ -121,7 +164,10 @@ impl Body for Guarded {
                 return Poll::Ready(match frame {
                     Some(Ok(frame)) if frame.is_trailers() => None,
                     Some(Ok(frame)) => match self.shown(frame) {
-                        Ok(Some(frame)) => Some(Ok(frame)),
+                        Ok(Some(frame)) => {
+                            self.note_passed(&frame, now);
+                            Some(Ok(frame))
+                        }
                         Ok(None) => continue,
                         Err(error) => {
                             self.ended = true;
@@ -139,9 +185,11 @@ impl Body for Guarded {
             }
             ready!(timer.as_mut().poll(context));
             let now = Instant::now();
-            if self.may_go_on(now)
-                && self.silence.is_some_and(|silence| now.duration_since(self.heard) >= silence)
-            {
+            let goes_on = self.may_go_on(now);
+            if goes_on && let Some(comment) = self.comment(now) {
+                return Poll::Ready(Some(Ok(comment)));
+            }
+            if goes_on && self.silence.is_some_and(|silence| now.duration_since(self.heard) >= silence) {
                 self.ended = true;
                 return Poll::Ready(Some(Err(CutOff::Silent)));
             }
@@ -153,6 +201,10 @@ impl Body for Guarded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.filter.is_some() { SizeHint::default() } else { self.inner.size_hint() }
+        if self.filter.is_some() || self.alive.is_some() {
+            SizeHint::default()
+        } else {
+            self.inner.size_hint()
+        }
     }
 }

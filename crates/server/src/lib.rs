@@ -43,6 +43,7 @@ pub use clients::{
     registered::master_key_of as master_key_of_client,
 };
 pub use clock::SteadyClock;
+pub use cx::{Cx, address as caller_address};
 pub use feed::follow;
 pub use http::rate_limit::Limits;
 pub use keys::follow_keys;

@@ -17,6 +17,7 @@ pub mod logout;
 pub mod manual;
 mod person;
 pub mod place;
+pub mod policy;
 pub mod run;
 pub mod serve;
 pub mod status;
@@ -37,6 +38,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client(command) => client::run(command).await,
         Command::Key(command) => key::run(command).await,
         Command::Grant(command) => grant::run(command).await,
+        Command::Policy(command) => policy::run(command).await,
         Command::Store(command) => store::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,

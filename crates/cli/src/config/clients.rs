@@ -28,6 +28,8 @@ pub struct ClientsSection {
     pub require_pushed_authorization_requests: Option<bool>,
     /// "24h": a client suspended for so long is refused.
     pub document_refused_after: Option<Spanned<String>>,
+    /// Ids, or patterns of ids, of clients that look for challenges in the results of tools.
+    pub tool_result_challenges: Option<Spanned<Vec<String>>>,
 }
 
 /// Who may register.

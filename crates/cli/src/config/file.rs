@@ -151,6 +151,12 @@ pub struct Limits {
     pub shared_networks: Option<Spanned<Vec<String>>>,
     /// How many times as much such an address gets.
     pub shared_factor: Option<u32>,
+    /// Longest message of a client at a protected server.
+    pub message_kilobytes: Option<Spanned<u32>>,
+    /// "5m": how long a protected server may take to begin its answer.
+    pub answer_time: Option<Spanned<String>>,
+    /// "15s": after so much silence a stream of events gets a comment.
+    pub keep_alive: Option<Spanned<String>>,
 }
 
 /// `[fetch]`.
@@ -172,6 +178,9 @@ pub struct Dangerous {
     /// Clients whose assertions may name the token endpoint as their audience.
     #[serde(default)]
     pub token_endpoint_audience: Vec<String>,
+    /// Servers whose rules only tell what they would refuse.
+    #[serde(default)]
+    pub rules_dry_run: Vec<Spanned<String>>,
     /// The database server may be on another machine and spoken to without TLS.
     #[serde(default)]
     pub database_without_tls: bool,
@@ -211,6 +220,12 @@ pub struct ServerEntry {
     pub rules: Vec<Spanned<RuleEntry>>,
     /// For what no rule names. Default: "deny" where there are rules.
     pub unlisted: Option<Unlisted>,
+    /// What a challenge for more scope asks for.
+    pub challenge_scopes: Option<ChallengeScopes>,
+    /// Requests a minute of one person or machine.
+    pub calls_per_minute: Option<Spanned<u32>>,
+    /// Streams of the server's own messages that one person or machine may have open.
+    pub max_streams_per_person: Option<Spanned<u32>>,
     /// Whether it takes tokens only that are bound to a key.
     pub bound_tokens_only: Option<Spanned<bool>>,
     /// Clients that may introspect its tokens.
@@ -235,6 +250,8 @@ pub struct ScopeLine {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleEntry {
+    /// What it is called in the log.
+    pub name: Option<Spanned<String>>,
     /// Names or patterns of tools.
     #[serde(default)]
     pub tools: Vec<String>,
@@ -246,6 +263,29 @@ pub struct RuleEntry {
     pub resources: Vec<String>,
     /// What each of them takes; nothing more than every call, where it is absent.
     pub scopes: Option<Spanned<Vec<String>>>,
+    /// Ids of people that it is about.
+    pub people: Option<Spanned<Vec<String>>>,
+    /// Ids of clients that it is about.
+    pub clients: Option<Spanned<Vec<String>>>,
+    /// Ids of grants that it is about.
+    pub grants: Option<Spanned<Vec<String>>>,
+    /// Conditions on arguments.
+    pub arguments: Option<Spanned<serde_json::Value>>,
+    /// It forbids.
+    #[serde(default)]
+    pub deny: bool,
+    /// Calls a minute of one person or machine, of all that it names.
+    pub calls_per_minute: Option<Spanned<u32>>,
+}
+
+/// What a challenge for more scope asks for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeScopes {
+    /// What the operation takes.
+    Operation,
+    /// That and what was granted.
+    Granted,
 }
 
 /// What to do with what no rule names.

@@ -1,5 +1,6 @@
 //! The configuration file: what was typed, and what it means, checked together with line and fix.
 
+mod callers;
 mod clients;
 mod command;
 mod database;
@@ -26,7 +27,7 @@ use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
 };
-use hallpass_gateway::Policy;
+use hallpass_gateway::{CallerLimits, Limits as GatewayLimits, Policy, StyleFor};
 use hallpass_server::{Cidr, Resource, ScopeEntry, Settings};
 use hallpass_store::RotationWindows;
 use std::{
@@ -47,8 +48,10 @@ pub struct Protected {
     pub behind: Behind,
     /// Scopes that every call needs.
     pub required_scope: Scope,
-    /// What takes which scopes beyond that.
+    /// What takes which scopes beyond that, and for whom.
     pub policy: Policy,
+    /// How much one caller may ask.
+    pub callers: CallerLimits,
 }
 
 /// Everything that a node is started with.
@@ -58,6 +61,10 @@ pub struct Config {
     pub settings: Settings,
     /// For the gateway.
     pub servers: Vec<Protected>,
+    /// Bounds of one call through the gateway.
+    pub gateway: GatewayLimits,
+    /// How some clients want to be told that more scope is needed.
+    pub challenge_styles: Vec<StyleFor>,
     /// Where to listen; the first one has to work.
     pub listen: Vec<SocketAddr>,
     /// Where numbers and health are served, if anywhere.
@@ -108,7 +115,13 @@ fn weakened(dangerous: &Dangerous) -> Vec<String> {
         "[dangerous] database_without_tls: the database may be spoken to in the open across a network"
             .to_owned()
     });
-    hosts.chain(clients).chain(database).collect()
+    let rules = dangerous.rules_dry_run.iter().map(|server| {
+        format!(
+            "[dangerous] rules_dry_run: the rules of {} only tell what they would refuse, and let it pass",
+            server.get_ref()
+        )
+    });
+    hosts.chain(clients).chain(rules).chain(database).collect()
 }
 
 struct Check<'a> {
@@ -142,6 +155,7 @@ impl Check<'_> {
             ));
         }
         // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
+        self.dry_run(&file.dangerous.rules_dry_run, &mut servers);
         let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
         let mut settings = Settings::new(issuer, resources);
         self.tokens(&file.tokens, &mut settings);
@@ -167,9 +181,12 @@ impl Check<'_> {
             self.problems
                 .push(Problem::whole(error.to_string(), "give each of them one of its own".to_owned()));
         }
+        let gateway = self.gateway_limits(&file.limits);
         Some(Config {
             settings,
             servers,
+            gateway,
+            challenge_styles: self.challenge_styles(&file.clients),
             listen,
             admin,
             database: self.database(&file.database, folder, file.dangerous.database_without_tls),
@@ -326,11 +343,12 @@ impl Check<'_> {
         };
         let required_scope = self.required(entry, &scopes);
         let policy = self.policy(entry, &scopes);
+        let callers = self.callers(entry);
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
             Ok(resource) if self.problems.len() == before => {
                 let (name, path) = (name.clone(), path.clone());
-                Some((resource, Protected { name, path, behind: behind?, required_scope, policy }))
+                Some((resource, Protected { name, path, behind: behind?, required_scope, policy, callers }))
             }
             Ok(_) => None,
             Err(error) => {

@@ -197,6 +197,17 @@ fn t_101_what_is_wrong_with_a_rule_is_told_with_line_and_fix() {
         ("tools = [\"ping\"]", "tools = [\"\"]", 14, "empty name"),
         ("tools = [\"ping\"]", "tool = [\"ping\"]", 15, "unknown field"),
         ("required_scopes = []", "unlisted = \"allow\"", 7, "unknown variant"),
+        ("{ name = \"read\" }", "{ name = \"read\", implies = [\"admin\"] }", 6, "implies itself"),
+        ("scopes = [\"read\"]", "people = [\"ann\"]", 12, "not the id of a person"),
+        ("scopes = [\"read\"]", "clients = [\"\"]", 12, "empty client id"),
+        ("scopes = [\"read\"]", "grants = [\"x\"]", 12, "not the id of a grant"),
+        ("scopes = [\"read\"]", "arguments = { path = \"/a\" }", 12, "resources have no arguments"),
+        ("tools = [\"ping\"]", "tools = [\"ping\"]\narguments = {}", 16, "without a condition"),
+        ("tools = [\"ping\"]", "tools = [\"ping\"]\narguments = { a = { max = \"1\" } }", 16, "2^53"),
+        ("tools = [\"ping\"]", "tools = [\"ping\"]\ncalls_per_minute = 0", 16, "nobody"),
+        ("tools = [\"ping\"]", "tools = [\"ping\"]\nname = \"a\\nb\"", 16, "for the log"),
+        ("scopes = [\"read\"]", "scopes = [\"read\"]\ndeny = true", 12, "takes no scopes"),
+        ("required_scopes = []", "calls_per_minute = 0", 7, "nobody"),
     ] {
         let text = RULES.replacen(from, to, 1);
         assert_ne!(text, RULES);
@@ -205,6 +216,38 @@ fn t_101_what_is_wrong_with_a_rule_is_told_with_line_and_fix() {
         let right = found[0].line == Some(line) && found[0].what.contains(what) && !found[0].fix.is_empty();
         assert!(right, "{from}: {found:?}");
     }
+}
+
+#[test]
+fn rs_018_rs_035_rules_for_some_and_limits() {
+    let id = hallpass_core::id::PersonId::from_bytes([1; 16]).to_string();
+    let grant = hallpass_core::id::GrantId::from_bytes([2; 16]).to_string();
+    let more = format!(
+        "name = \"public files\"\npeople = [\"{id}\"]\nclients = [\"c\"]\ngrants = [\"{grant}\"]\n\
+         calls_per_minute = 5\narguments = {{ path = {{ matches = \"/public/*\" }}, \"/n/0\" = {{ max = 3 }} }}\n"
+    );
+    let text = RULES
+        .replace("tools = [\"ping\"]", &format!("tools = [\"ping\"]\n{more}"))
+        .replace("required_scopes = []", "required_scopes = []\nchallenge_scopes = \"granted\"\ncalls_per_minute = 60\nmax_streams_per_person = 4");
+    let text = format!(
+        "{text}\n[limits]\nmessage_kilobytes = 64\nanswer_time = \"1m\"\nkeep_alive = \"5s\"\n\
+         [clients]\ntool_result_challenges = [\"own-*\"]\n[dangerous]\nrules_dry_run = [\"files\"]\n"
+    );
+    let config = parse(&text, Path::new("/x")).unwrap();
+    let server = &config.servers[0];
+    let rule = &server.policy.rules[1];
+    assert_eq!(rule.name.as_deref(), Some("public files"));
+    assert_eq!(rule.callers.people.as_deref(), Some(&[id][..]));
+    assert_eq!(rule.arguments.in_words().count(), 2);
+    assert_eq!((rule.calls_per_minute, server.callers.calls_per_minute), (Some(5), Some(60)));
+    assert_eq!(server.callers.streams, Some(4));
+    assert!(server.policy.dry_run);
+    assert_eq!(server.policy.challenge, hallpass_gateway::ChallengeScopes::Granted);
+    assert_eq!((config.gateway.body, config.gateway.keep_alive.as_secs()), (65_536, 5));
+    assert_eq!(config.challenge_styles[0].client, "own-*");
+    assert!(config.dangerous[0].contains("files"), "{:?}", config.dangerous);
+    let unknown = text.replace("rules_dry_run = [\"files\"]", "rules_dry_run = [\"flies\"]");
+    assert!(problems(&unknown)[0].what.contains("flies"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
-use super::host;
+use super::{host, patient::Patient};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -24,6 +24,8 @@ const CONNECTIONS: usize = 20_000;
 /// Time to send the head of a request: a peer that trickles bytes does not hold a connection (slowloris). Idle
 /// connections end after it too; pooled ones of HTTP clients are given up by them long before.
 const HEAD: Duration = Duration::from_mins(1);
+/// Time to take a piece of an answer.
+const TAKE: Duration = Duration::from_mins(1);
 
 /// The routes in force: a request takes those of the moment in which it comes.
 #[derive(Clone)]
@@ -133,7 +135,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Current, watche
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(64 * 1024);
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    let serving = builder.serve_connection(TokioIo::new(Patient::new(stream, TAKE)), service);
     if let Err(error) = watcher.watch(serving.into_owned()).await {
         tracing::debug!(%peer, %error, "a connection broke");
     }

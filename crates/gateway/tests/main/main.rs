@@ -14,6 +14,7 @@ mod client_sees;
 mod demo;
 mod envelope;
 mod many_callers;
+mod policy;
 mod proofs;
 mod rules;
 mod sessions;

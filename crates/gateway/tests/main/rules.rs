@@ -54,6 +54,7 @@ async fn world(unlisted: Unlisted) -> World {
             rules: vec![rule(&["read_*"], "read"), rule(&["write", "read_and_write"], "write")],
             unlisted,
             implies: vec![("admin".into(), scope("write read"))],
+            ..Policy::default()
         };
     })
     .await

@@ -111,6 +111,9 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         reserved_paths: vec![],
         limits: Limits { body: 10_000, ..Limits::default() },
         calls: None,
+        address: None,
+        entropy: Arc::new(SystemEntropy),
+        challenge_styles: vec![],
     };
     change(&mut config);
     let Gateway { router: gateway, processes, .. } = start(config).unwrap();
@@ -130,6 +133,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         title: Some("Files".into()),
         policy: hallpass_gateway::Policy::default(),
         bound_tokens: hallpass_resource::BoundTokens::Offered,
+        callers: hallpass_gateway::CallerLimits::default(),
     }
 }
 

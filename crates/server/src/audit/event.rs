@@ -368,6 +368,11 @@ impl<'a> Event<'a> {
         Self::new(Kind::CallAnswered, Facts { status: Some(status), ..call.facts() })
     }
 
+    /// The rules would have refused it, and only tell.
+    pub fn call_let_through(call: &'a Call<'a>, reason: &'static str) -> Self {
+        Self::because(Kind::CallLetThrough, call.facts(), reason)
+    }
+
     /// The gateway refused it.
     pub fn call_refused(call: &'a Call<'a>, reason: &'static str) -> Self {
         Self::because(Kind::CallRefused, call.facts(), reason)

@@ -56,6 +56,10 @@ pub struct Call<'a> {
     pub method: Option<&'a str>,
     /// The tool, prompt or resource, as the client wrote it.
     pub target: Option<&'a str>,
+    /// The rule that decided: an operator's text.
+    pub rule: Option<&'a str>,
+    /// Until its answer began, in milliseconds.
+    pub took: u64,
 }
 
 /// Who did it.

@@ -97,6 +97,7 @@ kinds! {
     IntrospectionRefused    "introspection_refused"     Info  "introspection refused"
     CallAnswered            "call_answered"             Silent "call"
     CallRefused             "call_refused"              Silent "call refused"
+    CallLetThrough          "call_let_through"          Silent "call let through, though a rule would have refused it"
     KeyMade                 "key_made"                  Info  "signing key made"
     KeyRotated              "key_rotated"               Info  "signing key in use"
     KeyRetired              "key_retired"               Info  "signing key retired"
@@ -150,7 +151,7 @@ impl Kind {
     /// Whether it goes along with a call of a protected server, thousands of times a second: counted always, and
     /// written where the operator wants it.
     pub const fn is_call(self) -> bool {
-        matches!(self, Self::CallAnswered | Self::CallRefused | Self::Introspected)
+        matches!(self, Self::CallAnswered | Self::CallRefused | Self::CallLetThrough | Self::Introspected)
     }
 
     /// Whether something ended that a restored backup would bring to life again.

@@ -31,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 26)?;
+        let mut out = serializer.serialize_struct("Line", 28)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -51,7 +51,9 @@ impl Serialize for Body<'_> {
             "grant" facts.grant.map(|id| id.to_string());
             "method" facts.call.and_then(Call::method);
             "target" facts.call.and_then(Call::target);
+            "rule" facts.call.and_then(|call| call.rule);
             "status" facts.status;
+            "ms" facts.call.map(|call| call.took);
             "resource" facts.resource;
             "receiver" facts.receiver;
             "scope" facts.scope;

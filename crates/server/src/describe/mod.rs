@@ -137,7 +137,7 @@ fn frame(settings: &Settings) -> Value {
             "title": "hallpass",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "OAuth 2.1 for MCP: the authorization server, the gateway and what watches them.",
-            "description": "Every path is here with every method; `HEAD` answers as `GET` does without a body, and what is not a page answers `OPTIONS` for browsers. Answers of the protocol are for any origin and never use cookies; pages are for no other origin at all. Answers of the authorization server carry `X-Request-Id`, which is in the log too.",
+            "description": "Every path is here with every method; `HEAD` answers as `GET` does without a body, and what is not a page answers `OPTIONS` for browsers. Answers of the protocol are for any origin and never use cookies; pages are for no other origin at all. Answers carry `X-Request-Id`, which is in the log too.",
             "license": { "name": "MIT or Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": issuer.origin() }],

@@ -6,7 +6,7 @@
 //! be shared by many get a multiple of everything.
 
 use crate::cidr::Cidr;
-use hallpass_core::{grant::digest16, id::GrantId, time::Timestamp};
+use hallpass_core::{grant::digest16, id::GrantId, rate, time::Timestamp};
 use quick_cache::sync::Cache;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -180,15 +180,12 @@ impl RateLimiter {
         per_minute: u32,
         now: Timestamp,
     ) -> Result<(), Duration> {
-        let interval = interval(per_minute);
         let Ok(cell) = self.seen.get_or_insert_with(&(what, source.into()), || {
-            Ok::<_, std::convert::Infallible>(Arc::new(AtomicI64::new(i64::MIN)))
+            Ok::<_, std::convert::Infallible>(Arc::new(AtomicI64::new(rate::NOTHING)))
         });
-        let mut over = 0;
-        let taken = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, |arrival| {
-            over = wait(arrival, interval, now);
-            let next = begin(arrival, now).saturating_add(interval);
-            (over <= 0).then_some(next)
+        let mut over = Duration::ZERO;
+        let taken = cell.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+            rate::take(used, per_minute, now).map_err(|wait| over = wait).ok()
         });
         taken.map(|_| ()).map_err(|_| self.turned_away(what, over))
     }
@@ -202,7 +199,7 @@ impl RateLimiter {
         now: Timestamp,
     ) -> Result<(), Duration> {
         let over = self.over(what, source.into(), per_minute, now);
-        if over <= 0 { Ok(()) } else { Err(self.turned_away(what, over)) }
+        if over.is_zero() { Ok(()) } else { Err(self.turned_away(what, over)) }
     }
 
     /// The same, for whoever turns nobody away by it.
@@ -213,12 +210,12 @@ impl RateLimiter {
         per_minute: u32,
         now: Timestamp,
     ) -> bool {
-        self.over(what, source.into(), per_minute, now) <= 0
+        self.over(what, source.into(), per_minute, now).is_zero()
     }
 
-    fn over(&self, what: Limited, source: Source, per_minute: u32, now: Timestamp) -> i64 {
+    fn over(&self, what: Limited, source: Source, per_minute: u32, now: Timestamp) -> Duration {
         let cell = self.seen.get(&(what, source));
-        cell.map_or(0, |cell| wait(cell.load(Ordering::Acquire), interval(per_minute), now))
+        cell.map_or(Duration::ZERO, |cell| rate::over(cell.load(Ordering::Acquire), per_minute, now))
     }
 
     /// How often somebody was turned away.
@@ -226,11 +223,11 @@ impl RateLimiter {
         self.counter(what).map_or(0, |refused| refused.load(Ordering::Relaxed))
     }
 
-    fn turned_away(&self, what: Limited, over: i64) -> Duration {
+    fn turned_away(&self, what: Limited, over: Duration) -> Duration {
         if let Some(refused) = self.counter(what) {
             refused.fetch_add(1, Ordering::Relaxed);
         }
-        Duration::from_micros(u64::try_from(over).unwrap_or(0))
+        over
     }
 
     fn counter(&self, what: Limited) -> Option<&AtomicU64> {
@@ -243,28 +240,6 @@ impl RateLimiter {
     fn len(&self) -> usize {
         self.seen.len()
     }
-}
-
-const MINUTE: i64 = 60_000_000;
-
-/// Microseconds between two, so that a large number a minute still has an interval.
-fn interval(per_minute: u32) -> i64 {
-    (MINUTE / i64::from(per_minute.max(1))).max(1)
-}
-
-fn wait(arrival: i64, interval: i64, now: Timestamp) -> i64 {
-    let next = begin(arrival, now).saturating_add(interval);
-    next.saturating_sub(micros(now)).saturating_sub(MINUTE)
-}
-
-/// Never is more than a minute used up ahead. Where it looks so, the clock was set back, and nobody has to wait for that.
-fn begin(arrival: i64, now: Timestamp) -> i64 {
-    let now = micros(now);
-    if arrival > now.saturating_add(MINUTE) { now } else { arrival.max(now) }
-}
-
-const fn micros(now: Timestamp) -> i64 {
-    now.millis().saturating_mul(1_000)
 }
 
 #[cfg(test)]

@@ -1,0 +1,150 @@
+//! `hallpass policy`: what the rules of a server say, and why.
+
+use super::place::PlaceArgs;
+use crate::{config::Protected, say};
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use hallpass_core::{id::GrantId, mcp::Message, scope::Scope};
+use hallpass_gateway::{Explanation, Question, explain};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// `hallpass policy`.
+#[derive(Subcommand, Debug)]
+pub enum PolicyCommand {
+    /// Say which rule decides about a call, and why. Exit code 1 when it would be refused.
+    Explain(ExplainArgs),
+}
+
+/// `hallpass policy explain`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXPLAIN)]
+pub struct ExplainArgs {
+    /// Who calls: the name of an account. Without it, a machine.
+    #[arg(long = "as", value_name = "NAME")]
+    person: Option<String>,
+    /// The client that calls, by its client_id.
+    #[arg(long, value_name = "CLIENT_ID", default_value = "")]
+    client: String,
+    /// The grant that its token belongs to, by its id.
+    #[arg(long, value_name = "ID")]
+    grant: Option<String>,
+    /// The scopes of its token, as one text. Without it, all that the server has.
+    #[arg(long, value_name = "SCOPES")]
+    scope: Option<String>,
+    /// The server, by its name. Needed where there are several.
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// Arguments of the tool or prompt, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    arguments: Option<String>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    /// What is called: tools/call, prompts/get, resources/read, or any other method.
+    method: String,
+    /// The tool or prompt by its name, or the resource by its URI.
+    name: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+const EXPLAIN: &str = "\
+Examples:
+  hallpass policy explain --config hallpass.toml --as ann --scope \"read write\" tools/call delete_file
+  hallpass policy explain --config hallpass.toml --as ann --client https://claude.ai/oauth/mcp-oauth-client-metadata \\
+      tools/call read_file --arguments '{\"path\": \"/public/a.txt\"}'";
+
+/// Runs it.
+pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
+    let PolicyCommand::Explain(args) = command;
+    let config = args.place.config()?;
+    let message = message(&args)?;
+    let at = place_of(&config.servers, args.server.as_deref())?;
+    let server = config.servers.get(at).context("there is no server")?;
+    let scope = match (&args.scope, config.settings.resources.get(at)) {
+        (Some(text), _) => Scope::parse(text).context("--scope")?,
+        (None, Some(resource)) => Scope::of(resource.scopes.iter().map(|scope| scope.name.as_str())),
+        (None, None) => Scope::none(),
+    };
+    let person = match &args.person {
+        Some(name) => Some(args.place.open().await?.person(name).await?.id.to_string()),
+        None => None,
+    };
+    let grant =
+        args.grant.as_deref().map(|id| GrantId::parse(id).context("--grant is not the id of a grant"));
+    let question = Question {
+        person: person.as_deref(),
+        client: &args.client,
+        grant: grant.transpose()?,
+        scope: &scope,
+        message: &message,
+    };
+    let found = explain(&server.required_scope, &server.policy, &question);
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&described(server, &scope, &found))?);
+    } else {
+        show(server, &scope, &found);
+    }
+    let passes = found.decision == "allowed" || found.dry_run;
+    Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn place_of(servers: &[Protected], named: Option<&str>) -> anyhow::Result<usize> {
+    let all = || servers.iter().map(|server| server.name.as_str()).collect::<Vec<_>>().join(", ");
+    match named {
+        Some(name) => {
+            let at = servers.iter().position(|server| server.name == name);
+            at.with_context(|| format!("there is no server {name:?}: there is {}", all()))
+        }
+        None if servers.len() == 1 => Ok(0),
+        None => bail!("there are several servers: name one with --server ({})", all()),
+    }
+}
+
+/// The message as a client would send it, read as the gateway reads it.
+fn message(args: &ExplainArgs) -> anyhow::Result<Message> {
+    let mut params = serde_json::Map::new();
+    if let Some(name) = &args.name {
+        let key = if args.method.starts_with("resources/") { "uri" } else { "name" };
+        params.insert(key.to_owned(), name.as_str().into());
+    }
+    if let Some(text) = &args.arguments {
+        let arguments: Value = serde_json::from_str(text).context("--arguments is not JSON")?;
+        if !arguments.is_object() {
+            bail!("--arguments is not a JSON object, such as '{{\"path\": \"/a\"}}'");
+        }
+        params.insert("arguments".to_owned(), arguments);
+    }
+    let text = json!({ "jsonrpc": "2.0", "id": 1, "method": args.method, "params": params }).to_string();
+    Message::parse(text.as_bytes(), Message::LIMITS).context("no such call can be made")
+}
+
+fn show(server: &Protected, scope: &Scope, found: &Explanation) {
+    say!("{} at {}, with the scopes {:?}", found.decision, server.name, scope.to_string());
+    say!("  decided by  {}", found.rule);
+    say!("  because     {}", found.why);
+    if let Some(scopes) = &found.scopes {
+        say!("  asks for    {scopes}");
+    }
+    for rule in &found.rules {
+        say!("  rule        {}: {}", rule.rule, rule.stands);
+    }
+    if found.dry_run {
+        say!("  dry run     the rules of this server only tell: the call passes");
+    }
+}
+
+fn described(server: &Protected, scope: &Scope, found: &Explanation) -> Value {
+    let rules = found.rules.iter().map(|rule| json!({ "rule": rule.rule, "stands": rule.stands }));
+    json!({
+        "server": server.name,
+        "scope": scope.to_string(),
+        "decision": found.decision,
+        "rule": found.rule,
+        "why": found.why,
+        "asks_for": found.scopes.as_ref().map(ToString::to_string),
+        "rules": rules.collect::<Vec<_>>(),
+        "dry_run": found.dry_run,
+    })
+}

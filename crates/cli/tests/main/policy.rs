@@ -1,0 +1,76 @@
+//! `hallpass policy explain`, as an operator uses it.
+
+use super::node::finished;
+
+const FILE: &str = r#"
+public_url = "https://mcp.example.com"
+[[server]]
+name = "files"
+path = "/files"
+upstream = "http://127.0.0.1:3001/mcp"
+scopes = [{ name = "read" }, { name = "write", implies = ["read"] }]
+required_scopes = []
+
+[[server.rules]]
+name = "public files"
+tools = ["read_file"]
+arguments = { path = { matches = "/public/*" } }
+scopes = ["read"]
+
+[[server.rules]]
+tools = ["delete_*"]
+clients = ["good"]
+scopes = ["write"]
+"#;
+
+fn explain(file: &str, more: &[&str]) -> (i32, String) {
+    let mut arguments = vec!["policy", "explain", "--config", file];
+    arguments.extend(more);
+    let (code, out, error) = finished(&arguments);
+    (code, format!("{out}{error}"))
+}
+
+#[test]
+fn rs_035_the_operator_is_told_which_rule_decides_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hallpass.toml");
+    std::fs::write(&path, FILE).unwrap();
+    let file = path.to_str().unwrap();
+    for (more, code, parts) in [
+        (
+            &["tools/call", "read_file", "--arguments", r#"{"path":"/public/a"}"#][..],
+            0,
+            &["allowed", "public files"][..],
+        ),
+        (
+            &["tools/call", "read_file", "--arguments", r#"{"path":"/etc"}"#],
+            1,
+            &["denied", "other values of the argument \"path\""],
+        ),
+        (
+            &["tools/call", "delete_x", "--client", "good", "--scope", "read"],
+            1,
+            &["scope", "asks for    write", "#2"],
+        ),
+        (&["tools/call", "delete_x", "--client", "good", "--scope", "write"], 0, &["allowed", "#2"]),
+        (&["tools/call", "delete_x", "--client", "other"], 1, &["denied", "is for other callers"]),
+        (&["tools/call", "other"], 1, &["denied", "unlisted", "no rule names it"]),
+        (&["tools/list"], 0, &["allowed", "required_scopes"]),
+        (&["tools/call", "--arguments", "{"], 1, &["not JSON"]),
+        (&["tools/call"], 1, &["no such call"]),
+        (&["tools/call", "x", "--server", "flies"], 1, &["there is files"]),
+    ] {
+        let (found, said) = explain(file, more);
+        assert_eq!(found, code, "{more:?}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{more:?}: {part:?} in {said}");
+        }
+    }
+    let (_, said) =
+        explain(file, &["tools/call", "delete_x", "--client", "good", "--scope", "read", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&json["decision"], &json["asks_for"]), (&"scope".into(), &"write".into()));
+    std::fs::write(&path, format!("{FILE}\n[dangerous]\nrules_dry_run = [\"files\"]\n")).unwrap();
+    let (code, said) = explain(file, &["tools/call", "other"]);
+    assert!(code == 0 && said.contains("dry run"), "{said}");
+}

@@ -1,0 +1,91 @@
+//! Why the rules say what they say, for an operator who asks. The same code decides as for a call.
+
+use crate::{
+    config::Policy,
+    rules::{Asker, Denied, Outcome, Rules, Standing},
+    tools::Operation,
+};
+use hallpass_core::{id::GrantId, mcp::Message, scope::Scope};
+
+/// Who would ask for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The person, by the `sub` of the tokens; nobody where a machine asks.
+    pub person: Option<&'a str>,
+    /// The client.
+    pub client: &'a str,
+    /// The grant, where one is meant.
+    pub grant: Option<GrantId>,
+    /// What was granted.
+    pub scope: &'a Scope,
+    /// The message.
+    pub message: &'a Message,
+}
+
+/// What the gateway would do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// `allowed`, `scope` or `denied`.
+    pub decision: &'static str,
+    /// The rule that decides.
+    pub rule: String,
+    /// Why, in a sentence.
+    pub why: &'static str,
+    /// The scopes that a challenge asks for, where more of them would help.
+    pub scopes: Option<Scope>,
+    /// Every rule that names what is asked for.
+    pub rules: Vec<RuleStands>,
+    /// The refusal is only told and counted.
+    pub dry_run: bool,
+}
+
+/// A rule, and how it stands to the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleStands {
+    /// The rule.
+    pub rule: String,
+    /// In words.
+    pub stands: String,
+}
+
+/// Answers it.
+#[must_use]
+pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Explanation {
+    let rules = Rules::new(required.clone(), policy);
+    let asker =
+        Asker { person: question.person, client: question.client, actors: &[], grant: question.grant };
+    let operation = Operation::of(question.message);
+    let decided = rules.decide(&asker, question.scope, operation);
+    let rule = decided.rule.to_owned();
+    let (decision, why, scopes) = match decided.outcome {
+        Outcome::Allowed => ("allowed", "the token has every scope that is needed", None),
+        Outcome::Lacks(needed) => {
+            let scopes = rules.challenged(needed, question.scope);
+            ("scope", "more scope is needed, and the client is told which", Some(scopes))
+        }
+        Outcome::Denied(why) => ("denied", in_words(why), None),
+    };
+    let stands = rules.standings(&asker, operation).into_iter();
+    let stands = stands.map(|(rule, standing)| RuleStands { rule: rule.to_owned(), stands: words(standing) });
+    let dry_run = policy.dry_run && decision != "allowed" && rules.covers(question.scope, required);
+    Explanation { decision, rule, why, scopes, rules: stands.collect(), dry_run }
+}
+
+const fn in_words(why: Denied) -> &'static str {
+    match why {
+        Denied::Unlisted => "no rule names it, and what no rule names is denied",
+        Denied::Caller => "the rule is not for this caller",
+        Denied::Arguments => "the rule is not for these arguments",
+    }
+}
+
+fn words(standing: Standing<'_>) -> String {
+    match standing {
+        Standing::Counts => "counts for everybody".to_owned(),
+        Standing::Fits => "fits this caller and these arguments".to_owned(),
+        Standing::OtherCaller => "is for other callers".to_owned(),
+        Standing::OtherArguments(at) => format!("is for other values of the argument {at:?}"),
+        Standing::Forbids => "forbids it".to_owned(),
+        Standing::Spares => "forbids something else".to_owned(),
+    }
+}
