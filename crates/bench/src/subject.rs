@@ -271,6 +271,7 @@ impl Account {
             scopes: vec![1],
             challenge: self.challenge,
             key: None,
+            details: None,
             receiver: "127.0.0.1:5000".to_owned(),
         };
         code.seal(&self.keys, &SystemEntropy)
@@ -308,6 +309,7 @@ impl Account {
                 salt: hallpass_core::entropy::random(&SystemEntropy),
             },
             key_thumbprint: None,
+            details: None,
             actors: Vec::new(),
         };
         Ok(signer.sign(&token)?)
@@ -330,6 +332,7 @@ impl Account {
             code_digest: hallpass_core::entropy::random(&SystemEntropy),
             from: Some(Ipv4Addr::LOCALHOST.into()),
             key_thumbprint: None,
+            details: None,
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// OpenID Connect Core §3.1.2.6.
     ConsentRequired,
+    /// RFC 9396 §5.
+    InvalidAuthorizationDetails,
     /// RFC 8628 §3.5.
     AuthorizationPending,
     /// RFC 8628 §3.5.
@@ -59,7 +61,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Each of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -78,6 +80,7 @@ impl ErrorCode {
         Self::RequestUriNotSupported,
         Self::LoginRequired,
         Self::ConsentRequired,
+        Self::InvalidAuthorizationDetails,
         Self::AuthorizationPending,
         Self::SlowDown,
         Self::ExpiredToken,
@@ -109,6 +112,7 @@ impl ErrorCode {
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",

@@ -9,7 +9,7 @@
 //! | what a party is called, kept as written | [`uri`], [`id`], [`scope`] |
 //! | what a peer sends | [`parameters`], [`basic`], [`json`], [`mcp`], [`metadata`], [`challenge`] |
 //! | what we hand out and take back | [`seal`], [`token`], [`grant`], [`jose`], [`jwt`] |
-//! | the rules on their own | [`redirect`], [`pkce`], [`rate`] |
+//! | the rules on their own | [`redirect`], [`pkce`], [`authorization_details`], [`rate`] |
 //!
 //! ```
 //! use hallpass_core::{redirect, uri::RedirectUri};
@@ -19,6 +19,7 @@
 //! assert!(redirect::matches(&registered[0], &asked)); // RFC 8252 §7.3: any port on loopback
 //! ```
 
+pub mod authorization_details;
 pub mod basic;
 pub mod challenge;
 pub mod encoding;

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "parameters", run: targets::form::parameters },
     Target { name: "basic", run: targets::form::basic },
     Target { name: "scope", run: targets::form::scope },
@@ -38,6 +38,7 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "server-metadata", run: targets::document::server },
     Target { name: "resource-metadata", run: targets::document::resource },
     Target { name: "registration", run: targets::document::registration },
+    Target { name: "authorization-details", run: targets::document::authorization_details },
     Target { name: "key-set", run: targets::document::key_set },
     Target { name: "jws", run: targets::token::jws },
     Target { name: "access-token", run: targets::token::access_token },

@@ -106,6 +106,11 @@ fn resource_metadata() {
 }
 
 #[test]
+fn as_089_authorization_details() {
+    briefly("authorization-details");
+}
+
+#[test]
 fn registration() {
     briefly("registration");
 }

@@ -181,6 +181,7 @@ pub(crate) const fn rule(refusal: &Refusal) -> &'static str {
         Refusal::Denied(Denied::Unlisted) => "denied",
         Refusal::Denied(Denied::Caller) => "denied_caller",
         Refusal::Denied(Denied::Arguments) => "denied_arguments",
+        Refusal::Details => "authorization_details",
         Refusal::TooMany(_) => "too_many",
         Refusal::Streams => "too_many_streams",
         Refusal::Unread(_) => "message",

@@ -13,7 +13,7 @@ use crate::{
     rules::{Asker, Outcome, Viewer},
     session::{Principal, is_session_id},
     stream::{Guarded, RECHECK},
-    tools::Operation,
+    tools::{self, Operation},
     traffic::{Counted, Place},
     upstream::{Answer, UpstreamError},
 };
@@ -124,6 +124,10 @@ fn allow<'r>(
 ) -> Result<Authorized<Call>, Box<(Call, Refusal)>> {
     let rules = &server.rules;
     let outcome = caller.clone().authorize_by(call, |granted, call| {
+        // Before the operator's rules, which may only be tried out: the person allowed this and no more.
+        if !tools::within(caller.details(), call.operation()) {
+            return Err(Refusal::Details);
+        }
         let decision = rules.decide(&asker(caller), granted, call.operation());
         trace.rule = Some(decision.rule);
         let refusal = match decision.outcome {

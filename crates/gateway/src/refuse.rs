@@ -41,6 +41,9 @@ pub(crate) enum Refusal {
     /// By the rules: no scope allows it.
     #[error("no rule allows it")]
     Denied(Denied),
+    /// By the token's own limits: it is for other tools, or other arguments.
+    #[error("the token is not for this tool with these arguments")]
+    Details,
     /// More calls than this caller may make; how long to wait.
     #[error("the caller makes too many calls")]
     TooMany(Duration),
@@ -69,6 +72,7 @@ pub(crate) fn respond(
         Refusal::Token(reason) => Some((*reason, &server.rules.required)),
         Refusal::Scope { scope, .. } => Some((Reason::InsufficientScope, scope)),
         Refusal::Denied(_)
+        | Refusal::Details
         | Refusal::TooMany(_)
         | Refusal::Streams
         | Refusal::NotAdmitted(_)
@@ -152,6 +156,10 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
         }
         Refusal::Denied(Denied::Arguments) => {
             (StatusCode::FORBIDDEN, ours, "This is not allowed with these arguments")
+        }
+        // No scope widens it, and the person was asked for exactly this.
+        Refusal::Details => {
+            (StatusCode::FORBIDDEN, ours, "This access is not for this tool with these arguments")
         }
         Refusal::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, ours, "Too many calls: wait, then try again"),
         Refusal::Streams => {

@@ -180,7 +180,8 @@ fn server(
         name: protected.name.clone(),
         resource: resource
             .with_clock(Arc::clone(&config.clock))
-            .with_bound_tokens(protected.bound_tokens, config.proofs.clone()),
+            .with_bound_tokens(protected.bound_tokens, config.proofs.clone())
+            .with_authorization_details(),
         rules: Arc::new(Rules::new(protected.required_scope.clone(), &protected.policy)),
         upstream,
         sessions: Arc::clone(&config.sessions),

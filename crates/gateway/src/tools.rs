@@ -1,6 +1,9 @@
 //! What an operation is about: a tool, a prompt, a resource, or nothing that has a name. Pure.
 
-use hallpass_core::mcp::{Call, Message, Raw};
+use hallpass_core::{
+    authorization_details::AuthorizationDetails,
+    mcp::{Call, Message, Raw},
+};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -51,6 +54,16 @@ pub(crate) enum Kind {
     Prompt,
     /// By its URI.
     Resource,
+}
+
+/// Whether a token that is limited to some tools is for this (RFC 9396). The limits speak of tools; of the rest the scopes do.
+pub(crate) fn within(details: Option<&AuthorizationDetails>, operation: Operation<'_>) -> bool {
+    let (Some(details), Operation::Call(call)) = (details, operation) else { return true };
+    match target(call) {
+        Target::One(Kind::Tool, name) => details.allow(&name, call.arguments().as_ref()),
+        Target::Unreadable => false,
+        Target::One(Kind::Prompt | Kind::Resource, _) | Target::Nothing => true,
+    }
 }
 
 /// What a call acts on.

@@ -1,7 +1,9 @@
 //! The two proofs: who calls, and what the caller may do. Neither can be made but by validation.
 
 use crate::{head::Scheme, refuse::Reason};
-use hallpass_core::{jwt::GrantReference, scope::Scope, time::Timestamp};
+use hallpass_core::{
+    authorization_details::AuthorizationDetails, jwt::GrantReference, scope::Scope, time::Timestamp,
+};
 use std::sync::Arc;
 
 /// Who calls: the access token was checked in every way but its scope. Cheap to clone.
@@ -19,6 +21,7 @@ pub(crate) struct Identity {
     /// The key that the token is bound to.
     pub key: Option<[u8; 32]>,
     pub actors: Box<[String]>,
+    pub details: Option<AuthorizationDetails>,
 }
 
 impl Authenticated {
@@ -62,6 +65,12 @@ impl Authenticated {
     /// Who acts for the subject (`act`, RFC 8693 §4.1), the one who acts now first. Empty for most.
     pub fn actors(&self) -> &[String] {
         &self.0.actors
+    }
+
+    /// Which tools the token is for (RFC 9396), where it is limited to some: only what they allow, and only as far as the
+    /// scope does. A resource sees such tokens after [`crate::ProtectedResource::with_authorization_details`] alone.
+    pub fn details(&self) -> Option<&AuthorizationDetails> {
+        self.0.details.as_ref()
     }
 
     /// The token's `exp`.

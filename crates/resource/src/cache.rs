@@ -67,6 +67,7 @@ mod tests {
             expires_at: Timestamp::from_seconds(0),
             key: None,
             actors: Box::default(),
+            details: None,
         }))
     }
 

@@ -40,6 +40,7 @@ pub struct ProtectedResource {
     seen: SeenTokens,
     proofs: ProofCheck,
     bound_tokens: BoundTokens,
+    reads_details: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,7 +55,8 @@ impl ProtectedResource {
     pub fn new(settings: Settings, keys: Arc<KeySource>, revocations: Arc<Revocations>) -> Self {
         let proofs = ProofCheck::new(&settings.resource, Proofs::default());
         let (seen, bound_tokens) = (SeenTokens::new(), BoundTokens::default());
-        Self { settings, keys, revocations, seen, proofs, bound_tokens, clock: Arc::new(SystemClock) }
+        let clock = Arc::new(SystemClock);
+        Self { settings, keys, revocations, seen, proofs, bound_tokens, reads_details: false, clock }
     }
 
     /// With this to say about tokens that are bound to a key, and this to check their proofs with. Without it such tokens
@@ -63,6 +65,14 @@ impl ProtectedResource {
     pub fn with_bound_tokens(self, bound_tokens: BoundTokens, proofs: Proofs) -> Self {
         let proofs = ProofCheck::new(&self.settings.resource, proofs);
         Self { proofs, bound_tokens, ..self }
+    }
+
+    /// Takes tokens that are limited to some tools (`authorization_details`, RFC 9396) too. Only for a server that asks
+    /// [`Authenticated::details`] before it calls one: without this such tokens are refused, because who looks at the scope
+    /// alone would allow what the person did not.
+    #[must_use]
+    pub fn with_authorization_details(self) -> Self {
+        Self { reads_details: true, ..self }
     }
 
     /// With another clock.
@@ -189,6 +199,9 @@ impl ProtectedResource {
         }
         let (issuer, resource) = (&self.settings.issuer, self.settings.resource.as_str());
         let identity = validate::verify(token, keys.set(), issuer, resource, now)?;
+        if identity.details.is_some() && !self.reads_details {
+            return Err(Reason::Token(AccessTokenError::Details));
+        }
         let caller = Authenticated(Arc::new(identity));
         self.seen.keep(fingerprint, caller.clone(), keys.version());
         Ok(caller)

@@ -84,6 +84,7 @@ pub(crate) fn verify(
         expires_at: token.expires_at,
         key,
         actors: token.actors.into(),
+        details: token.details,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::{
     token::{FormRefusal, form, presented},
 };
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     error::ErrorCode,
     jwt::{VerifiedAccessToken, actor},
     parameters::Parameters,
@@ -104,6 +105,9 @@ struct Facts<'a> {
     cnf: Option<Confirmation<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<actor::Act<'a>>,
+    /// RFC 9396 §9.2: without it a server would allow all that the scope says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a AuthorizationDetails>,
 }
 
 /// RFC 9449 §6.2: without it a server would take the token from whoever has it.
@@ -188,5 +192,6 @@ fn facts(token: &VerifiedAccessToken) -> Facts<'_> {
         token_type: if token.key_thumbprint.is_some() { "DPoP" } else { "Bearer" },
         cnf: token.key_thumbprint.as_deref().map(|jkt| Confirmation { jkt }),
         act: actor::written(&token.actors),
+        authorization_details: token.details.as_ref(),
     }
 }

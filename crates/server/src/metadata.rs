@@ -10,6 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use hallpass_core::{
+    authorization_details,
     jose::Algorithm,
     jwt::{grant_assertion, proof},
     metadata::{authorization_server::AuthorizationServerMetadata, well_known},
@@ -70,6 +71,7 @@ pub fn document(settings: &Settings) -> Document {
         revocation_endpoint_auth_methods_supported: Some(auth),
         revocation_endpoint_auth_signing_alg_values_supported: Some(algorithms),
         dpop_signing_alg_values_supported: settings.proofs.offered.then(|| list(&proof::ALGORITHMS)),
+        authorization_details_types_supported: Some(list(&[authorization_details::TYPE])),
         code_challenge_methods_supported: Some(list(&["S256"])),
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: settings.documents.accepts_some(),

@@ -88,7 +88,7 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
                 serde_json::json!({
                     "id": grant.id.to_string(), "person": grant.person.to_string(), "client_id": grant.client_id,
                     "client_name": grant.client_name, "receiver": grant.redirect_host, "resource": grant.resource,
-                    "scope": grant.scope, "consented_at": grant.consented_at.seconds(),
+                    "scope": grant.scope, "authorization_details": details(grant), "consented_at": grant.consented_at.seconds(),
                     "refreshed_at": grant.rotated_at.seconds(), "used_from": grant.used_from, "generation": grant.generation,
                 })
             })
@@ -101,6 +101,11 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
         say!("{}  {}  {}  {}  to {}", grant.id, grant.resource, grant.scope, name, grant.redirect_host);
     }
     Ok(())
+}
+
+/// Which tools it is for, as JSON; nothing where its scopes say all.
+fn details(grant: &Grant) -> Option<serde_json::Value> {
+    grant.details.as_deref().and_then(|text| serde_json::from_str(text).ok())
 }
 
 async fn revoke(place: &Place, args: &RevokeArgs) -> anyhow::Result<()> {

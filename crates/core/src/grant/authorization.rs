@@ -26,6 +26,8 @@ const REDIRECT_SENT: u8 = 0b1;
 const REFRESH: u8 = 0b10;
 /// Releases from before refuse a code with it, as who cannot check a proof has to.
 const KEY: u8 = 0b100;
+/// The same: who would pass over them would give more than was asked for.
+const DETAILS: u8 = 0b1000;
 /// Positions of scopes that fit: one bit each.
 pub const MAX_SCOPES: usize = 256;
 /// Bytes of the receiver that are kept.
@@ -96,6 +98,8 @@ pub struct AuthorizationCode {
     pub key: Option<[u8; 16]>,
     /// Who receives the code, for the account page; its end, where it is longer than [`MAX_RECEIVER`] bytes.
     pub receiver: String,
+    /// What tools it is for, as text; `None` for all that the scopes allow (RFC 9396).
+    pub details: Option<String>,
 }
 
 impl AuthorizationCode {
@@ -107,7 +111,8 @@ impl AuthorizationCode {
         bytes.push(
             flag(self.redirect_was_sent, REDIRECT_SENT)
                 | flag(self.refresh, REFRESH)
-                | flag(self.key.is_some(), KEY),
+                | flag(self.key.is_some(), KEY)
+                | flag(self.details.is_some(), DETAILS),
         );
         bytes.extend(self.grant.as_bytes());
         bytes.extend(self.person.as_bytes());
@@ -122,6 +127,10 @@ impl AuthorizationCode {
         let receiver = end_of(&self.receiver);
         bytes.push(u8::try_from(receiver.len()).unwrap_or(0));
         bytes.extend(receiver.as_bytes());
+        if let Some(details) = &self.details {
+            bytes.extend(u16::try_from(details.len()).unwrap_or(0).to_be_bytes());
+            bytes.extend(details.as_bytes());
+        }
         bytes.extend(&self.scopes);
         SecretString::new(encoding::base64url(&keys.seal(Purpose::AuthorizationCode, b"", &bytes, entropy)))
     }
@@ -152,7 +161,7 @@ impl AuthorizationCode {
             return None;
         }
         let [flags] = take(&mut rest)?;
-        if flags & !(REDIRECT_SENT | REFRESH | KEY) != 0 {
+        if flags & !(REDIRECT_SENT | REFRESH | KEY | DETAILS) != 0 {
             return None;
         }
         Some(Self {
@@ -169,6 +178,7 @@ impl AuthorizationCode {
             challenge: CodeChallenge::from_bytes(take(&mut rest)?),
             key: if flags & KEY == 0 { None } else { Some(take(&mut rest)?) },
             receiver: take_text(&mut rest)?,
+            details: if flags & DETAILS == 0 { None } else { Some(take_long_text(&mut rest)?) },
             scopes: if rest.len() <= MAX_SCOPES / 8 { rest.to_vec() } else { return None },
         })
     }
@@ -176,7 +186,16 @@ impl AuthorizationCode {
 
 fn take_text(rest: &mut &[u8]) -> Option<String> {
     let [length] = take(rest)?;
-    let (text, tail) = rest.split_at_checked(usize::from(length))?;
+    take_of(rest, usize::from(length))
+}
+
+fn take_long_text(rest: &mut &[u8]) -> Option<String> {
+    let length = u16::from_be_bytes(take(rest)?);
+    take_of(rest, usize::from(length))
+}
+
+fn take_of(rest: &mut &[u8], length: usize) -> Option<String> {
+    let (text, tail) = rest.split_at_checked(length)?;
     *rest = tail;
     Some(std::str::from_utf8(text).ok()?.to_owned())
 }
@@ -213,6 +232,7 @@ mod tests {
             challenge: CodeChallenge::from_bytes([9; 32]),
             key: None,
             receiver: "localhost:33418".into(),
+            details: None,
         }
     }
 
@@ -224,9 +244,12 @@ mod tests {
             key: Some([6; 16]),
             ..code()
         };
-        for code in [code(), AuthorizationCode { key: Some([6; 16]), ..code() }, full] {
+        let longest = "d".repeat(crate::authorization_details::MAX_LENGTH);
+        let limited = AuthorizationCode { details: Some(longest), ..full.clone() };
+        for code in [code(), AuthorizationCode { key: Some([6; 16]), ..code() }, full, limited] {
             let text = code.seal(&ring(), &SystemEntropy);
-            assert!(text.expose().len() <= 400, "{}", text.expose().len());
+            let most = if code.details.is_some() { 1_000 } else { 400 };
+            assert!(text.expose().len() <= most, "{}", text.expose().len());
             let bytes = encoding::from_base64url(text.expose()).unwrap();
             for part in
                 [&code.challenge.as_bytes()[..], &code.person.as_bytes()[..], code.receiver.as_bytes()]

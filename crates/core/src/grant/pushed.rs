@@ -29,7 +29,7 @@ pub const MAX_REQUEST_URI: usize = 1_500;
 const FUTURE: Duration = Duration::from_secs(30);
 const FORMAT: u8 = 1;
 /// The parameters that are kept, as one byte each. Only ever appended to: another release may open what this one sealed.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "response_type",
     "redirect_uri",
     "state",
@@ -46,6 +46,8 @@ const NAMES: [&str; 16] = [
     "ui_locales",
     "acr_values",
     "claims",
+    // Releases from before refuse a request with it.
+    "authorization_details",
 ];
 
 /// Why a text is not a pushed request that can be used now.

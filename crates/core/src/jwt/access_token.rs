@@ -1,6 +1,7 @@
 //! Access tokens as signed JWTs (RFC 9068).
 
 use crate::{
+    authorization_details::AuthorizationDetails,
     encoding,
     jose::{ExpectedType, JwsError, KeySet, Signer, SigningFailed, SigningKey, Verified, jws},
     json::{self, JsonError, Limits},
@@ -44,6 +45,8 @@ pub struct AccessToken {
     pub key_thumbprint: Option<[u8; 32]>,
     /// `act`: who acts for the subject, the one who acts now first (RFC 8693 §4.1). Empty for most.
     pub actors: Vec<String>,
+    /// `authorization_details`: which tools it is for; all that the scope allows where it is not there (RFC 9396 §9.1).
+    pub details: Option<AuthorizationDetails>,
 }
 
 /// The claims in the order written.
@@ -62,6 +65,8 @@ struct Claims<'a> {
     cnf: Option<Confirmation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<actor::Act<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a AuthorizationDetails>,
 }
 
 #[derive(Serialize)]
@@ -97,6 +102,7 @@ impl AccessTokenSigner {
             jti: &token.grant.to_string(),
             cnf: token.key_thumbprint.map(|key| Confirmation { jkt: encoding::base64url(&key) }),
             act: actor::written(&token.actors),
+            authorization_details: token.details.as_ref(),
         };
         let payload = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
         self.0.sign(&payload).map(SecretString::new)
@@ -141,6 +147,8 @@ pub struct VerifiedAccessToken {
     pub key_thumbprint: Option<String>,
     /// `act`: who acts for the subject, the one who acts now first. Empty for most.
     pub actors: Vec<String>,
+    /// `authorization_details`: which tools it is for; all that the scope allows where it is not there.
+    pub details: Option<AuthorizationDetails>,
 }
 
 impl VerifiedAccessToken {
@@ -205,6 +213,9 @@ pub enum AccessTokenError {
     /// `act` is not a chain of names, or longer than one may be.
     #[error("the chain of actors is malformed")]
     ActorForm,
+    /// `authorization_details` that we do not understand. They say what the token is not good for.
+    #[error("the authorization details are not understood")]
+    Details,
     /// `cnf` is not an object, or its `jkt` is not a thumbprint.
     #[error("the confirmation key is malformed")]
     ConfirmationForm,
@@ -247,6 +258,7 @@ pub fn verify(
         scope: scope(&claims)?,
         key_thumbprint: key_thumbprint(&claims)?,
         actors: actor::read(&claims).ok_or(AccessTokenError::ActorForm)?,
+        details: details(&claims)?,
     }))
 }
 
@@ -318,6 +330,12 @@ fn scope(claims: &Map<String, Value>) -> Result<String, AccessTokenError> {
     let Some(value) = claims.get("scope") else { return Ok(String::new()) };
     let text = value.as_str().filter(|text| text.len() <= MAX_SCOPE_LENGTH);
     text.map(str::to_owned).ok_or(AccessTokenError::ScopeForm)
+}
+
+/// A token that is limited in a way which we cannot check is not taken for one without limits.
+fn details(claims: &Map<String, Value>) -> Result<Option<AuthorizationDetails>, AccessTokenError> {
+    let read = |value| AuthorizationDetails::from_value(value).map_err(|_| AccessTokenError::Details);
+    claims.get("authorization_details").map(read).transpose()
 }
 
 fn key_thumbprint(claims: &Map<String, Value>) -> Result<Option<String>, AccessTokenError> {

@@ -1,6 +1,7 @@
 //! JSON of peers: what we accept, `serde_json` reads with the same meaning.
 
 use hallpass_core::{
+    authorization_details::{AuthorizationDetails, MAX_LENGTH},
     jose::KeySet,
     json::{self, Limits},
     metadata::{
@@ -112,4 +113,27 @@ fn object(bytes: &[u8]) -> Value {
     let value: Value = serde_json::from_slice(bytes).expect("JSON for everybody");
     assert!(value.is_object());
     value
+}
+
+/// What is read is written so that it is read the same, within its bound, and its words hide nothing.
+pub fn authorization_details(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(details) = AuthorizationDetails::parse(text) else { return };
+    let written = details.to_string();
+    assert!(written.len() <= MAX_LENGTH, "{written}");
+    assert!(
+        details.sentences().all(|line| !line.chars().any(|c| c.is_control() || c == '\u{202e}')),
+        "{written}"
+    );
+    // Nothing that another reader does not see.
+    let seen: Value = serde_json::from_str(text).expect("JSON for everybody");
+    if is_exact(&seen) {
+        assert_eq!(AuthorizationDetails::parse(&written).as_ref(), Ok(&details), "{written}");
+    }
+    for entry in seen.as_array().expect("an array") {
+        assert_eq!(entry["type"], "mcp_tool");
+        let tool = entry["tool"].as_str().expect("a name");
+        assert!(details.name(tool));
+        assert!(!details.allow(&format!("{tool}x"), None) || details.name(&format!("{tool}x")));
+    }
 }

@@ -12,6 +12,7 @@
 mod admission;
 mod client_sees;
 mod demo;
+mod details;
 mod envelope;
 mod many_callers;
 mod policy;

@@ -79,6 +79,7 @@ pub fn claims() -> AccessToken {
         scope: Some("files:read files:write".into()),
         grant: GrantReference { grant: GRANT, generation: 0, epoch: 1, salt: [0; 6] },
         key_thumbprint: None,
+        details: None,
         actors: Vec::new(),
     }
 }

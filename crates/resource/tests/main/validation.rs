@@ -2,12 +2,13 @@
 
 use crate::support::{GRANT, START, World, bearer, claims, head, sign, world};
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     jose::{Algorithm, JwsError, KeySet, SigningKey, jws},
     jwt::{AccessToken, AccessTokenError},
     scope::Scope,
 };
-use hallpass_resource::{Reason, Revocation, Revoked, Scheme};
-use std::time::Duration;
+use hallpass_resource::{ProtectedResource, Reason, Revocation, Revoked, Scheme};
+use std::{sync::Arc, time::Duration};
 
 async fn refused(world: &World, change: impl FnOnce(&mut AccessToken)) -> Reason {
     let mut token = claims();
@@ -152,8 +153,7 @@ async fn rs_064_fails_closed_before_the_first_load() {
     let world = world();
     let empty = hallpass_resource::Revocations::new();
     let settings = world.resource.settings().clone();
-    let resource =
-        hallpass_resource::ProtectedResource::new(settings, std::sync::Arc::clone(&world.keys), empty.into());
+    let resource = ProtectedResource::new(settings, Arc::clone(&world.keys), empty.into());
     let reason = resource.authenticate(head(&bearer(&world.token())), START).await.unwrap_err();
     assert_eq!(reason, Reason::RevocationsNotReady);
     // A stranger does not learn even that.
@@ -218,4 +218,21 @@ async fn rs_034_scopes_are_exact_tokens() {
         refused(&world, |token| token.scope = Some("files:read  x".into())).await,
         Reason::Token(AccessTokenError::ScopeForm)
     );
+}
+
+#[tokio::test]
+async fn as_089_t_24_a_token_for_some_tools_is_refused_by_who_would_look_at_the_scope_alone() {
+    let World { key, keys, revocations, clock, resource } = world();
+    let details = AuthorizationDetails::parse(r#"[{"type":"mcp_tool","tool":"pay"}]"#).unwrap();
+    let token = sign(&key, &AccessToken { details: Some(details.clone()), ..claims() });
+    let (headers, now) = (bearer(&token), hallpass_core::time::Clock::now(&clock));
+    for _ in 0..2 {
+        let refused = resource.authenticate(head(&headers), now).await.err();
+        assert_eq!(refused, Some(Reason::Token(AccessTokenError::Details)));
+    }
+    let reading = ProtectedResource::new(resource.settings().clone(), keys, revocations)
+        .with_clock(Arc::new(clock))
+        .with_authorization_details();
+    let caller = reading.authenticate(head(&headers), now).await.unwrap();
+    assert_eq!(caller.details(), Some(&details));
 }

@@ -6,7 +6,7 @@ use crate::{
     pages::{BrowserRow, GrantRow},
     settings::OFFLINE_ACCESS,
 };
-use hallpass_core::time::Timestamp;
+use hallpass_core::{authorization_details::AuthorizationDetails, time::Timestamp};
 use hallpass_store::{Grant, Session};
 use std::{net::IpAddr, time::Duration};
 
@@ -39,11 +39,19 @@ pub(super) fn grant(app: &App, grant: &Grant, now: Timestamp) -> GrantRow {
             .split(' ')
             .filter(|name| !["", OFFLINE_ACCESS].contains(name))
             .map(title)
+            .chain(tools(grant))
             .collect(),
         allowed: ago(now.since(grant.consented_at)),
         used: ago(now.since(grant.rotated_at)),
         place: grant.used_from.map(place),
     }
+}
+
+/// The only tools that it is for, in words.
+fn tools(grant: &Grant) -> Vec<String> {
+    let details = grant.details.as_deref().map(AuthorizationDetails::parse);
+    let details = details.and_then(Result::ok);
+    details.iter().flat_map(AuthorizationDetails::sentences).map(|tool| format!("Only {tool}")).collect()
 }
 
 /// One browser; `this` is the one that shows the page.

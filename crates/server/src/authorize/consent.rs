@@ -22,6 +22,7 @@ use crate::{
     settings::OFFLINE_ACCESS,
 };
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     encoding,
     grant::{AuthorizationCode, digest16},
     id::GrantId,
@@ -94,6 +95,7 @@ pub(super) async fn page(
         resource: asked.checked.resource.uri.as_str(),
         scopes: scopes.into_iter().map(title).collect(),
         before: before.into_iter().map(title).collect(),
+        tools: asked.checked.details.iter().flat_map(AuthorizationDetails::sentences).collect(),
         offline: asked.refresh,
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
@@ -185,6 +187,7 @@ fn shown(asked: &Asked<'_>, signed_in: &SignedIn) -> [u8; 16] {
         &signed_in.person.id.to_string(),
         &signed_in.person.epoch.to_string(),
         if asked.refresh { "stays" } else { "once" },
+        &asked.checked.details.as_ref().map(ToString::to_string).unwrap_or_default(),
     ];
     digest16(&parts.join("\n"))
 }
@@ -206,5 +209,6 @@ fn code(sealed: &Sealed, signed_in: &SignedIn, asked: &Asked<'_>, now: Timestamp
         challenge: asked.checked.challenge,
         key: asked.checked.key,
         receiver: asked.redirect.uri().receiver(),
+        details: asked.checked.details.as_ref().map(ToString::to_string),
     }
 }

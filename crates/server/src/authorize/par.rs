@@ -10,6 +10,7 @@ use super::{
 use crate::{
     app::App,
     audit::{Event, Reason},
+    clients::{Client, Origin},
     http::{
         proof::{self, ProofRefusal},
         respond::{self, Refusal, Reply},
@@ -21,6 +22,7 @@ use hallpass_core::{
     error::ErrorCode,
     grant::{PUSHED_LIFETIME, PushedRequest},
     id::GrantId,
+    time::Timestamp,
 };
 use http::StatusCode;
 use serde::Serialize;
@@ -109,11 +111,27 @@ async fn pushed(app: &App, incoming: &Incoming) -> Result<String, PushRefusal> {
     }
     check_redirect(app, &begun.request, &begun.client)
         .map_err(|stop| PushRefusal::Begin(BeginRefusal::Stop(stop)))?;
-    rules::check(&begun.request, &app.settings, &begun.client).map_err(PushRefusal::Rule)?;
+    if begun.request.authorization_details.is_some() && !is_known(app, &begun.client, incoming.cx.now).await {
+        return Err(PushRefusal::Rule(AuthorizeRefusal::DetailsOfStranger));
+    }
+    let checked = rules::check(&begun.request, &app.settings, &begun.client).map_err(PushRefusal::Rule)?;
     let key = key(app, incoming, &begun.request)?;
-    let uri = seal(app, incoming, &begun, key)?;
+    // As we write them: what is shown, kept and compared later is one text.
+    let details = checked.details.map(|details| details.to_string());
+    let uri = seal(app, incoming, &begun, [("dpop_jkt", key), ("authorization_details", details)])?;
     app.audit.record(incoming.cx, Event::request_pushed(&begun.client.id));
     Ok(uri)
+}
+
+/// Whether somebody here has said something about it: an operator, or a person who has said yes to its document (M10, M13).
+async fn is_known(app: &App, client: &Client, now: Timestamp) -> bool {
+    match &client.origin {
+        Origin::Operator => true,
+        Origin::Document { url, .. } => {
+            app.documents.kept(url.as_str(), app.settings.document_life, now).await.is_ok()
+        }
+        Origin::Registered => false,
+    }
 }
 
 /// The key of the proof that comes along: the code will be bound to it as if `dpop_jkt` named it (RFC 9449 §10.1).
@@ -135,12 +153,18 @@ fn key(
     }
 }
 
-fn seal(app: &App, incoming: &Incoming, begun: &Begun, key: Option<String>) -> Result<String, PushRefusal> {
+fn seal(
+    app: &App,
+    incoming: &Incoming,
+    begun: &Begun,
+    ours: [(&str, Option<String>); 2],
+) -> Result<String, PushRefusal> {
     let (now, id) = (incoming.cx.now, &begun.client.id);
-    let pushed = PushedRequest::new(GrantId::new(now, &*app.entropy), id, now, &begun.parameters);
-    let pushed = match key {
-        Some(key) => pushed.with("dpop_jkt", &key),
-        None => pushed,
-    };
+    let mut pushed = PushedRequest::new(GrantId::new(now, &*app.entropy), id, now, &begun.parameters);
+    for (name, value) in ours {
+        if let Some(value) = value {
+            pushed = pushed.with(name, &value);
+        }
+    }
     pushed.seal(&app.keys, &*app.entropy).ok_or(PushRefusal::TooLong)
 }

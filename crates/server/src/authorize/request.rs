@@ -68,6 +68,8 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// `dpop_jkt`: the key that the code is to be bound to (RFC 9449 §10).
     pub dpop_jkt: Option<String>,
+    /// `authorization_details` (RFC 9396).
+    pub authorization_details: Option<String>,
     /// `request`, not supported.
     pub request: bool,
     /// `request_uri`, other than of a pushed request: not supported and never fetched.
@@ -114,6 +116,7 @@ pub fn of(parameters: &Parameters) -> Result<AuthorizationRequest, RequestRefusa
         max_age: get("max_age"),
         login_hint: get("login_hint"),
         dpop_jkt: get("dpop_jkt"),
+        authorization_details: get("authorization_details"),
         request: parameters.get("request").is_some(),
         request_uri: parameters.get("request_uri").is_some(),
         pushed: false,

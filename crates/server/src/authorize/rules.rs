@@ -7,6 +7,7 @@ use crate::{
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
+    authorization_details::{AuthorizationDetails, DetailsError},
     encoding,
     error::ErrorCode,
     pkce::{CodeChallenge, PkceError},
@@ -24,6 +25,8 @@ pub struct CheckedRequest<'a> {
     pub challenge: CodeChallenge,
     /// Half of the thumbprint of the key that the code is bound to.
     pub key: Option<[u8; 16]>,
+    /// Which tools it is for; all that the scopes allow where there are none.
+    pub details: Option<AuthorizationDetails>,
 }
 
 /// Broken rules that the client learns of, at its redirect URI.
@@ -45,6 +48,12 @@ pub enum AuthorizeRefusal {
     Pkce(PkceError),
     /// `dpop_jkt` is no thumbprint.
     KeyThumbprint,
+    /// `authorization_details` in a request that anybody could have written.
+    DetailsNotPushed,
+    /// `authorization_details` of a client that nobody here has said anything about.
+    DetailsOfStranger,
+    /// `authorization_details` that are not understood.
+    Details(DetailsError),
     /// None given, and there is more than one.
     ResourceMissing,
     /// More than one.
@@ -74,6 +83,9 @@ impl Reason for AuthorizeRefusal {
             Self::ResponseMode => "response_mode",
             Self::Pkce(error) => error.reason(),
             Self::KeyThumbprint => "dpop_jkt_malformed",
+            Self::DetailsNotPushed => "authorization_details_not_pushed",
+            Self::DetailsOfStranger => "authorization_details_of_stranger",
+            Self::Details(_) => "authorization_details",
             Self::ResourceMissing => "resource_missing",
             Self::SeveralResources => "resource_several",
             Self::ResourceUnknown => "resource_unknown",
@@ -111,6 +123,15 @@ impl AuthorizeRefusal {
             Self::KeyThumbprint => {
                 (ErrorCode::InvalidRequest, "dpop_jkt must be the SHA-256 thumbprint of a key in base64url")
             }
+            Self::DetailsNotPushed => (
+                ErrorCode::InvalidAuthorizationDetails,
+                "push the request to pushed_authorization_request_endpoint: authorization_details are read there only",
+            ),
+            Self::DetailsOfStranger => (
+                ErrorCode::InvalidAuthorizationDetails,
+                "authorization_details are for clients of the operator, and for documents that a person has allowed before",
+            ),
+            Self::Details(error) => (ErrorCode::InvalidAuthorizationDetails, error.description()),
             Self::ResourceMissing => {
                 (ErrorCode::InvalidTarget, "resource is required: there is more than one")
             }
@@ -157,7 +178,18 @@ pub fn check<'a>(
     .map_err(AuthorizeRefusal::Pkce)?;
     let key = key(request, settings)?;
     let (resource, scope) = target(request, settings, client)?;
-    Ok(CheckedRequest { resource, scope, challenge, key })
+    let details = details(request)?;
+    Ok(CheckedRequest { resource, scope, challenge, key, details })
+}
+
+/// Only what a client that we know has pushed: who pushed is looked at there. Anybody can write a link, and what would be
+/// shown in it in words is somebody else's text.
+fn details(request: &AuthorizationRequest) -> Result<Option<AuthorizationDetails>, AuthorizeRefusal> {
+    let Some(text) = request.authorization_details.as_deref() else { return Ok(None) };
+    if !request.pushed {
+        return Err(AuthorizeRefusal::DetailsNotPushed);
+    }
+    AuthorizationDetails::parse(text).map(Some).map_err(AuthorizeRefusal::Details)
 }
 
 /// The key that the request names (RFC 9449 §10). Where proofs are not offered, it is a parameter that we do not know.

@@ -30,7 +30,8 @@ pub(super) async fn held(
         resource: asked.checked.resource.uri.as_str().to_owned(),
     };
     let grants = app.store.grants_of_installation(installation, GRANTS).await?;
-    let live = grants.iter().filter(|grant| app.settings.is_alive(grant, now));
+    // One that is for some tools only gave less than its scopes say.
+    let live = grants.iter().filter(|grant| grant.details.is_none() && app.settings.is_alive(grant, now));
     let before = live
         .filter_map(|grant| Scope::parse(&grant.scope).ok())
         .fold(Scope::none(), |all, scope| all.united_with(&scope));

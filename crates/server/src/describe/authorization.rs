@@ -7,8 +7,9 @@ use super::{
 };
 use hallpass_core::{
     error::ErrorCode::{
-        InvalidClient, InvalidDpopProof, InvalidRequest, InvalidScope, InvalidTarget, RequestNotSupported,
-        TemporarilyUnavailable, UnauthorizedClient, UnsupportedResponseType, UseDpopNonce,
+        InvalidAuthorizationDetails, InvalidClient, InvalidDpopProof, InvalidRequest, InvalidScope,
+        InvalidTarget, RequestNotSupported, TemporarilyUnavailable, UnauthorizedClient,
+        UnsupportedResponseType, UseDpopNonce,
     },
     openapi::{
         Answer, Field,
@@ -54,6 +55,13 @@ pub const KEY: Field = field(
     false,
     "The thumbprint of a key: the code can be redeemed with a proof of that key only (RFC 9449 §10).",
     "",
+);
+/// `authorization_details`.
+pub const DETAILS: Field = field(
+    "authorization_details",
+    false,
+    "Only these tools, and only with these arguments (RFC 9396): a JSON array of objects with `type` (`mcp_tool`), `tool`, and `arguments`, conditions by argument. At most 400 characters without spaces. For clients of the operator and for those whose document a person has allowed before; read in a pushed request only.",
+    "[{\"type\":\"mcp_tool\",\"tool\":\"pay\",\"arguments\":{\"amount\":{\"max\":100}}}]",
 );
 /// `state`.
 pub const STATE: Field = field("state", false, "Comes back as it was.", "af0ifjsldkj");
@@ -138,6 +146,7 @@ pub const PAR: Description = Description {
                 PROMPT,
                 MAX_AGE,
                 HINT,
+                DETAILS,
                 CLIENT_ID,
                 CLIENT_SECRET,
                 CLIENT_ASSERTION_TYPE,
@@ -157,6 +166,7 @@ pub const PAR: Description = Description {
             InvalidClient,
             UnauthorizedClient,
             InvalidScope,
+            InvalidAuthorizationDetails,
             InvalidTarget,
             UnsupportedResponseType,
             RequestNotSupported,

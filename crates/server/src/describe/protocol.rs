@@ -4,10 +4,10 @@ use super::{Described, Description, schemas};
 use crate::clients::operator::{ACCESS_TOKEN, TOKEN_EXCHANGE};
 use hallpass_core::{
     error::ErrorCode::{
-        AccessDenied, AuthorizationPending, ExpiredToken, InvalidClient, InvalidClientMetadata,
-        InvalidDpopProof, InvalidGrant, InvalidRedirectUri, InvalidRequest, InvalidScope,
-        InvalidSoftwareStatement, InvalidTarget, InvalidToken, SlowDown, TemporarilyUnavailable,
-        UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
+        AccessDenied, AuthorizationPending, ExpiredToken, InvalidAuthorizationDetails, InvalidClient,
+        InvalidClientMetadata, InvalidDpopProof, InvalidGrant, InvalidRedirectUri, InvalidRequest,
+        InvalidScope, InvalidSoftwareStatement, InvalidTarget, InvalidToken, SlowDown,
+        TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
     },
     openapi::{
         Answer, Field,
@@ -298,6 +298,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
             UnauthorizedClient,
             UnsupportedGrantType,
             InvalidScope,
+            InvalidAuthorizationDetails,
             InvalidTarget,
             InvalidDpopProof,
             UseDpopNonce,

@@ -39,6 +39,7 @@ pub static TOKENS: Schema = Schema {
                 "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." },
                 "refresh_token": { "type": "string", "description": "The next one; the one before it is spent." },
                 "scope": { "type": "string" },
+                "authorization_details": details(),
             },
             "examples": [{
                 "access_token": "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl",
@@ -50,6 +51,23 @@ pub static TOKENS: Schema = Schema {
         })
     },
 };
+
+/// RFC 9396 §7, §9.2.
+fn details() -> Value {
+    json!({
+        "type": "array",
+        "description": "The only tools that the token is for, and what their arguments have to be (RFC 9396). Without it, all that the scope allows.",
+        "items": {
+            "type": "object",
+            "required": ["type", "tool"],
+            "properties": {
+                "type": { "const": "mcp_tool" },
+                "tool": { "type": "string" },
+                "arguments": { "type": "object", "description": "Conditions by argument." },
+            },
+        },
+    })
+}
 
 /// RFC 7591 §2.
 pub static REGISTRATION: Schema = Schema {
@@ -150,6 +168,7 @@ pub static INTROSPECTION: Schema = Schema {
                     "description": "RFC 9449 §6.2: take the token with a proof of this key only.",
                     "properties": { "jkt": { "type": "string" } },
                 },
+                "authorization_details": details(),
             },
             "examples": [{ "active": false }],
         })

@@ -89,6 +89,10 @@ async fn authorization(app: &App, incoming: &Incoming) -> Result<DeviceAuthoriza
     if !begun.client.device {
         return Err(DeviceRefusal::NotRegistered);
     }
+    // The device code has no room for them, and the page no words.
+    if begun.request.authorization_details.is_some() {
+        return Err(DeviceRefusal::Rule(AuthorizeRefusal::DetailsNotPushed));
+    }
     let (resource, scope) =
         rules::target(&begun.request, &app.settings, &begun.client).map_err(DeviceRefusal::Rule)?;
     let now = incoming.cx.now;

@@ -99,6 +99,8 @@ pub struct ConsentPage<'a> {
     pub scopes: Vec<String>,
     /// What it was allowed before, and asks for again.
     pub before: Vec<String>,
+    /// The only tools that it may use there, and with what; empty where there is no such limit.
+    pub tools: Vec<String>,
     /// Whether it stays signed in.
     pub offline: bool,
     /// Who is asked.

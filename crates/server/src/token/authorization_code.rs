@@ -36,6 +36,7 @@ pub async fn redeem(
     let checked = rules::check_code(code, client, parameters, &app.settings)?;
     let binding = Binding::new(proven, client, Some(checked.resource), &app.settings);
     let key = binding.of_code(checked.code.key)?;
+    let details = rules::details(checked.code.details.as_deref())?;
     let code_digest = digest32(text);
     let attempt = app.unsettled.take(&code_digest).unwrap_or_else(|| AttemptId::new(cx.now, &*app.entropy));
     let grant = NewGrant {
@@ -53,6 +54,7 @@ pub async fn redeem(
         from: Some(cx.address),
         // One who proves who it is needs no second lock on its refresh token (RFC 9449 §5).
         key_thumbprint: key.filter(|_| !client.is_confidential()),
+        details: checked.code.details.clone(),
     };
     let issued = Issued {
         grant: grant.id,
@@ -66,6 +68,7 @@ pub async fn redeem(
         refresh: checked.code.refresh && client.may_refresh(),
         key,
         actors: &[],
+        details: details.as_ref(),
     };
     open_and_issue(app, cx, client, grant.clone(), &issued).await
 }

@@ -64,6 +64,7 @@ pub fn issued<'a>(
         refresh: false,
         key: None,
         actors: &[],
+        details: None,
     }
 }
 

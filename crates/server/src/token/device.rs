@@ -69,6 +69,7 @@ pub async fn poll(
         from: Some(cx.address),
         // One who proves who it is needs no second lock on its refresh token (RFC 9449 §5).
         key_thumbprint: key.filter(|_| !client.is_confidential()),
+        details: None,
     };
     let resource = checked.resource;
     let issued = Issued {
@@ -83,6 +84,7 @@ pub async fn poll(
         refresh: claim.stays && client.may_refresh(),
         key,
         actors: &[],
+        details: None,
     };
     open_and_issue(app, cx, client, grant, &issued).await
 }

@@ -98,6 +98,7 @@ pub async fn exchange(
         refresh: false,
         key,
         actors: &checked.actors,
+        details: subject.details.as_ref(),
     };
     let response = issue::issue(app, &issued, cx.now)?;
     let scope = checked.scope.to_string();

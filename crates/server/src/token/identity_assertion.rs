@@ -67,6 +67,7 @@ pub async fn grant(
         refresh: false,
         key,
         actors: &[],
+        details: None,
     };
     let response = issue::issue(app, &issued, cx.now)?;
     let which =

@@ -3,6 +3,7 @@
 use super::TokenRefusal;
 use crate::app::App;
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     entropy,
     id::GrantId,
     jwt::{AccessToken, GrantReference},
@@ -38,6 +39,8 @@ pub struct Issued<'a> {
     pub key: Option<[u8; 32]>,
     /// `act`: who acts for the subject, the one who acts now first.
     pub actors: &'a [String],
+    /// Which tools it is for; all that the scope allows where there are none.
+    pub details: Option<&'a AuthorizationDetails>,
 }
 
 /// The answer of the token endpoint (RFC 6749 §5.1).
@@ -52,6 +55,8 @@ pub struct TokenResponse {
     #[serde(serialize_with = "expose_some", skip_serializing_if = "Option::is_none")]
     refresh_token: Option<SecretString>,
     scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<AuthorizationDetails>,
 }
 
 /// Mints the access token and, where due, the refresh token.
@@ -76,6 +81,7 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
         },
         key_thumbprint: issued.key,
         actors: issued.actors.to_vec(),
+        details: issued.details.cloned(),
     };
     let refresh = RefreshToken { grant: issued.grant, generation: issued.generation };
     Ok(TokenResponse {
@@ -85,6 +91,7 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
         expires_in: lifetime.as_secs(),
         refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),
         scope,
+        authorization_details: token.details,
     })
 }
 

@@ -154,6 +154,12 @@ pub enum TokenRefusal {
     /// More than was granted, or not a scope at all.
     #[error("scope")]
     Scope,
+    /// `authorization_details`, which are asked for in a pushed request and nowhere else.
+    #[error("authorization_details")]
+    Details,
+    /// What a grant keeps of them cannot be read.
+    #[error("authorization_details_unreadable")]
+    DetailsUnreadable,
     /// A machine that may use several servers names none.
     #[error("resource_missing")]
     ResourceMissing,
@@ -223,6 +229,8 @@ impl Reason for TokenRefusal {
             Self::Outlived => "outlived",
             Self::TooOften(_) => "too_often",
             Self::Scope => "scope",
+            Self::Details => "authorization_details",
+            Self::DetailsUnreadable => "authorization_details_unreadable",
             Self::ResourceMissing => "resource_missing",
             Self::ResourceNotAllowed => "resource_not_allowed",
             Self::ScopeNotAllowed => "scope_not_allowed",
@@ -252,8 +260,9 @@ impl TokenRefusal {
     /// What the client learns: a rule more does not compile until somebody decides it here.
     fn refusal(&self) -> Refusal {
         use ErrorCode::{
-            AccessDenied, AuthorizationPending, InvalidClient, InvalidGrant, InvalidRequest, InvalidScope,
-            InvalidTarget, SlowDown, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType,
+            AccessDenied, AuthorizationPending, InvalidAuthorizationDetails, InvalidClient, InvalidGrant,
+            InvalidRequest, InvalidScope, InvalidTarget, SlowDown, TemporarilyUnavailable,
+            UnauthorizedClient, UnsupportedGrantType,
         };
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
@@ -297,24 +306,21 @@ impl TokenRefusal {
             Self::RefreshMissing => (InvalidRequest, "refresh_token is required"),
             Self::Target => (InvalidTarget, "resource is not the one of the grant"),
             Self::Scope => (InvalidScope, "scope exceeds what was granted"),
+            Self::Details => (InvalidAuthorizationDetails, DETAILS),
             Self::ResourceMissing => {
                 (InvalidTarget, "resource is required: this client may use several servers")
             }
             Self::ResourceNotAllowed => (InvalidTarget, "resource is not one server that this client may use"),
             Self::ScopeNotAllowed => (InvalidScope, "this client may have none of these scopes there"),
-            Self::Code(CodeError::Expired) => {
-                (InvalidGrant, "the authorization code has expired: start again")
-            }
+            Self::Code(error) => of_code(*error),
             Self::Signing
             | Self::Store(_)
             | Self::AuditFailing
             // A node that is behind calls nothing wrong: another one may have made it a moment ago.
-            | Self::Code(CodeError::KeyNotHere)
             | Self::Refresh(RefreshTokenError::KeyNotHere) => {
                 (TemporarilyUnavailable, "try again in a moment: nothing was lost")
             }
-            Self::Code(_)
-            | Self::CodeOfAnotherClient
+            Self::CodeOfAnotherClient
             | Self::RedirectDiffers
             | Self::Pkce(_)
             | Self::ResourceChanged
@@ -323,6 +329,7 @@ impl TokenRefusal {
             Self::Withdrawn
             | Self::Refresh(_)
             | Self::GrantMissing
+            | Self::DetailsUnreadable
             | Self::RefreshOfAnotherClient
             | Self::Revoked
             | Self::Idle
@@ -330,6 +337,22 @@ impl TokenRefusal {
             | Self::RefreshReused => (InvalidGrant, "the grant has ended: sign in again"),
         };
         Refusal::new(code, description)
+    }
+}
+
+/// What to do instead.
+const DETAILS: &str =
+    "ask for authorization_details in a pushed authorization request: tokens keep what the person allowed";
+
+const fn of_code(error: CodeError) -> (ErrorCode, &'static str) {
+    match error {
+        CodeError::Expired => (ErrorCode::InvalidGrant, "the authorization code has expired: start again"),
+        CodeError::KeyNotHere => {
+            (ErrorCode::TemporarilyUnavailable, "try again in a moment: nothing was lost")
+        }
+        CodeError::Foreign | CodeError::Format | CodeError::Future => {
+            (ErrorCode::InvalidGrant, "the authorization code cannot be redeemed: start again")
+        }
     }
 }
 
@@ -398,10 +421,16 @@ fn refused(
 }
 
 fn read(incoming: &Incoming) -> Result<Parameters, TokenRefusal> {
-    form(incoming).map_err(|refusal| match refusal {
+    let parameters = form(incoming).map_err(|refusal| match refusal {
         FormRefusal::MediaType => TokenRefusal::MediaType,
         FormRefusal::Parameters(error) => TokenRefusal::Parameters(error),
-    })
+    })?;
+    // Who asks for less than it has must not get all of it (RFC 9396 §5, §6).
+    if parameters.get("authorization_details").is_some() {
+        Err(TokenRefusal::Details)
+    } else {
+        Ok(parameters)
+    }
 }
 
 async fn who(

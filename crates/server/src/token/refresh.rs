@@ -39,15 +39,18 @@ pub async fn refresh(
     };
     if let Some(grant) = as_usual(app, cx, (client, proven), parameters, token).await? {
         let (scope, key) = (rules::granted(&grant, client)?, binding(&grant)?);
+        let details = rules::details(grant.details.as_deref())?;
+        let details = details.as_ref();
         app.audit.record(cx, Event::refresh_rotated(Which::of(&grant), grant.generation));
-        return issue::issue(app, &Issued { key, ..issued(app, &grant, &scope, grant.generation) }, cx.now);
+        let issued = Issued { key, details, ..issued(app, &grant, &scope, grant.generation) };
+        return issue::issue(app, &issued, cx.now);
     }
     let grant = app.store.grant_read(token.grant).await?.ok_or(TokenRefusal::GrantMissing)?;
     if !client.may_refresh() {
         return Err(TokenRefusal::GrantTypeNotRegistered);
     }
     let scope = rules::check_refresh(&grant, client, parameters, &app.settings, cx.now)?;
-    let key = binding(&grant)?;
+    let (key, details) = (binding(&grant)?, rules::details(grant.details.as_deref())?);
     if app.blocks.receiver(&grant.redirect_host) {
         return Err(TokenRefusal::ReceiverBlocked);
     }
@@ -93,7 +96,8 @@ pub async fn refresh(
         GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
         GrantRotated::Missing => return Err(TokenRefusal::GrantMissing),
     };
-    issue::issue(app, &Issued { key, ..issued(app, &grant, &scope, generation) }, cx.now)
+    let issued = Issued { key, details: details.as_ref(), ..issued(app, &grant, &scope, generation) };
+    issue::issue(app, &issued, cx.now)
 }
 
 fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) -> Issued<'a> {
@@ -109,6 +113,7 @@ fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) ->
         refresh: true,
         key: None,
         actors: &[],
+        details: None,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     settings::{OFFLINE_ACCESS, Resource, Settings},
 };
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     grant::{AuthorizationCode, DeviceCode, digest16},
     jwt::{GrantReference, VerifiedAccessToken, actor},
     parameters::Parameters,
@@ -61,6 +62,12 @@ pub fn check_code<'a>(
     code.challenge.verify(parameters.get("code_verifier")).map_err(TokenRefusal::Pkce)?;
     let scope = resource.at_positions(&code.scopes);
     Ok(CheckedCode { code, resource, scope })
+}
+
+/// Which tools a grant is for, as it was written by us. What cannot be read is not passed over.
+pub fn details(text: Option<&str>) -> Result<Option<AuthorizationDetails>, TokenRefusal> {
+    text.map(|text| AuthorizationDetails::parse(text).map_err(|_| TokenRefusal::DetailsUnreadable))
+        .transpose()
 }
 
 /// Resource and scopes of a device code, as they are configured now.

@@ -177,6 +177,7 @@ async fn as_227_more_grants_than_anybody_watches_are_said_and_the_longest_unused
             code_digest: [1; 32],
             from: None,
             key_thumbprint: None,
+            details: None,
         };
         oldest = oldest.or(Some(grant.id));
         if number == 200 {

@@ -16,6 +16,7 @@ mod authorize;
 mod bad_input;
 mod clients;
 mod clock_steps;
+mod details;
 mod devices;
 mod documents;
 mod exchange;

@@ -96,6 +96,12 @@ pub async fn as_137_as_146_as_147_each_term_of_a_live_rotation_is_a_condition(st
     let kept = tried(&story, with_key(unbound, 0)).await.unwrap();
     assert_eq!(kept.key_thumbprint, None, "a key binds no grant that was opened without");
 
+    let details = Some(r#"[{"type":"mcp_tool","tool":"pay"}]"#.to_owned());
+    let limited = crate::NewGrant { details: details.clone(), ..story.new_grant() };
+    assert_eq!(story.store.grant_open(limited.clone(), story.now).await.unwrap(), GrantOpened::Opened);
+    let kept = tried(&story, usual(limited.id, 0)).await.unwrap();
+    assert_eq!((kept.details, story.read(limited.id).await.details), (details.clone(), details), "t_24");
+
     let revoked = story.open().await;
     story.revoke(revoked).await;
     assert_eq!(tried(&story, usual(revoked, 0)).await, None, "revoked");

@@ -78,6 +78,7 @@ impl Story {
             code_digest: [1; 32],
             from: Some(HERE),
             key_thumbprint: None,
+            details: None,
         }
     }
 

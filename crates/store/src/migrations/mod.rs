@@ -24,6 +24,8 @@ const TEXTS: &[(i64, &str)] = &[
     // Who does not know `key_thumbprint` would refresh such a grant for anybody who has its token.
     (8, include_str!("0008_bound_grants.sql")),
     (1, include_str!("0009_device_claims.sql")),
+    // Who does not know `details` would refresh such a grant to all that its scopes allow.
+    (10, include_str!("0010_tools_of_grants.sql")),
 ];
 
 /// The schema that a program knows.

@@ -36,6 +36,8 @@ pub struct NewGrant {
     pub from: Option<IpAddr>,
     /// The key that its refresh token is bound to: of a public client that proved one.
     pub key_thumbprint: Option<[u8; 32]>,
+    /// Which tools it is for, as text (RFC 9396); `None` for all that the scopes allow.
+    pub details: Option<String>,
 }
 
 /// A grant as kept.
@@ -73,6 +75,8 @@ pub struct Grant {
     pub used_from: Option<IpAddr>,
     /// The key that its refresh token is bound to, if it is (RFC 9449 §5).
     pub key_thumbprint: Option<[u8; 32]>,
+    /// Which tools it is for, as text (RFC 9396); `None` for all that the scopes allow.
+    pub details: Option<String>,
 }
 
 /// What a grant is given to: one installation of a client, as far as anybody can tell.

@@ -16,15 +16,16 @@ macro_rules! columns {
     () => {
         "grants.id, grants.person, grants.epoch, grants.client_id, grants.client_name, grants.redirect_host,
             grants.resource, grants.scope, grants.consented_at, grants.generation, grants.predecessor, grants.rotated_at,
-            grants.revoked_at, grants.key_proven, grants.used_from, grants.key_thumbprint"
+            grants.revoked_at, grants.key_proven, grants.used_from, grants.key_thumbprint, grants.details"
     };
 }
 
 statements! {
     OPEN = "INSERT INTO grants (id, attempt, epoch, client_id, client_name, redirect_host, resource, scope,
-            consented_at, code_digest, person, generation, rotated_at, turn, used_from, key_thumbprint)
-        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11, $12 FROM person p
-        WHERE p.id = $13 AND p.epoch = $14 AND p.disabled_at IS NULL
+            consented_at, code_digest, person, generation, rotated_at, turn, used_from, key_thumbprint,
+            details)
+        SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11, $12, $13 FROM person p
+        WHERE p.id = $14 AND p.epoch = $15 AND p.disabled_at IS NULL
         ON CONFLICT (id) DO NOTHING RETURNING id";
     OPENED_BEFORE = "SELECT attempt, person, client_id, code_digest FROM grants WHERE id = $1";
     // $1 presented, $2 begin of the first window, $3 now, $4 from where, $6 begin of the second window. 4294967295 is the last
@@ -303,6 +304,7 @@ async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, Stor
                 this.now,
                 &octets(new.from),
                 &new.key_thumbprint,
+                new.details.as_deref(),
                 &new.person,
                 new.epoch,
             ],
@@ -387,5 +389,6 @@ fn grant(row: &Row<'_>) -> Result<Grant, StoreError> {
         key_proven: row.yes(13)?,
         used_from: row.maybe_address(14)?,
         key_thumbprint: row.maybe_array(15)?,
+        details: row.maybe_text(16)?,
     })
 }

@@ -63,6 +63,14 @@ impl Row<'_> {
         }
     }
 
+    /// Text, or NULL.
+    pub fn maybe_text(&self, column: usize) -> Result<Option<String>, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column)),
+        }
+    }
+
     /// Bytes of any length.
     pub fn bytes(&self, column: usize) -> Result<Vec<u8>, StoreError> {
         match self {

@@ -34,6 +34,7 @@ fn token() -> AccessToken {
         grant: GrantReference { grant: GrantId::from_bytes([9; 16]), generation: 3, epoch: 1, salt: [8; 6] },
         key_thumbprint: None,
         actors: Vec::new(),
+        details: None,
     }
 }
 
@@ -86,6 +87,7 @@ fn as_180_what_we_sign_is_what_is_read() {
             scope: "tools:read tools:call".into(),
             key_thumbprint: None,
             actors: Vec::new(),
+            details: None,
         };
         assert_eq!(read, expected);
         assert_eq!(unverified_issuer(text.expose()).unwrap(), ISSUER);
@@ -128,6 +130,38 @@ fn a_token_has_at_most_750_characters() {
         let bound = AccessToken { key_thumbprint: Some([0xFF; 32]), ..token.clone() };
         let text = AccessTokenSigner::new(key).sign(&bound).unwrap();
         assert!(text.expose().len() <= 830, "{:?}: {}", key.algorithm(), text.expose().len());
+        let limited = AccessToken { details: Some(longest_details()), ..bound };
+        let text = AccessTokenSigner::new(key).sign(&limited).unwrap();
+        assert!(text.expose().len() <= 1_400, "{:?}: {}", key.algorithm(), text.expose().len());
+    }
+}
+
+fn longest_details() -> AuthorizationDetails {
+    let of_length = |length: usize| {
+        let asked = json!([{"type": "mcp_tool", "tool": "pay", "arguments": {"to": "x".repeat(length)}}]);
+        AuthorizationDetails::parse(&asked.to_string())
+    };
+    (0..400).rev().find_map(|length| of_length(length).ok()).unwrap()
+}
+
+#[test]
+fn as_089_t_24_a_token_for_some_tools_says_so_and_what_is_not_understood_is_refused() {
+    let details =
+        AuthorizationDetails::parse(r#"[{"type":"mcp_tool","tool":"pay","arguments":{"amount":{"max":7}}}]"#);
+    let details = details.unwrap();
+    let limited = AccessToken { details: Some(details.clone()), ..token() };
+    let text = AccessTokenSigner::new(&keys()[0]).sign(&limited).unwrap();
+    let read = verify(text.expose(), &set(), &expectations()).unwrap().into_inner();
+    assert_eq!(read.details, Some(details));
+    for foreign in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!([{"type": "payment_initiation"}]),
+        json!([{"type": "mcp_tool", "tool": "pay", "privileges": ["admin"]}]),
+        json!([{"type": "mcp_tool", "tool": "pay", "arguments": {"amount": {"below": 7}}}]),
+    ] {
+        assert_eq!(judge(&with("authorization_details", foreign)), Err(AccessTokenError::Details));
     }
 }
 

@@ -1,0 +1,50 @@
+//! Tokens that are limited to some tools (RFC 9396): what is within the limits passes, and nothing else is asked of a server.
+
+use crate::support::{Answer, World, world};
+use hallpass_core::authorization_details::AuthorizationDetails;
+use serde_json::{Value, json};
+
+const ONLY: &str = r#"[{"type":"mcp_tool","tool":"pay","arguments":{"amount":{"max":100},"to":"Ada"}},{"type":"mcp_tool","tool":"list"}]"#;
+
+async fn ask(world: &World, method: &str, params: Value) -> Answer {
+    let details = AuthorizationDetails::parse(ONLY).unwrap();
+    let token = world.token_of(|token| token.details = Some(details));
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    world.post(&message, &[("authorization", &format!("Bearer {token}"))]).await
+}
+
+#[tokio::test]
+async fn as_089_t_24_rs_035_a_tool_is_called_within_the_limits_of_the_token_alone() {
+    let world = world("echo").await;
+    for (passed, params) in [
+        json!({"name": "pay", "arguments": {"amount": 100, "to": "Ada", "note": "x"}}),
+        json!({"name": "list"}),
+        json!({"name": "list", "arguments": {"all": true}}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = ask(&world, "tools/call", params).await;
+        assert_eq!((answer.status, world.upstream.asked()), (200, passed + 1), "{}", answer.text);
+    }
+    let before = world.upstream.asked();
+    for params in [
+        json!({"name": "pay", "arguments": {"amount": 101, "to": "Ada"}}),
+        json!({"name": "pay", "arguments": {"amount": "100", "to": "Ada"}}),
+        json!({"name": "pay", "arguments": {"amount": 100, "to": "Bob"}}),
+        json!({"name": "pay", "arguments": {"amount": 100}}),
+        json!({"name": "pay", "arguments": {"amount": 100, "to": "Ada", "TO": "Bob"}}),
+        json!({"name": "pay"}),
+        json!({"name": "Pay", "arguments": {"amount": 100, "to": "Ada"}}),
+        json!({"name": "delete", "arguments": {}}),
+    ] {
+        let answer = ask(&world, "tools/call", params.clone()).await;
+        assert_eq!((answer.status, world.upstream.asked()), (403, before), "{params}: {}", answer.text);
+        // No scope widens it: a client must not send its person for one.
+        assert_eq!(answer.header("www-authenticate"), "");
+        assert!(answer.text.contains("not for this tool with these arguments"), "{}", answer.text);
+    }
+    // The limits speak of tools.
+    assert_eq!(ask(&world, "tools/list", json!({})).await.status, 200);
+    assert_eq!(ask(&world, "prompts/get", json!({"name": "pay"})).await.status, 200);
+}
