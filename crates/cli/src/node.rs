@@ -17,12 +17,14 @@ use axum::{Router, extract::ConnectInfo};
 use hallpass_core::{
     entropy::SystemEntropy,
     id::PersonId,
+    jwt::caller_assertion::{Caller, Terms},
     secret::SecretString,
     time::{Clock, SystemClock},
 };
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{
-    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, KeyRingSealer, ProtectedServer, Upstream,
+    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, KeyRingSealer, ProtectedServer,
+    SignsCallers, Upstream,
 };
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
@@ -213,6 +215,7 @@ fn gateway(
                 (false, false) => BoundTokens::NotListed,
             },
             callers: server.callers,
+            caller_audience: server.caller_audience.clone(),
         });
     }
     Ok(GatewayConfig {
@@ -237,7 +240,18 @@ fn gateway(
         address: Some(address_by(app)),
         entropy: Arc::clone(&app.entropy),
         challenge_styles: config.challenge_styles.clone(),
+        caller_signer: Some(Arc::new(SignsForUs(Arc::clone(app)))),
     })
+}
+
+/// With the key of the moment.
+struct SignsForUs(Arc<App>);
+
+impl SignsCallers for SignsForUs {
+    fn sign(&self, caller: &Caller<'_>, terms: &Terms<'_>) -> Option<String> {
+        let signed = self.0.tokens.current().callers.sign(caller, terms);
+        signed.ok().map(|assertion| assertion.expose().to_owned())
+    }
 }
 
 /// From the gateway's calls to the numbers and, where the operator wants it, the audit log.

@@ -5,6 +5,7 @@ mod policy;
 pub use policy::{Callers, ChallengeScopes, Policy, Rule, Unlisted};
 
 use crate::{
+    assertion::SignsCallers,
     audit::{CallLog, CallerAddress},
     challenge::StyleFor,
     session::SessionSealer,
@@ -47,6 +48,8 @@ pub struct GatewayConfig {
     pub address: Option<CallerAddress>,
     /// Where the ids of requests come from.
     pub entropy: Arc<dyn Entropy>,
+    /// Signs what servers are told about who calls.
+    pub caller_signer: Option<Arc<dyn SignsCallers>>,
     /// How clients want to be told that more scope is needed, before what is known of them; the first that fits counts.
     pub challenge_styles: Vec<StyleFor>,
 }
@@ -78,6 +81,8 @@ pub struct ProtectedServer {
     pub bound_tokens: BoundTokens,
     /// How much one caller may ask of it.
     pub callers: CallerLimits,
+    /// The audience of signed assertions that tell it who calls. Without one it is told nothing.
+    pub caller_audience: Option<String>,
 }
 
 /// What one caller, a person or a machine, may ask of one server, with all its clients together.
@@ -234,6 +239,11 @@ pub enum ConfigError {
     /// Nobody to get a token from.
     #[error("server `{0}` names no authorization server")]
     NoAuthorizationServer(String),
+    /// It is to be told who calls, and there is nothing to sign with or nowhere to put it.
+    #[error(
+        "server `{0}` has a caller_audience: it takes a server over http, and keys of the issuer to sign with"
+    )]
+    Caller(String),
     /// Not an http URL.
     #[error(
         "the upstream of server `{0}` must be an http URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
@@ -280,6 +290,10 @@ impl GatewayConfig {
         }
         for (at, server) in self.servers.iter().enumerate() {
             server.check(&self.public_origin, &self.reserved_paths)?;
+            let is_told = server.caller_audience.is_some();
+            if is_told && (self.caller_signer.is_none() || matches!(server.upstream, Upstream::Stdio(_))) {
+                return Err(ConfigError::Caller(server.name.clone()));
+            }
             if let Some(first) = self.servers.iter().take(at).find(|other| other.path == server.path) {
                 let (first, second) = (first.name.clone(), server.name.clone());
                 return Err(ConfigError::SamePath { first, second });
@@ -378,6 +392,7 @@ mod tests {
             policy: Policy::default(),
             bound_tokens: BoundTokens::Offered,
             callers: CallerLimits::default(),
+            caller_audience: None,
         }
     }
 

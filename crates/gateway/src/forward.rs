@@ -182,6 +182,13 @@ async fn passed(server: &Arc<Server>, authorized: &Authorized<Call>) -> Result<R
     pass_back(server, authorized, answer, place).await
 }
 
+/// What the server behind is told about who calls, where it is.
+fn assertion(server: &Server, authorized: &Authorized<Call>) -> Result<Option<HeaderValue>, Refusal> {
+    let Some(assertions) = &server.assertions else { return Ok(None) };
+    let header = assertions.header(authorized.caller(), server.resource.now());
+    header.map(Some).ok_or_else(|| UpstreamError::Unsigned.into())
+}
+
 /// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
 async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Answer, Refusal> {
     let until = match authorized.operation().action {
@@ -189,7 +196,7 @@ async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Answer, R
         // A server may hold the head of this stream back until it has something to say.
         Action::Listen => None,
     };
-    let mut sent = pin!(server.upstream.send(authorized));
+    let mut sent = pin!(server.upstream.send(authorized, assertion(server, authorized)?));
     let answer = loop {
         let patience = until.map_or(RECHECK, |until| RECHECK.min(until.duration_since(Instant::now())));
         if let Ok(answer) = timeout(patience, sent.as_mut()).await {

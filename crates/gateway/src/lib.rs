@@ -18,7 +18,7 @@
 //! | how often, and how many streams | `traffic` |
 //! | how more scope is asked for | `challenge` |
 //! | what of it is shown | `lists`, `events` |
-//! | what the upstream sees | `credentials`, `upstream/` |
+//! | what the upstream sees | `credentials`, `assertion`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
 //! | what the operator sees | `audit` |
@@ -26,6 +26,7 @@
 //! | an MCP server to try it with | [`demo`] |
 
 mod admit;
+mod assertion;
 mod audit;
 mod challenge;
 pub mod config;
@@ -47,6 +48,7 @@ mod tools;
 mod traffic;
 mod upstream;
 
+pub use assertion::{CALLER, SignsCallers};
 pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
 pub use challenge::{ChallengeStyle, StyleFor};
 pub use config::{

@@ -186,7 +186,7 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
 fn upstream_row(error: UpstreamError) -> (StatusCode, i64, &'static str) {
     let ours = i64::from(ERROR_CODE);
     match error {
-        UpstreamError::Unreachable | UpstreamError::Broken => (
+        UpstreamError::Unreachable | UpstreamError::Broken | UpstreamError::Unsigned => (
             StatusCode::BAD_GATEWAY,
             ours,
             "The MCP server cannot be reached. Its operator finds the reason in the gateway's log",

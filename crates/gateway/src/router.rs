@@ -2,6 +2,7 @@
 
 use crate::{
     admit::Admission,
+    assertion::Assertions,
     audit::{CallLog, CallerAddress},
     challenge::Styles,
     config::{self, CallerLimits, ConfigError, GatewayConfig, Limits, ProtectedServer},
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub styles: Arc<Styles>,
     pub callers: CallerLimits,
     pub traffic: Arc<Traffic>,
+    pub assertions: Option<Assertions>,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -174,6 +176,9 @@ fn server(
         resource: protected.resource.clone(),
         issuer: protected.issuer.clone(),
     };
+    let told = protected.caller_audience.as_deref().zip(config.caller_signer.as_ref());
+    let assertions =
+        told.map(|(audience, signer)| Assertions::new(Arc::clone(signer), &protected.issuer, audience));
     let resource =
         ProtectedResource::new(settings, Arc::clone(&config.keys), Arc::clone(&config.revocations));
     Server {
@@ -193,6 +198,7 @@ fn server(
         styles,
         callers: protected.callers,
         traffic,
+        assertions,
     }
 }
 

@@ -18,6 +18,30 @@ impl Check<'_> {
         }
     }
 
+    /// What a server is told about who calls is for it alone: never for anybody who could ask for tokens of that audience.
+    pub(super) fn caller_audience(&mut self, entry: &ServerEntry) -> Option<String> {
+        let audience = entry.caller_audience.as_ref()?;
+        let text = audience.get_ref();
+        if entry.command.is_some() || entry.upstream.is_none() {
+            self.wrong(
+                audience,
+                "caller_audience takes an upstream: a server on stdio gets no headers",
+                "remove it",
+            );
+        } else if text.is_empty()
+            || text.len() > 200
+            || text.contains("://")
+            || !text.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            self.wrong(
+                audience,
+                "caller_audience is the name of the server behind, and no URL that access tokens could be for",
+                "write a name of its own, such as \"files.internal\"",
+            );
+        }
+        Some(text.clone())
+    }
+
     /// A number that would let nobody in is a mistake.
     pub(super) fn at_least_one(&mut self, typed: Option<&Spanned<u32>>) -> Option<u32> {
         let typed = typed?;

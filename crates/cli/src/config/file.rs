@@ -220,6 +220,8 @@ pub struct ServerEntry {
     pub rules: Vec<Spanned<RuleEntry>>,
     /// For what no rule names. Default: "deny" where there are rules.
     pub unlisted: Option<Unlisted>,
+    /// The audience of signed assertions that tell the server who calls.
+    pub caller_audience: Option<Spanned<String>>,
     /// What a challenge for more scope asks for.
     pub challenge_scopes: Option<ChallengeScopes>,
     /// Requests a minute of one person or machine.

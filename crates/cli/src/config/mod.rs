@@ -52,6 +52,8 @@ pub struct Protected {
     pub policy: Policy,
     /// How much one caller may ask.
     pub callers: CallerLimits,
+    /// The audience of what it is told about who calls.
+    pub caller_audience: Option<String>,
 }
 
 /// Everything that a node is started with.
@@ -343,12 +345,16 @@ impl Check<'_> {
         };
         let required_scope = self.required(entry, &scopes);
         let policy = self.policy(entry, &scopes);
-        let callers = self.callers(entry);
+        let (callers, caller_audience) = (self.callers(entry), self.caller_audience(entry));
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
             Ok(resource) if self.problems.len() == before => {
                 let (name, path) = (name.clone(), path.clone());
-                Some((resource, Protected { name, path, behind: behind?, required_scope, policy, callers }))
+                let behind = behind?;
+                Some((
+                    resource,
+                    Protected { name, path, behind, required_scope, policy, callers, caller_audience },
+                ))
             }
             Ok(_) => None,
             Err(error) => {

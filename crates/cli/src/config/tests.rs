@@ -208,6 +208,8 @@ fn t_101_what_is_wrong_with_a_rule_is_told_with_line_and_fix() {
         ("tools = [\"ping\"]", "tools = [\"ping\"]\nname = \"a\\nb\"", 16, "for the log"),
         ("scopes = [\"read\"]", "scopes = [\"read\"]\ndeny = true", 12, "takes no scopes"),
         ("required_scopes = []", "calls_per_minute = 0", 7, "nobody"),
+        ("required_scopes = []", "caller_audience = \"files\"", 7, "takes an upstream"),
+        ("required_scopes = []", "upstream = \"http://h/\"\ncaller_audience = \"https://h\"", 8, "no URL"),
     ] {
         let text = RULES.replacen(from, to, 1);
         assert_ne!(text, RULES);

@@ -274,7 +274,7 @@ fn parse_claims(payload: &[u8]) -> Result<Map<String, Value>, AccessTokenError> 
 }
 
 /// A string that is there, not empty and not too long.
-fn text<'a>(claims: &'a Map<String, Value>, name: &str, longest: usize) -> Option<&'a str> {
+pub(super) fn text<'a>(claims: &'a Map<String, Value>, name: &str, longest: usize) -> Option<&'a str> {
     claims.get(name)?.as_str().filter(|text| !text.is_empty() && text.len() <= longest)
 }
 

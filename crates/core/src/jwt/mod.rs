@@ -7,12 +7,14 @@
 //! | who acts for the subject of one (RFC 8693 §4.1) | [`actor`] |
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
+//! | who calls, for a server behind a gateway | [`caller_assertion`] |
 //! | proofs of possession (RFC 9449): verify, nonces, replay | [`proof`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
 pub mod access_token;
 pub mod actor;
 mod assertion;
+pub mod caller_assertion;
 pub mod client_assertion;
 pub mod grant_assertion;
 pub mod grant_reference;

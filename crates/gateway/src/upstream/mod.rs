@@ -49,6 +49,9 @@ pub(crate) enum AnswerBody {
 /// Why there is no answer of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
+    /// The server has to be told who calls, and the key does not sign.
+    #[error("what the upstream is told about who calls could not be signed")]
+    Unsigned,
     /// Nobody accepts connections there.
     #[error("the upstream cannot be reached: is the MCP server running at its configured URL?")]
     Unreachable,
@@ -84,10 +87,15 @@ pub(crate) enum UpstreamError {
 impl Upstream {
     /// Sends a call that is allowed, and waits for the head of the answer for as long as the caller does. Dropping
     /// the future, or the answer's body, cancels.
-    pub(crate) async fn send(&self, authorized: &Authorized<Call>) -> Result<Answer, UpstreamError> {
+    /// `caller` says who it is, for a server that is told so.
+    pub(crate) async fn send(
+        &self,
+        authorized: &Authorized<Call>,
+        caller: Option<HeaderValue>,
+    ) -> Result<Answer, UpstreamError> {
         match self {
             Self::Http(upstream) => {
-                let (parts, body) = upstream.send(authorized).await?.into_parts();
+                let (parts, body) = upstream.send(authorized, caller).await?.into_parts();
                 let body = AnswerBody::Http(body);
                 Ok(Answer { status: parts.status, headers: parts.headers, body })
             }

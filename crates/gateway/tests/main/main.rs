@@ -10,6 +10,7 @@
 )]
 
 mod admission;
+mod assertions;
 mod client_sees;
 mod demo;
 mod details;

@@ -114,6 +114,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         address: None,
         entropy: Arc::new(SystemEntropy),
         challenge_styles: vec![],
+        caller_signer: None,
     };
     change(&mut config);
     let Gateway { router: gateway, processes, .. } = start(config).unwrap();
@@ -134,6 +135,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         policy: hallpass_gateway::Policy::default(),
         bound_tokens: hallpass_resource::BoundTokens::Offered,
         callers: hallpass_gateway::CallerLimits::default(),
+        caller_audience: None,
     }
 }
 

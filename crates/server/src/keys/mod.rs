@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use hallpass_core::{
     entropy::Entropy,
     jose::{Algorithm, KeySet, SigningKey},
-    jwt::AccessTokenSigner,
+    jwt::{AccessTokenSigner, caller_assertion::CallerAssertionSigner},
     seal::{KeyRing, Purpose},
     time::Timestamp,
 };
@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(800);
 pub struct Current {
     /// Signs new access tokens.
     pub signer: AccessTokenSigner,
+    /// Signs what servers behind a gateway are told about who calls.
+    pub callers: CallerAssertionSigner,
     /// Verifies all that may still be alive.
     pub verifying: KeySet,
     /// The JWKS document.
@@ -133,13 +135,15 @@ fn current(ring: &KeyRing, stored: &[StoredKey], now: Timestamp) -> Result<Curre
         public.push(key.public_jwk().to_json());
         verifying.push(key.verifying_key());
         if *stage == Stage::Signing {
-            signer = Some(AccessTokenSigner::new(&key));
+            signer = Some((AccessTokenSigner::new(&key), CallerAssertionSigner::new(&key)));
         }
     }
     let jwks = serde_json::json!({ "keys": public }).to_string();
     let names = stored.iter().map(|key| key.kid.clone()).zip(stages).collect();
+    let (signer, callers) = signer.ok_or(StartError::NoSigningKey)?;
     Ok(Current {
-        signer: signer.ok_or(StartError::NoSigningKey)?,
+        signer,
+        callers,
         verifying: KeySet::from_keys(verifying),
         jwks: Document::new("application/jwk-set+json", jwks.into()),
         stages: names,
