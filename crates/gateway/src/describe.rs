@@ -62,6 +62,7 @@ static DOCUMENT: Schema = Schema {
                 "scopes_supported": list,
                 "bearer_methods_supported": list,
                 "resource_name": { "type": "string" },
+                "authorization_details_types_supported": list,
                 "dpop_signing_alg_values_supported": list,
                 "dpop_bound_access_tokens_required": { "type": "boolean" },
             },

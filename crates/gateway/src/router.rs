@@ -162,6 +162,7 @@ fn document(protected: &ProtectedServer) -> Bytes {
         scopes: protected.scopes.clone(),
         title: protected.title.clone(),
         bound_tokens: protected.bound_tokens,
+        reads_details: true,
     })
 }
 

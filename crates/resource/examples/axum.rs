@@ -49,6 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         scopes: needed.clone(),
         title: Some("Hello".into()),
         bound_tokens: BoundTokens::Offered,
+        reads_details: false,
     });
     let settings = Settings { metadata_url: metadata::url(&resource), resource, issuer: issuer.into() };
     let resource =

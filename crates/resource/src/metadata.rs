@@ -3,6 +3,7 @@
 use crate::{cors, proof::BoundTokens};
 use bytes::Bytes;
 use hallpass_core::{
+    authorization_details,
     jwt::proof::ALGORITHMS,
     metadata::{ProtectedResourceMetadata, well_known},
     scope::Scope,
@@ -24,6 +25,9 @@ pub struct Description {
     pub title: Option<String>,
     /// What it says of tokens that are bound to a key.
     pub bound_tokens: BoundTokens,
+    /// Whether it holds to tokens that are limited to some tools, as
+    /// [`crate::ProtectedResource::with_authorization_details`] says.
+    pub reads_details: bool,
 }
 
 /// The document as JSON.
@@ -36,6 +40,9 @@ pub fn document(description: &Description) -> Bytes {
         scopes_supported: (!scopes.is_empty()).then_some(scopes),
         bearer_methods_supported: Some(vec!["header".to_owned()]),
         resource_name: description.title.clone(),
+        authorization_details_types_supported: description
+            .reads_details
+            .then(|| vec![authorization_details::TYPE.to_owned()]),
         dpop_signing_alg_values_supported: (description.bound_tokens != BoundTokens::NotListed)
             .then(|| ALGORITHMS.map(str::to_owned).into()),
         dpop_bound_access_tokens_required: description.bound_tokens == BoundTokens::Required,
@@ -92,6 +99,7 @@ mod tests {
             scopes: Scope::parse("files:read offline_access").unwrap(),
             title: Some("Files".into()),
             bound_tokens: BoundTokens::NotListed,
+            reads_details: false,
         }
     }
 

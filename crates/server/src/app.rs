@@ -160,7 +160,7 @@ impl App {
         let audit = Audit::open(&parts.settings.audit, Arc::clone(&keys), Arc::clone(&parts.clock))
             .map_err(StartError::Audit)?;
         audit::compare(&audit, &*parts.store, now).await?;
-        audit.record_at(now, Event::started(env!("CARGO_PKG_VERSION")));
+        audit.record_at(now, Event::started(&env!("CARGO_PKG_VERSION")));
         let had_keys = !parts.store.keys_read().await?.is_empty();
         let tokens =
             TokenKeys::load(&*parts.store, &keys, (&parts.settings.keys, &*parts.entropy), now).await?;

@@ -31,6 +31,9 @@ pub struct ProtectedResourceMetadata {
     /// A page for developers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_documentation: Option<String>,
+    /// RFC 9396: the types of `authorization_details` that it understands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details_types_supported: Option<Vec<String>>,
     /// RFC 9449: the algorithms of proofs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dpop_signing_alg_values_supported: Option<Vec<String>>,
@@ -65,6 +68,7 @@ impl ProtectedResourceMetadata {
             jwks_uri,
             resource_name: text("resource_name")?,
             resource_documentation: text("resource_documentation")?,
+            authorization_details_types_supported: list("authorization_details_types_supported")?,
             dpop_signing_alg_values_supported: list("dpop_signing_alg_values_supported")?,
             dpop_bound_access_tokens_required: json::boolean(&members, "dpop_bound_access_tokens_required")?
                 .unwrap_or_default(),

@@ -217,6 +217,7 @@ fn what_is_written_is_read_back() {
         jwks_uri: text(),
         resource_name: text(),
         resource_documentation: text(),
+        authorization_details_types_supported: list(),
         dpop_signing_alg_values_supported: list(),
         dpop_bound_access_tokens_required: true,
     };

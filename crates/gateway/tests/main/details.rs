@@ -1,9 +1,10 @@
 //! Tokens that are limited to some tools (RFC 9396): what is within the limits passes, and nothing else is asked of a server.
 
-use crate::support::{Answer, World, world};
+use crate::support::{Answer, World, bare, world};
 use hallpass_core::authorization_details::AuthorizationDetails;
 use serde_json::{Value, json};
 
+const DOCUMENT: &str = "/.well-known/oauth-protected-resource/mcp";
 const ONLY: &str = r#"[{"type":"mcp_tool","tool":"pay","arguments":{"amount":{"max":100},"to":"Ada"}},{"type":"mcp_tool","tool":"list"}]"#;
 
 async fn ask(world: &World, method: &str, params: Value) -> Answer {
@@ -44,6 +45,9 @@ async fn as_089_t_24_rs_035_a_tool_is_called_within_the_limits_of_the_token_alon
         assert_eq!(answer.header("www-authenticate"), "");
         assert!(answer.text.contains("not for this tool with these arguments"), "{}", answer.text);
     }
+    let document = world.ask(bare("GET", DOCUMENT, "", &[])).await.text;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["authorization_details_types_supported"], json!(["mcp_tool"]));
     // The limits speak of tools.
     assert_eq!(ask(&world, "tools/list", json!({})).await.status, 200);
     assert_eq!(ask(&world, "prompts/get", json!({"name": "pay"})).await.status, 200);

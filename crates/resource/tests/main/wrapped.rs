@@ -37,6 +37,7 @@ fn layered(world: &World) -> Router {
         scopes: needed.clone(),
         title: None,
         bound_tokens: hallpass_resource::BoundTokens::Offered,
+        reads_details: false,
     };
     let layer = ProtectLayer::new(Arc::clone(&world.resource), needed).with_metadata(&description);
     let inner = |headers: HeaderMap, Extension(authorized): Extension<Authorized>| async move {

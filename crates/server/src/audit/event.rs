@@ -25,6 +25,13 @@ impl<'a> Event<'a> {
         Self::new(kind, Facts { reason: Some(reason), ..facts })
     }
 
+    /// The same, of access that is for some tools only.
+    #[must_use]
+    pub const fn for_tools(mut self, tools: Option<&'a String>) -> Self {
+        self.facts.tools = tools;
+        self
+    }
+
     fn ending(kind: Kind, facts: Facts<'a>, until: Timestamp) -> Self {
         Self::new(kind, Facts { until: Some(until), ..facts })
     }
@@ -434,7 +441,7 @@ impl<'a> Event<'a> {
     }
 
     /// The node serves.
-    pub fn started(version: &'a str) -> Self {
+    pub fn started(version: &'static &'static str) -> Self {
         Self::new(Kind::Started, Facts { version: Some(version), ..Facts::default() })
     }
 

@@ -95,6 +95,8 @@ pub struct Facts<'a> {
     pub receiver: Option<&'a str>,
     /// Scopes.
     pub scope: Option<&'a str>,
+    /// The only tools that it is for (RFC 9396), where there are such limits: checked, and written by us.
+    pub tools: Option<&'a String>,
     /// Why: a rule's name, never text of a peer.
     pub reason: Option<&'static str>,
     /// Who did it, where that is not the person of the line.
@@ -109,8 +111,8 @@ pub struct Facts<'a> {
     pub until: Option<Timestamp>,
     /// `kid` of a key.
     pub key: Option<&'a str>,
-    /// The version of the program.
-    pub version: Option<&'a str>,
+    /// The version of the program, behind a pointer because an event is passed by value.
+    pub version: Option<&'static &'static str>,
     /// How many.
     pub count: Option<u32>,
     /// The call that it is about.

@@ -31,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 28)?;
+        let mut out = serializer.serialize_struct("Line", 29)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -57,6 +57,7 @@ impl Serialize for Body<'_> {
             "resource" facts.resource;
             "receiver" facts.receiver;
             "scope" facts.scope;
+            "authorization_details" facts.tools;
             "epoch" facts.epoch;
             "presented" facts.presented;
             "generation" facts.generation;

@@ -145,6 +145,7 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
     };
     let (name, client_name) = (&*signed_in.person.name, asked.client.name.as_str());
     let (receiver, scope) = (asked.redirect.uri().receiver(), asked.checked.scope.to_string());
+    let tools = asked.checked.details.as_ref().map(ToString::to_string);
     match parameters.get("decision") {
         Some("allow") if app.audit.refuses() => {
             Ok(pages::problem(StatusCode::SERVICE_UNAVAILABLE, Problem::Unavailable))
@@ -152,12 +153,13 @@ async fn decision(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
         Some("allow") => {
             app.documents.keep(&asked.client, now).await.map_err(Stop::Store)?;
             let code = code(&sealed, signed_in, &asked, now);
-            app.audit
-                .record(incoming.cx, Event::consent_allowed(which, name, client_name, &receiver, &scope));
+            let event = Event::consent_allowed(which, name, client_name, &receiver, &scope);
+            app.audit.record(incoming.cx, event.for_tools(tools.as_ref()));
             Ok(respond::code(app, &asked.redirect, request, &code.seal(&app.keys, &*app.entropy)))
         }
         Some("deny") => {
-            app.audit.record(incoming.cx, Event::consent_denied(which, name, client_name, &receiver, &scope));
+            let event = Event::consent_denied(which, name, client_name, &receiver, &scope);
+            app.audit.record(incoming.cx, event.for_tools(tools.as_ref()));
             Ok(respond::declined(app, &asked.redirect, request))
         }
         Some(_) | None => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),

@@ -88,7 +88,8 @@ pub(super) async fn open_and_issue(
     }
     match open(app, client, grant.clone(), cx.now).await? {
         GrantOpened::Opened => {
-            app.audit.record(cx, Event::grant_opened(which, &grant.redirect_host, &grant.scope));
+            let event = Event::grant_opened(which, &grant.redirect_host, &grant.scope);
+            app.audit.record(cx, event.for_tools(grant.details.as_ref()));
             issue::issue(app, issued, cx.now)
         }
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),

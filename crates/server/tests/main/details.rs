@@ -1,6 +1,10 @@
 //! Rich authorization requests (RFC 9396): who may send them, what a person reads, and that nothing becomes wider.
 
-use crate::{machines::is_active, support::*};
+use crate::{
+    audit::{audited, lines},
+    machines::is_active,
+    support::*,
+};
 use hallpass_core::secret::SecretString;
 use hallpass_server::{ClientRecord, OperatorClient, Settings, TOKEN_EXCHANGE, digest_of_secret};
 use http::StatusCode;
@@ -86,7 +90,8 @@ fn limited(answer: &Answer) -> (Value, String) {
 
 #[tokio::test]
 async fn as_089_t_24_as_137_a_person_reads_it_and_every_token_of_the_grant_keeps_it() {
-    let server = Server::with(agents()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(Settings { audit: audited(folder.path()).audit, ..agents() }).await;
     let mut browser = server.set_up().await;
     let asked = taken("agent", &push_as(&server, "agent", true, SENT).await);
     let page = browser.ask(&asked).await;
@@ -109,6 +114,11 @@ async fn as_089_t_24_as_137_a_person_reads_it_and_every_token_of_the_grant_keeps
     let kept = server.app.store.people_list(None, 1).await.unwrap()[0].id;
     let grants = server.app.store.grants_of_person(kept, None, 2).await.unwrap();
     assert_eq!(serde_json::from_str::<Value>(grants[0].details.as_deref().unwrap()).unwrap(), as_read());
+    for event in ["consent_allowed", "grant_opened"] {
+        let written = lines(&server, folder.path());
+        let line = written.iter().find(|line| line["event"] == event).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(text(line, "authorization_details")).unwrap(), as_read());
+    }
     // A refresh in one write, and one that takes a longer look.
     let mut refresh = text(&said, "refresh_token").to_owned();
     for more in [&[][..], &[("scope", "read")]] {

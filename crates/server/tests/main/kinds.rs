@@ -1,4 +1,4 @@
-//! Every kind of JWT, presented wherever another kind is expected: six kinds at six places, all signed with a key that the
+//! Every kind of JWT, presented wherever another kind is expected: seven kinds at seven places, all signed with a key that the
 //! place trusts.
 
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
 use axum::body::Body;
 use hallpass_core::{
     encoding::base64url,
-    jose::{Algorithm, SigningKey},
-    jwt::grant_assertion::GRANT_TYPE,
+    jose::{Algorithm, KeySet, SigningKey},
+    jwt::{caller_assertion, grant_assertion::GRANT_TYPE},
     parameters,
     secret::SecretString,
 };
@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SECRET: &str = "a-secret-of-everybody-here";
 const CLUSTER: &str = "https://kubernetes.example";
 const COMPANY: &str = "https://acme.idp.example";
+const UPSTREAM: &str = "http://127.0.0.1:3001/mcp";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
@@ -40,12 +41,14 @@ enum Kind {
     Workload,
     Identity,
     Proof,
+    /// What a gateway tells the server behind it, signed with the same key as access tokens.
+    Caller,
     /// Of the company, for another client: accepted nowhere.
     IdToken,
 }
 
-const KINDS: [Kind; 6] =
-    [Kind::Access, Kind::Client, Kind::Workload, Kind::Identity, Kind::Proof, Kind::IdToken];
+const KINDS: [Kind; 7] =
+    [Kind::Access, Kind::Client, Kind::Workload, Kind::Identity, Kind::Proof, Kind::Caller, Kind::IdToken];
 
 /// Where one is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +59,18 @@ enum Place {
     WorkloadGrant,
     IdentityGrant,
     ProofHeader,
+    /// A server behind the gateway.
+    Upstream,
 }
 
-const PLACES: [Place; 6] = [
+const PLACES: [Place; 7] = [
     Place::Introspection,
     Place::Exchange,
     Place::ClientAssertion,
     Place::WorkloadGrant,
     Place::IdentityGrant,
     Place::ProofHeader,
+    Place::Upstream,
 ];
 
 impl Place {
@@ -75,6 +81,7 @@ impl Place {
             Self::WorkloadGrant => Kind::Workload,
             Self::IdentityGrant => Kind::Identity,
             Self::ProofHeader => Kind::Proof,
+            Self::Upstream => Kind::Caller,
         }
     }
 }
@@ -88,6 +95,7 @@ impl Kind {
             Self::Workload | Self::IdToken => "JWT",
             Self::Identity => "oauth-id-jag+jwt",
             Self::Proof => "dpop+jwt",
+            Self::Caller => caller_assertion::TYPE,
         }
     }
 }
@@ -152,7 +160,10 @@ impl World {
     }
 
     fn signs(&self, kind: Kind) -> &SigningKey {
-        if kind == Kind::Access { &self.own } else { &self.shared }
+        match kind {
+            Kind::Access | Kind::Caller => &self.own,
+            Kind::Client | Kind::Workload | Kind::Identity | Kind::Proof | Kind::IdToken => &self.shared,
+        }
     }
 
     /// What the others need too, so that nothing is refused because something is missing.
@@ -175,6 +186,7 @@ impl World {
             Kind::Identity => (COMPANY, "00u1", ISSUER),
             // A key says nothing about who holds it.
             Kind::Proof => ("", "", ""),
+            Kind::Caller => (ISSUER, "robot", UPSTREAM),
             Kind::IdToken => (COMPANY, "00u1", "assistant"),
         };
         for (name, value) in [("iss", iss), ("sub", sub), ("aud", aud)] {
@@ -201,6 +213,10 @@ impl World {
                 ("/token", [&by[..], &[("assertion", token)]].concat(), None)
             }
             Place::ProofHeader => ("/token", vec![MACHINE, ("client_id", "robot"), secret], Some(token)),
+            Place::Upstream => {
+                let keys = KeySet::from_keys(vec![self.own.verifying_key()]);
+                return caller_assertion::verify(token, &keys, (ISSUER, UPSTREAM), self.server.now()).is_ok();
+            }
         };
         let mut request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
         if let Some(proof) = proof {
@@ -228,7 +244,7 @@ fn made(key: &SigningKey, typ: &str, claims: &Value) -> String {
 }
 
 #[tokio::test]
-async fn t_43_rs_025_as_163_six_kinds_at_six_places_and_each_is_taken_where_it_belongs_alone() {
+async fn t_43_rs_025_rs_045_as_163_each_kind_is_taken_where_it_belongs_alone() {
     let world = World::new().await;
     let (mut accepted, mut refused) = (0, 0);
     for kind in KINDS {
@@ -243,7 +259,7 @@ async fn t_43_rs_025_as_163_six_kinds_at_six_places_and_each_is_taken_where_it_b
             }
         }
     }
-    assert_eq!((accepted, refused), (7, 65));
+    assert_eq!((accepted, refused), (8, 90));
 }
 
 /// Everything is as the place wants it, and only the type says what it was made for.
