@@ -15,6 +15,7 @@
 //! | where they are kept | [`storage`] |
 //! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
 //! | all of it over the network | [`driver`], [`error`] |
+//! | all of it around an HTTP client of your own | [`layer`] |
 //!
 //! ```no_run
 //! use hallpass_client::{driver::{Client, Interaction, LoginOptions, Settings, WhatFor}, browser::PageUrl, storage::Store};
@@ -48,6 +49,7 @@ pub mod device;
 pub mod discovery;
 pub mod driver;
 pub mod error;
+pub mod layer;
 pub mod loopback;
 pub mod machine;
 pub mod peer;

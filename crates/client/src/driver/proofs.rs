@@ -58,11 +58,11 @@ impl Client {
     }
 
     /// The one place that puts a token into a request: the header, never the URL.
-    pub(super) fn authorized(
+    pub(super) fn authorized<B>(
         &self,
-        mut request: Request<Bytes>,
+        mut request: Request<B>,
         entry: Option<&Entry>,
-    ) -> Result<Request<Bytes>, Failed> {
+    ) -> Result<Request<B>, Failed> {
         let Some(tokens) = entry.map(|entry| &entry.tokens) else { return Ok(request) };
         match &tokens.proof_key {
             Some(key) => self.prove(&mut request, Party::Server, key, Some(&tokens.access_token))?,
@@ -90,9 +90,9 @@ impl Client {
         self.learn(Party::Server, uri, headers, refused)
     }
 
-    fn prove(
+    fn prove<B>(
         &self,
-        request: &mut Request<Bytes>,
+        request: &mut Request<B>,
         party: Party,
         key: &ProofKey,
         token: Option<&SecretString>,

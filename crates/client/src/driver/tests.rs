@@ -3,6 +3,7 @@
 mod bridge;
 mod calls;
 mod devices;
+mod layers;
 mod logins;
 mod machines;
 mod pastes;

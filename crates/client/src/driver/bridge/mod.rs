@@ -8,20 +8,16 @@ mod exchange;
 mod stream;
 
 use super::{
-    Client, Interaction, LoginOptions,
+    Client, Credentials, Interaction, LoginOptions,
     call::{LIMITS, of_server},
-    server_policy, server_url,
+    server_policy,
 };
 use crate::{
     error::Failed,
-    step_up::Attempts,
     tool_headers::ToolHeaders,
     wire::{self, Wire},
 };
-use hallpass_core::{
-    mcp::{Message, Raw, error::INTERNAL_ERROR, error_body},
-    uri::ResourceUri,
-};
+use hallpass_core::mcp::{Message, Raw, error::INTERNAL_ERROR, error_body};
 use hallpass_fetch::Limits;
 use http::HeaderValue;
 use std::{
@@ -45,22 +41,14 @@ pub type Report = Box<dyn Fn(&Failed) + Send + Sync>;
 pub struct Bridge(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    server: ResourceUri,
-    options: LoginOptions,
+    /// One sign-in at a time, and whoever waited for it uses what it brought.
+    credentials: Credentials,
     out: mpsc::Sender<Vec<u8>>,
     report: Report,
     state: Mutex<State>,
-    /// One sign-in at a time, and whoever waited for it uses what it brought.
-    person: tokio::sync::Mutex<Person>,
     /// One new session in place of a lost one.
     reopening: tokio::sync::Mutex<()>,
     room: Arc<Semaphore>,
-}
-
-struct Person {
-    interaction: Box<dyn Interaction>,
-    attempts: Attempts,
 }
 
 #[derive(Default)]
@@ -78,7 +66,7 @@ struct State {
 
 impl std::fmt::Debug for Bridge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bridge").field("server", &self.0.server).finish_non_exhaustive()
+        f.debug_struct("Bridge").field("server", self.0.credentials.server()).finish_non_exhaustive()
     }
 }
 
@@ -96,13 +84,10 @@ impl Client {
         out: mpsc::Sender<Vec<u8>>,
     ) -> Result<Bridge, Failed> {
         Ok(Bridge(Arc::new(Inner {
-            client: self.clone(),
-            server: server_url(server)?,
-            options,
+            credentials: self.credentials(server, options, Some(interaction))?,
             out,
             report,
             state: Mutex::default(),
-            person: tokio::sync::Mutex::new(Person { interaction, attempts: Attempts::default() }),
             reopening: tokio::sync::Mutex::default(),
             room: Arc::new(Semaphore::new(AT_A_TIME)),
         })))
@@ -172,11 +157,12 @@ impl Bridge {
             state.session.take()
         };
         let Some(session) = session else { return };
-        let Ok(Some(request)) = wire::end_session(&self.0.server, &session) else { return };
-        let entry = self.0.client.access(&self.0.server, &self.0.options.account).await.ok().flatten();
-        if let Ok(request) = self.0.client.authorized(request, entry.as_ref()) {
+        let Ok(Some(request)) = wire::end_session(self.0.credentials.server(), &session) else { return };
+        let entry = self.0.credentials.current().await.ok().flatten();
+        if let Ok(request) = self.client().authorized(request, entry.as_deref()) {
             let limits = Limits { total: Duration::from_secs(2), ..LIMITS };
-            let sent = self.0.client.fetch.send(request, &server_policy(&self.0.server), limits).await;
+            let sent =
+                self.client().fetch.send(request, &server_policy(self.0.credentials.server()), limits).await;
             let _ = sent.map_err(of_server);
         }
     }
@@ -211,6 +197,10 @@ impl Bridge {
         {
             task.abort();
         }
+    }
+
+    fn client(&self) -> &Client {
+        self.0.credentials.client()
     }
 
     // Nothing under this lock can panic half-way through a change.

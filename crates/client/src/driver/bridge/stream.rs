@@ -103,9 +103,10 @@ impl Bridge {
         last_event: Option<&str>,
         sent: Option<&Message>,
     ) -> Result<Option<Read>, Failed> {
-        let request = wire::listen(&self.0.server, wire, last_event).map_err(|_| ClientError::NotMcp)?;
-        let entry = self.0.client.access(&self.0.server, &self.0.options.account).await?;
-        let response = self.ask(request, entry.as_ref()).await?;
+        let request =
+            wire::listen(self.0.credentials.server(), wire, last_event).map_err(|_| ClientError::NotMcp)?;
+        let entry = self.0.credentials.current().await?;
+        let response = self.ask(request, entry.as_deref()).await?;
         let (head, body) = response.into_parts();
         if head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS {
             let status = head.status.as_u16();
