@@ -278,6 +278,7 @@ pub static METADATA: Schema = Schema {
             "introspection_endpoint_auth_signing_alg_values_supported",
             "code_challenge_methods_supported",
             "dpop_signing_alg_values_supported",
+            "authorization_details_types_supported",
             "protected_resources",
             "subject_types_supported",
             "id_token_signing_alg_values_supported",

@@ -110,7 +110,8 @@ fn client(id: &str, change: impl FnOnce(&mut Value)) -> OperatorClient {
     OperatorClient::new(id, &record).unwrap()
 }
 
-/// The platform, the company, the client and the holder of the proof are one, with one key.
+/// The platform, the company, the client and the holder of the proof are one, with one key, and all speak of somebody of one
+/// name.
 fn trusting(key: &SigningKey) -> Settings {
     let keys = key_set(&[key]);
     let issuer = |url: &str| {
@@ -133,11 +134,11 @@ fn trusting(key: &SigningKey) -> Settings {
         client("things", |record| without_machine(record, &[])),
     ];
     settings.resources[0].introspectors = vec!["things".into()];
-    let (claims, scopes) = ([("sub".to_owned(), "deploy".to_owned())].into(), ["read".to_owned()]);
+    let (claims, scopes) = ([("sub".to_owned(), "signer".to_owned())].into(), ["read".to_owned()]);
     let workload =
         Workload::new(&WrittenWorkload { id: "ci", claims: &claims, scopes: &scopes, resources: None });
     settings.workload_issuers = vec![WorkloadIssuer::new(issuer(CLUSTER), vec![workload.unwrap()]).unwrap()];
-    let accounts = [("00u1".to_owned(), NAME.to_owned())].into();
+    let accounts = [("signer".to_owned(), NAME.to_owned())].into();
     settings.identity_providers = vec![IdentityProvider { issuer: issuer(COMPANY), tenant: None, accounts }];
     settings
 }
@@ -182,12 +183,12 @@ impl World {
                 (ISSUER, "robot", RESOURCE)
             }
             Kind::Client => ("signer", "signer", ISSUER),
-            Kind::Workload => (CLUSTER, "deploy", ISSUER),
-            Kind::Identity => (COMPANY, "00u1", ISSUER),
+            Kind::Workload => (CLUSTER, "signer", ISSUER),
+            Kind::Identity => (COMPANY, "signer", ISSUER),
             // A key says nothing about who holds it.
             Kind::Proof => ("", "", ""),
             Kind::Caller => (ISSUER, "robot", UPSTREAM),
-            Kind::IdToken => (COMPANY, "00u1", "assistant"),
+            Kind::IdToken => (COMPANY, "signer", "assistant"),
         };
         for (name, value) in [("iss", iss), ("sub", sub), ("aud", aud)] {
             claims[name] = json!(value);
