@@ -1,6 +1,7 @@
 //! An event stream whose lists are filtered: read event by event, and written anew from what was read.
 
 use crate::{
+    handles::{self, Handles},
     lists,
     rules::{Rules, Viewer},
     stream::CutOff,
@@ -14,10 +15,10 @@ const LONGEST: usize = 16 * 1024 * 1024;
 const DEPTH: usize = 64;
 
 /// One stream. Takes the bytes as they come and gives whole events.
-#[derive(Debug)]
 pub(crate) struct EventFilter {
-    rules: Arc<Rules>,
-    viewer: Viewer,
+    /// Whose lists are filtered, by which rules.
+    lists: Option<(Arc<Rules>, Viewer)>,
+    handles: Option<Handles>,
     line: Vec<u8>,
     /// The last byte was a carriage return: a line feed after it belongs to the same end of line.
     after_return: bool,
@@ -29,7 +30,22 @@ pub(crate) struct EventFilter {
 impl EventFilter {
     /// For these rules and this caller.
     pub(crate) fn new(rules: Arc<Rules>, viewer: Viewer) -> Self {
-        Self { rules, viewer, line: Vec::new(), after_return: false, data: None, fields: BytesMut::new() }
+        Self { lists: Some((rules, viewer)), ..Self::plain() }
+    }
+
+    /// Filters nothing, and seals handles. What is no message passes.
+    pub(crate) fn only_sealing(handles: Handles) -> Self {
+        Self { handles: Some(handles), ..Self::plain() }
+    }
+
+    /// Seals handles too.
+    pub(crate) fn sealing(self, handles: Handles) -> Self {
+        Self { handles: Some(handles), ..self }
+    }
+
+    fn plain() -> Self {
+        let (line, fields) = (Vec::new(), BytesMut::new());
+        Self { lists: None, handles: None, line, after_return: false, data: None, fields }
     }
 
     /// Takes a piece, and gives what is complete with it: maybe nothing.
@@ -89,6 +105,27 @@ impl EventFilter {
         Ok(())
     }
 
+    /// The message of an event, as it is shown.
+    fn shown(&self, data: &[u8]) -> Result<Vec<u8>, CutOff> {
+        if self.lists.is_none() && !handles::may_have(data) {
+            return Ok(as_lines(data));
+        }
+        let limits = json::Limits { bytes: LONGEST, depth: DEPTH };
+        let message = match (Message::parse(data, limits), &self.lists) {
+            (Ok(message), _) => message,
+            (Err(_), None) => return Ok(as_lines(data)),
+            (Err(_), Some(_)) => return Err(CutOff::Event),
+        };
+        let message = match self.handles.as_ref().and_then(|handles| handles.sealed(&message)) {
+            Some(sealed) => sealed,
+            None if self.lists.is_none() => return Ok(as_lines(data)),
+            None => message,
+        };
+        let lists = self.lists.as_ref();
+        let shown = lists.and_then(|(rules, viewer)| lists::filtered(rules, &viewer.asker(), &message));
+        Ok(shown.unwrap_or_else(|| message.to_canonical()))
+    }
+
     fn end_event(&mut self, out: &mut BytesMut) -> Result<(), CutOff> {
         let fields = std::mem::take(&mut self.fields);
         let data = self.data.take();
@@ -100,16 +137,18 @@ impl EventFilter {
             out.put_slice(b"data: ");
             // An event without a message gives the client an id to resume from.
             if !data.is_empty() {
-                let limits = json::Limits { bytes: LONGEST, depth: DEPTH };
-                let message = Message::parse(&data, limits).map_err(|_| CutOff::Event)?;
-                let shown = lists::filtered(&self.rules, &self.viewer.asker(), &message);
-                out.put_slice(&shown.unwrap_or_else(|| message.to_canonical()));
+                out.put_slice(&self.shown(&data)?);
             }
             out.put_slice(b"\n");
         }
         out.put_slice(b"\n");
         Ok(())
     }
+}
+
+/// Several lines of data stay several lines.
+fn as_lines(data: &[u8]) -> Vec<u8> {
+    data.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(&b"\ndata: "[..])
 }
 
 #[cfg(test)]

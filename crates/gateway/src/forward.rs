@@ -5,9 +5,10 @@ use crate::{
     audit::{self, Trace},
     challenge::ChallengeStyle,
     events::EventFilter,
+    handles::{self, Handles},
     headers::{self, AnswerFault, Kind},
     lists,
-    message::{self, Action, Call, SESSION_ID},
+    message::{self, Action, Call, SESSION_ID, Unread},
     refuse::{self, Refusal},
     router::Server,
     rules::{Asker, Outcome, Viewer},
@@ -107,7 +108,19 @@ async fn read(server: &Server, parts: Parts, body: Body, caller: &Authenticated)
         take(server, Counted::All, caller, most)?;
     }
     let principal = server.principal(caller);
-    Ok(message::read(parts, body, &server.limits, &principal, &*server.sessions).await?)
+    let mut call = message::read(parts, body, &server.limits, &principal, &*server.sessions).await?;
+    let handles = server.handles(caller, &call);
+    if let Action::Message(message) = &mut call.action
+        && let Some(opened) = handles.opened(message).map_err(|_| no_handle(message))?
+    {
+        *message = opened;
+    }
+    Ok(call)
+}
+
+fn no_handle(message: &Message) -> Refusal {
+    let id = matches!(message, Message::Request { .. }).then(|| message.id().cloned()).flatten();
+    Unread::NoHandle { id }.into()
 }
 
 fn take(server: &Server, what: Counted, caller: &Authenticated, per_minute: u32) -> Result<(), Refusal> {
@@ -233,15 +246,21 @@ async fn pass_back(
         Kind::Json if hides && lists::is_list(call.operation().method()) => {
             headers::private(&mut headers);
             let body = guard(Some(server.limits.silence));
-            Response::new(shown_list(server, &asker(caller), body).await?)
+            Response::new(shown_list(server, (caller, call), body).await?)
         }
-        Kind::Json => Response::new(Body::new(guard(Some(server.limits.silence)))),
+        Kind::Json => {
+            Response::new(json(server.handles(caller, call), guard(Some(server.limits.silence))).await?)
+        }
         Kind::Events if hides => {
             headers::private(&mut headers);
             let filter = EventFilter::new(Arc::clone(&server.rules), Viewer::of(&asker(caller)));
+            let filter = filter.sealing(server.handles(caller, call));
             Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
         }
-        Kind::Events => Response::new(Body::new(guard(None).kept_alive(place))),
+        Kind::Events => {
+            let filter = EventFilter::only_sealing(server.handles(caller, call));
+            Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
+        }
         Kind::Empty => Response::new(Body::empty()),
         Kind::Other => {
             tracing::warn!(server = %server.name, status = status.as_u16(), "body of another media type not passed on");
@@ -258,14 +277,37 @@ async fn pass_back(
 const LONGEST_LIST: usize = 16 * 1024 * 1024;
 
 /// A list as far as it is shown. Errors pass; what is no message does not.
-async fn shown_list(server: &Server, asker: &Asker<'_>, body: Guarded) -> Result<Body, AnswerFault> {
+async fn shown_list(
+    server: &Server,
+    (caller, call): (&Authenticated, &Call),
+    body: Guarded,
+) -> Result<Body, AnswerFault> {
     let read = Limited::new(body, LONGEST_LIST).collect().await.map_err(|_| AnswerFault::List)?.to_bytes();
     let limits = json::Limits { bytes: LONGEST_LIST, ..Message::LIMITS };
     let message = Message::parse(&read, limits).map_err(|error| {
         tracing::warn!(server = %server.name, %error, "a list is no message and not passed on");
         AnswerFault::List
     })?;
-    Ok(Body::from(lists::filtered(&server.rules, asker, &message).unwrap_or_else(|| message.to_canonical())))
+    let message = server.handles(caller, call).sealed(&message).unwrap_or(message);
+    let shown = lists::filtered(&server.rules, &asker(caller), &message);
+    Ok(Body::from(shown.unwrap_or_else(|| message.to_canonical())))
+}
+
+/// Longest answer that is looked at for handles. What is in a longer one stays as it is, and opens nothing.
+const SEALED_UP_TO: u64 = 4 * 1024 * 1024;
+
+/// An answer with its handles sealed. What is no message, or has none, passes as it is.
+async fn json(handles: Handles, body: Guarded) -> Result<Body, AnswerFault> {
+    let is_short = body.size_hint().upper().is_some_and(|length| length <= SEALED_UP_TO);
+    if !is_short {
+        return Ok(Body::new(body));
+    }
+    let read = body.collect().await.map_err(|_| AnswerFault::Broken)?.to_bytes();
+    if !handles::may_have(&read) {
+        return Ok(Body::from(read));
+    }
+    let sealed = Message::parse(&read, Message::LIMITS).ok().and_then(|message| handles.sealed(&message));
+    Ok(sealed.map_or_else(|| Body::from(read), |message| Body::from(message.to_canonical())))
 }
 
 /// The client's form of the session id that the upstream sent: what it has already, when it is the same session.
@@ -281,6 +323,10 @@ fn session(server: &Server, caller: &Authenticated, call: &Call, headers: &Heade
 }
 
 impl Server {
+    fn handles(&self, caller: &Authenticated, call: &Call) -> Handles {
+        Handles::new(&self.sessions, &self.principal(caller), call.operation(), self.resource.now())
+    }
+
     fn principal<'a>(&'a self, caller: &'a Authenticated) -> Principal<'a> {
         Principal { subject: caller.subject(), client_id: caller.client_id(), server: &self.name }
     }

@@ -32,6 +32,9 @@ pub(crate) enum AnswerFault {
     /// 101 or another status that ends nothing.
     #[error("the upstream answered with a status that is no answer")]
     Status,
+    /// It broke off, or fell silent in the middle.
+    #[error("the upstream broke off its answer")]
+    Broken,
     /// A list that has to be filtered and cannot be read.
     #[error("the upstream answered with a list that is no message or is too long")]
     List,

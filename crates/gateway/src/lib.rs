@@ -13,7 +13,7 @@
 //! | every route | `router` |
 //! | one call, from top to bottom | `forward` |
 //! | who may speak to us at all | `admit` |
-//! | what is asked | `message`, `session` |
+//! | what is asked | `message`, `session`, `handles` |
 //! | what it takes, and for whom | `tools`, `rules`, `explain` |
 //! | how often, and how many streams | `traffic` |
 //! | how more scope is asked for | `challenge` |
@@ -36,6 +36,7 @@ mod describe;
 mod events;
 mod explain;
 mod forward;
+mod handles;
 mod headers;
 mod lists;
 mod message;

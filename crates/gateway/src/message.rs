@@ -91,6 +91,12 @@ pub(crate) enum Unread {
     /// Several session ids, or versions, or event ids.
     #[error("a header occurs more than once")]
     Repeated,
+    /// A state, a task or a cursor is not one that this principal got from us.
+    #[error("no such state, task or cursor of this caller")]
+    NoHandle {
+        /// The request that is answered.
+        id: Option<Raw>,
+    },
     /// The session id is not one that this principal got from us.
     #[error("no such session of this caller")]
     NoSession,

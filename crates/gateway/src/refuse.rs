@@ -12,7 +12,7 @@ use crate::{
 use axum::body::Body;
 use hallpass_core::mcp::{
     MessageError, Raw, Revision,
-    error::{HEADER_MISMATCH, INVALID_REQUEST, PARSE_ERROR},
+    error::{HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR},
     error_body,
 };
 use hallpass_core::scope::Scope;
@@ -92,7 +92,11 @@ pub(crate) fn respond(
         return unsupported_version(id);
     }
     let (status, code, message) = row(refusal);
-    let id = if let Refusal::Unread(Unread::Headers { id, .. }) = refusal { id.as_ref() } else { id };
+    let id = if let Refusal::Unread(Unread::Headers { id, .. } | Unread::NoHandle { id }) = refusal {
+        id.as_ref()
+    } else {
+        id
+    };
     let mut response = error(status, id, code, message);
     let headers = response.headers_mut();
     if let Some(seconds) = retry_after(refusal) {
@@ -177,7 +181,7 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             ours,
             "The MCP server has moved. The gateway's operator has to configure its new URL",
         ),
-        Refusal::Answer(AnswerFault::Status | AnswerFault::List) => {
+        Refusal::Answer(AnswerFault::Status | AnswerFault::List | AnswerFault::Broken) => {
             (StatusCode::BAD_GATEWAY, ours, "The MCP server's answer cannot be passed on")
         }
     }
@@ -269,6 +273,11 @@ fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
         Unread::Headers { .. } => {
             (StatusCode::BAD_REQUEST, HEADER_MISMATCH, "The headers and the message differ")
         }
+        Unread::NoHandle { .. } => (
+            StatusCode::BAD_REQUEST,
+            INVALID_PARAMS,
+            "No such task, cursor or state of this caller: begin anew",
+        ),
         Unread::Repeated => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "A header occurs more than once"),
         Unread::NoSession => (StatusCode::NOT_FOUND, NO_SESSION, "No such session: initialize a new one"),
     }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Longest session id of an upstream.
 const MAX_ID: usize = 512;
+/// Longest other text that is looked at.
+const MAX_HANDLE: usize = 1024 * 1024;
 /// Longest sealed id that is looked at.
 const MAX_SEALED: usize = 1024;
 
@@ -34,6 +36,12 @@ pub trait SessionSealer: Send + Sync + 'static {
 
     /// The upstream's id, when this principal got it from us.
     fn open(&self, principal: &Principal<'_>, sealed: &str) -> Option<String>;
+
+    /// Another text of the upstream that this principal has to bring back, and what it belongs to.
+    fn seal_handle(&self, principal: &Principal<'_>, belongs_to: &str, text: &str) -> String;
+
+    /// That text, when this principal got it from us for this.
+    fn open_handle(&self, principal: &Principal<'_>, belongs_to: &str, sealed: &str) -> Option<String>;
 }
 
 /// Seals with the keys of the program, so that any node opens what another sealed.
@@ -63,6 +71,29 @@ impl SessionSealer for KeyRingSealer {
         let opened = self.ring.open(Purpose::McpSession, &context(principal), &sealed).ok()?;
         String::from_utf8(opened).ok()
     }
+
+    fn seal_handle(&self, principal: &Principal<'_>, belongs_to: &str, text: &str) -> String {
+        let context = handle_context(principal, belongs_to);
+        encoding::base64url(&self.ring.seal(Purpose::McpSession, &context, text.as_bytes(), &*self.entropy))
+    }
+
+    fn open_handle(&self, principal: &Principal<'_>, belongs_to: &str, sealed: &str) -> Option<String> {
+        if sealed.len() > MAX_HANDLE {
+            return None;
+        }
+        let sealed = encoding::from_base64url(sealed)?;
+        let context = handle_context(principal, belongs_to);
+        let opened = self.ring.open(Purpose::McpSession, &context, &sealed).ok()?;
+        String::from_utf8(opened).ok()
+    }
+}
+
+/// A fourth part: what is sealed for one is never taken for the other.
+fn handle_context(principal: &Principal<'_>, belongs_to: &str) -> Vec<u8> {
+    let mut context = context(principal);
+    context.extend_from_slice(&belongs_to.len().to_be_bytes());
+    context.extend_from_slice(belongs_to.as_bytes());
+    context
 }
 
 /// Lengths first: subject `a` of client `bc` is not subject `ab` of client `c`.

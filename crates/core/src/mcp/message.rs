@@ -225,6 +225,12 @@ impl Call {
         self.name.as_deref()
     }
 
+    /// The same with other parameters. What it acts on stays: they are to differ in nothing that was read of them.
+    #[must_use]
+    pub fn with_params(self, params: Raw) -> Self {
+        Self { params: Some(params), ..self }
+    }
+
     /// `params.arguments` of a tool or prompt, read anew: only where something depends on them.
     pub fn arguments(&self) -> Option<Value> {
         let mut params = self.params.as_ref()?.to_value()?;

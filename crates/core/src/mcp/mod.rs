@@ -25,6 +25,7 @@ pub mod pattern;
 mod raw;
 pub mod revision;
 mod scan;
+pub mod splice;
 
 pub use constraint::{ConstraintError, Constraints, Verdict};
 pub use error::{MessageError, error_body};

@@ -28,6 +28,11 @@ impl Raw {
         Self(if dirty { one_line(text).into() } else { text.into() })
     }
 
+    /// Takes a text that was made of one of these.
+    pub(super) fn spliced(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     pub const fn as_str(&self) -> &str {
         &self.0

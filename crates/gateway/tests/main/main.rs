@@ -15,6 +15,7 @@ mod client_sees;
 mod demo;
 mod details;
 mod envelope;
+mod handles;
 mod many_callers;
 mod policy;
 mod proofs;

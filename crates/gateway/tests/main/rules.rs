@@ -142,13 +142,11 @@ async fn rs_054_t_84_lists_show_what_is_allowed_or_can_be_and_are_private() {
             let names: Vec<_> =
                 json["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
             assert_eq!(names, ["read_a", "write"], "{accept} {scope}");
-            assert_eq!(
-                (&json["result"]["nextCursor"], &json["result"]["cacheScope"]),
-                (&json!("c"), &json!("private"))
-            );
+            assert_eq!(json["result"]["cacheScope"], "private");
+            assert!(json["result"]["nextCursor"].as_str().unwrap().len() > 20, "rs_055 it is this caller's");
         }
     }
-    let broken = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"broken"}}"#;
+    let broken = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":"broken"}}"#;
     let answer = ask(&world, "read", broken, "application/json").await;
     assert_eq!((answer.status, &answer.json()["id"]), (502, &json!(1)));
 }

@@ -160,6 +160,14 @@ impl SessionSealer for Open {
     fn open(&self, _: &Principal<'_>, sealed: &str) -> Option<String> {
         Some(sealed.to_owned())
     }
+
+    fn seal_handle(&self, _: &Principal<'_>, _: &str, text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn open_handle(&self, _: &Principal<'_>, _: &str, sealed: &str) -> Option<String> {
+        Some(sealed.to_owned())
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,205 @@
+//! Handles of a server: states of unfinished requests, tasks, cursors. Whoever has one could act as the caller that it was
+//! made for (CVE-2026-52870), so what a client gets is sealed to who it is, and nobody else's opens (RS-055, T-83).
+//!
+//! A person with a client, never a token: tokens change while a task goes on. What a server says of tasks that the *client*
+//! runs for it is the client's, and stays as it is.
+
+use crate::{
+    session::{Principal, SessionSealer},
+    tools::Operation,
+};
+use hallpass_core::{
+    mcp::{Call, Message, Outcome, Raw, splice::Path},
+    time::Timestamp,
+};
+use std::{sync::Arc, time::Duration};
+
+/// What a text is that a server gives out to get it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Of one request that goes on when the client has answered (2026-07-28).
+    State,
+    /// A task.
+    Task,
+    /// A place in a list.
+    Cursor,
+}
+
+impl Kind {
+    /// How long one opens.
+    const fn lifetime(self) -> Duration {
+        match self {
+            Self::State => Duration::from_hours(1),
+            Self::Cursor => Duration::from_hours(24),
+            Self::Task => Duration::from_hours(24 * 30),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Cursor => "cursor",
+            Self::Task => "task",
+        }
+    }
+}
+
+type Places = [(Kind, &'static Path)];
+
+const RELATED: (Kind, &Path) = (Kind::Task, &["_meta", "io.modelcontextprotocol/related-task", "taskId"]);
+
+/// In results of the server.
+const RESULT: &Places = &[
+    (Kind::State, &["requestState"]),
+    (Kind::Cursor, &["nextCursor"]),
+    (Kind::Task, &["taskId"]),
+    (Kind::Task, &["task", "taskId"]),
+    (Kind::Task, &["tasks", "*", "taskId"]),
+    RELATED,
+];
+/// In what the server says of its own tasks.
+const STATUS: &Places = &[(Kind::Task, &["taskId"]), RELATED];
+/// In everything else that either side says of its own accord.
+const OTHER: &Places = &[RELATED];
+/// In requests of the client.
+const REQUEST: &Places = &[
+    (Kind::State, &["requestState"]),
+    (Kind::Cursor, &["cursor"]),
+    (Kind::Task, &["taskId"]),
+    (Kind::Task, &["taskIds", "*"]),
+    (Kind::Task, &["notifications", "taskIds", "*"]),
+    RELATED,
+];
+
+/// What none of these places is without.
+const MARKS: [&str; 4] = ["requestState", "nextCursor", "cursor", "taskId"];
+
+/// Whether a text could have a handle in it. One that is written with escapes is not found: then it is not sealed, and
+/// does not open either.
+pub(crate) fn may_have(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| MARKS.iter().any(|mark| text.contains(mark)))
+}
+
+/// Whether a client's text could have one, or something that a reader who folds names takes for one.
+fn may_be_taken_for_one(text: &str) -> bool {
+    // Escapes and other alphabets hide names; what is that rare is looked at in full.
+    if text.bytes().any(|byte| byte == b'\\' || !byte.is_ascii()) {
+        return true;
+    }
+    let lower = text.to_ascii_lowercase();
+    ["requeststate", "cursor", "taskid"].iter().any(|mark| lower.contains(mark))
+}
+
+fn each(
+    raw: &Raw,
+    places: &Places,
+    change: &dyn Fn(Kind, &str) -> Option<String>,
+) -> Result<Option<Raw>, NoSuchHandle> {
+    if !may_be_taken_for_one(raw.as_str()) {
+        return Ok(None);
+    }
+    let paths: Vec<&Path> = places.iter().map(|(_, path)| *path).collect();
+    let kind = |number: usize| places.get(number).map_or(Kind::State, |(kind, _)| *kind);
+    let mut change = |number: usize, text: &str| change(kind(number), text);
+    raw.with_texts(&paths, &mut change).map_err(|_| NoSuchHandle)
+}
+
+/// Whose handles, and of which request.
+#[derive(Clone)]
+pub(crate) struct Handles {
+    sealer: Arc<dyn SessionSealer>,
+    subject: Box<str>,
+    client_id: Box<str>,
+    server: Box<str>,
+    /// What a state belongs to: it goes on with the request that it came from and with no other.
+    request: Box<str>,
+    now: Timestamp,
+}
+
+/// The handle is not one that this caller got from us for this, or it is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoSuchHandle;
+
+impl Handles {
+    /// Of this caller, for this request.
+    pub(crate) fn new(
+        sealer: &Arc<dyn SessionSealer>,
+        principal: &Principal<'_>,
+        operation: Operation<'_>,
+        now: Timestamp,
+    ) -> Self {
+        let request = format!("{}\n{}", operation.method(), operation.name().unwrap_or_default());
+        Self {
+            sealer: Arc::clone(sealer),
+            subject: principal.subject.into(),
+            client_id: principal.client_id.into(),
+            server: principal.server.into(),
+            request: request.into(),
+            now,
+        }
+    }
+
+    /// What the client is told: the same message with its handles sealed, where there are any.
+    pub(crate) fn sealed(&self, message: &Message) -> Option<Message> {
+        let seal = |raw: &Raw, places: &Places| each(raw, places, &|kind, text| Some(self.seal(kind, text)));
+        match message {
+            Message::Response { id, outcome: Outcome::Result(result) } => {
+                let outcome = Outcome::Result(seal(result, RESULT).ok()??);
+                Some(Message::Response { id: id.clone(), outcome })
+            }
+            Message::Response { outcome: Outcome::Error(_), .. } => None,
+            Message::Notification { call } => {
+                let is_status = call.method().starts_with("notifications/tasks");
+                let params = seal(call.params()?, if is_status { STATUS } else { OTHER }).ok()??;
+                Some(Message::Notification { call: call.clone().with_params(params) })
+            }
+            Message::Request { id, call } => {
+                let params = seal(call.params()?, OTHER).ok()??;
+                Some(Message::Request { id: id.clone(), call: call.clone().with_params(params) })
+            }
+        }
+    }
+
+    /// What the server is told: the same message with its own handles, where there are any.
+    pub(crate) fn opened(&self, message: &Message) -> Result<Option<Message>, NoSuchHandle> {
+        let open = |raw: &Raw, places: &Places| each(raw, places, &|kind, text| self.open(kind, text));
+        let of_call = |call: &Call, places: &Places| {
+            let opened = call.params().map(|params| open(params, places)).transpose();
+            opened.map(|params| params.flatten().map(|params| call.clone().with_params(params)))
+        };
+        Ok(match message {
+            Message::Request { id, call } => {
+                of_call(call, REQUEST)?.map(|call| Message::Request { id: id.clone(), call })
+            }
+            Message::Notification { call } => {
+                of_call(call, OTHER)?.map(|call| Message::Notification { call })
+            }
+            Message::Response { id, outcome: Outcome::Result(result) } => open(result, OTHER)?
+                .map(|result| Message::Response { id: id.clone(), outcome: Outcome::Result(result) }),
+            Message::Response { outcome: Outcome::Error(_), .. } => None,
+        })
+    }
+
+    fn seal(&self, kind: Kind, text: &str) -> String {
+        let dated = format!("{}\n{text}", self.now.seconds());
+        self.sealer.seal_handle(&self.principal(), &self.belongs_to(kind), &dated)
+    }
+
+    fn open(&self, kind: Kind, sealed: &str) -> Option<String> {
+        let dated = self.sealer.open_handle(&self.principal(), &self.belongs_to(kind), sealed)?;
+        let (at, text) = dated.split_once('\n')?;
+        let until = Timestamp::from_seconds(at.parse().ok()?).plus(kind.lifetime());
+        (self.now < until).then(|| text.to_owned())
+    }
+
+    fn principal(&self) -> Principal<'_> {
+        Principal { subject: &self.subject, client_id: &self.client_id, server: &self.server }
+    }
+
+    /// A state goes on with its request. A task is asked for by other methods than the one that made it, and a list may come
+    /// on a stream that is resumed, apart from its request.
+    fn belongs_to(&self, kind: Kind) -> String {
+        let request = if kind == Kind::State { &*self.request } else { "" };
+        format!("{}\n{request}", kind.name())
+    }
+}

@@ -1,0 +1,145 @@
+//! States, tasks and cursors belong to who got them.
+
+use crate::support::{Answer, World, world_with};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+    routing::any,
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Gives out handles, and remembers the messages that it got.
+async fn world(seen: &Arc<Mutex<Vec<Value>>>) -> World {
+    let seen = Arc::clone(seen);
+    let answer = move |headers: HeaderMap, body: Bytes| {
+        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        seen.lock().unwrap().push(message);
+        async move {
+            let result = json!({
+                "requestState": "the-state", "task": { "taskId": "the-task", "ttl": 1.50 }, "nextCursor": "the-cursor",
+                "tasks": [{ "taskId": "the-task" }], "content": [{ "type": "text", "text": "taskId" }],
+            });
+            let text = json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
+            let status = json!({ "jsonrpc": "2.0", "method": "notifications/tasks/status", "params": { "taskId": "the-task" } });
+            let own = json!({ "jsonrpc": "2.0", "id": 9, "method": "tasks/get", "params": { "taskId": "of-the-client" } });
+            if headers[header::ACCEPT] == "text/event-stream" {
+                let events =
+                    format!("data: {status}\n\ndata: {own}\n\ndata: 7\ndata: 8\n\nid: 7\ndata: {text}\n\n");
+                return ([(header::CONTENT_TYPE, "text/event-stream")], events).into_response();
+            }
+            ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(answer))).await });
+    world_with("", |config| config.servers[0].upstream = format!("http://{address}/mcp").into()).await
+}
+
+async fn ask(
+    world: &World,
+    (who, client): (&str, &str),
+    method: &str,
+    params: Value,
+    accept: &str,
+) -> Answer {
+    let token = world.token_of(|token| {
+        who.clone_into(&mut token.subject);
+        client.clone_into(&mut token.client_id);
+    });
+    let bearer = format!("Bearer {token}");
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    world.post(&body, &[("authorization", &bearer), ("accept", accept)]).await
+}
+
+const ANN: (&str, &str) = ("ann", "client");
+const JSON: &str = "application/json";
+
+#[tokio::test]
+async fn rs_055_t_83_a_handle_of_somebody_else_does_not_exist() {
+    let seen = Arc::default();
+    let world = world(&seen).await;
+    let call = json!({ "name": "t" });
+    let answer = ask(&world, ANN, "tools/call", call.clone(), JSON).await;
+    assert!(!answer.text.contains("the-"), "{}", answer.text);
+    let given = answer.json()["result"].clone();
+    assert_eq!((&given["task"]["ttl"], &given["content"][0]["text"]), (&json!(1.5), &json!("taskId")));
+    let (task, state) = (given["task"]["taskId"].clone(), given["requestState"].clone());
+    let again = json!({ "name": "t", "requestState": state });
+    for (who, method, params, good) in [
+        (ANN, "tasks/get", json!({ "taskId": task }), true),
+        (ANN, "tasks/cancel", json!({ "taskId": given["tasks"][0]["taskId"] }), true),
+        (ANN, "tools/call", again.clone(), true),
+        (ANN, "subscriptions/listen", json!({ "taskIds": [task] }), true),
+        (("bob", "client"), "tasks/get", json!({ "taskId": task }), false),
+        (("ann", "other"), "tasks/get", json!({ "taskId": task }), false),
+        (("bob", "client"), "tools/call", again.clone(), false),
+        (("bob", "client"), "subscriptions/listen", json!({ "taskIds": [task] }), false),
+        (
+            ("bob", "client"),
+            "x",
+            json!({ "_meta": { "io.modelcontextprotocol/related-task": { "taskId": task } } }),
+            false,
+        ),
+        // Guessed, changed, of another request, of another kind, and where folding readers look.
+        (ANN, "tasks/get", json!({ "taskId": "the-task" }), false),
+        (ANN, "tasks/get", json!({ "taskId": 7 }), false),
+        (ANN, "tasks/get", json!({ "taskId": task.as_str().unwrap().replacen('A', "B", 1) + "A" }), false),
+        (ANN, "tasks/get", json!({ "taskID": "the-task" }), false),
+        (ANN, "tasks/get", json!({ "taskId": state }), false),
+        (ANN, "tools/call", json!({ "name": "other", "requestState": state }), false),
+        (ANN, "prompts/get", again.clone(), false),
+        (ANN, "tools/list", json!({ "cursor": task }), false),
+        (("bob", "client"), "tools/list", json!({ "cursor": given["nextCursor"] }), false),
+    ] {
+        let before = seen.lock().unwrap().len();
+        let answer = ask(&world, who, method, params.clone(), JSON).await;
+        let got = seen.lock().unwrap().get(before).cloned();
+        if good {
+            assert_eq!(answer.status, 200, "{method} {params}");
+            assert!(got.unwrap()["params"].to_string().contains("\"the-"), "{method} {params}");
+        } else {
+            assert_eq!(
+                (answer.status, &answer.json()["error"]["code"]),
+                (400, &json!(-32602)),
+                "{method} {params}"
+            );
+            assert_eq!((&answer.json()["id"], got), (&json!(1), None), "{method} {params}");
+        }
+    }
+    let both = json!({ "taskId": task, "taskid": "the-task" });
+    assert_eq!(ask(&world, ANN, "tasks/get", both, JSON).await.status, 400);
+    world.clock.push(Duration::from_secs(3));
+    assert_eq!(ask(&world, ANN, "tools/call", again.clone(), JSON).await.status, 200);
+}
+
+#[tokio::test]
+async fn rs_055_a_list_goes_on_and_a_state_ends() {
+    let seen = Arc::default();
+    let world = world(&seen).await;
+    let list = ask(&world, ANN, "tools/list", json!({}), JSON).await.json();
+    let next = json!({ "cursor": list["result"]["nextCursor"] });
+    assert_eq!(ask(&world, ANN, "tools/list", next, JSON).await.status, 200);
+    assert_eq!(seen.lock().unwrap().last().unwrap()["params"]["cursor"], "the-cursor");
+    assert_eq!(ask(&world, ANN, "tools/list", json!({ "cursor": null }), JSON).await.status, 200);
+}
+
+#[tokio::test]
+async fn rs_055_t_83_streams_too_and_what_is_the_clients_own_stays() {
+    let seen = Arc::default();
+    let world = world(&seen).await;
+    let answer = ask(&world, ANN, "tools/call", json!({ "name": "t" }), "text/event-stream").await;
+    assert!(!answer.text.contains("\"the-") && answer.text.contains("\"of-the-client\""), "{}", answer.text);
+    assert!(answer.text.contains("data: 7\ndata: 8\n\nid: 7\n"), "{}", answer.text);
+    let status = answer.text.lines().next().unwrap().trim_start_matches("data: ");
+    let status: Value = serde_json::from_str(status).unwrap();
+    let task = json!({ "taskId": status["params"]["taskId"] });
+    assert_eq!(ask(&world, ANN, "tasks/get", task, JSON).await.status, 200);
+    assert_eq!(seen.lock().unwrap().last().unwrap()["params"]["taskId"], "the-task");
+}
