@@ -13,6 +13,7 @@ use hallpass_core::{
     scope::Scope,
     secret::SecretString,
 };
+use serde_json::{Map, Value};
 
 /// Why no authorization request can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +47,33 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// The key that the code and the tokens are to be bound to (RFC 9449 §10).
     pub key_thumbprint: Option<String>,
+    /// How the person has to have signed in.
+    pub sign_in: SignInDemand,
+}
+
+/// What somebody demands of a sign-in (RFC 9470 §3, OpenID Connect Core §3.1.2.1). Its own texts, passed on as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignInDemand {
+    /// Seconds that it may be old.
+    pub max_age: Option<u64>,
+    /// In which way; the first is wanted most.
+    pub acr_values: Option<String>,
+}
+
+/// Longest `acr_values`.
+const MAX_ACR: usize = 500;
+
+impl SignInDemand {
+    /// What the members of a refusal say.
+    pub fn of_members(members: &Map<String, Value>) -> Self {
+        let readable =
+            |text: &&str| text.len() <= MAX_ACR && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+        let max_age = members.get("max_age");
+        Self {
+            max_age: max_age.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok())),
+            acr_values: members.get("acr_values").and_then(Value::as_str).filter(readable).map(str::to_owned),
+        }
+    }
 }
 
 /// A request that a person is busy with. It answers to one response and is used up by it.
@@ -57,7 +85,7 @@ pub struct Pending {
 }
 
 /// Names that the request sets. A hostile endpoint URL could carry them already and win where the first counts.
-const OURS: [&str; 13] = [
+const OURS: [&str; 15] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -68,6 +96,8 @@ const OURS: [&str; 13] = [
     "scope",
     "login_hint",
     "dpop_jkt",
+    "max_age",
+    "acr_values",
     "request",
     "request_uri",
     "response_mode",
@@ -127,6 +157,12 @@ impl Pending {
         if let Some(thumbprint) = &request.key_thumbprint {
             parameters.push(("dpop_jkt", thumbprint.clone()));
         }
+        if let Some(age) = request.sign_in.max_age {
+            parameters.push(("max_age", age.to_string()));
+        }
+        if let Some(values) = &request.sign_in.acr_values {
+            parameters.push(("acr_values", values.clone()));
+        }
         parameters
     }
 }
@@ -185,6 +221,7 @@ mod tests {
             resource: "https://mcp.example/mcp".into(),
             scope: Scope::parse("a b").unwrap(),
             login_hint: None,
+            sign_in: SignInDemand::default(),
             key_thumbprint: None,
         }
     }

@@ -13,6 +13,7 @@ mod machine;
 mod prepare;
 mod proofs;
 mod sign_in;
+mod through;
 
 pub use access::AccessToken;
 pub use bridge::Bridge;

@@ -1,9 +1,17 @@
 //! What can end an operation of the driver.
 
 use crate::{
-    authorize::AuthorizeError, browser::BrowserError, callback::CallbackError, device::DeviceError,
-    discovery::DiscoveryError, peer::Failure, proof::ProofError, push::PushError,
-    registration::RegistrationError, storage::StorageError, token::TokenError,
+    authorize::{AuthorizeError, SignInDemand},
+    browser::BrowserError,
+    callback::CallbackError,
+    device::DeviceError,
+    discovery::DiscoveryError,
+    peer::Failure,
+    proof::ProofError,
+    push::PushError,
+    registration::RegistrationError,
+    storage::StorageError,
+    token::TokenError,
 };
 use hallpass_core::{scope::Scope, uri::UriError};
 use hallpass_fetch::FetchError;
@@ -88,6 +96,21 @@ pub enum ClientError {
     /// The server does not speak MCP over Streamable HTTP.
     #[error("the server's answer is no MCP message")]
     NotMcp,
+    /// The sign-in at the identity provider that this one goes through is not there (any more).
+    #[error("not signed in at {0}, through which this sign-in goes (any more)")]
+    ThroughEnded(
+        /// The URL there.
+        String,
+    ),
+    /// An identity assertion is of use only to a client that the server knows already.
+    #[error("the authorization server has to know this client: its operator gives it an id and a secret")]
+    ThroughUnknownClient,
+    /// The identity provider wants another sign-in of the person.
+    #[error("the identity provider wants the person to sign in again")]
+    SignInDemanded(
+        /// What kind of one.
+        SignInDemand,
+    ),
     /// Another process refreshes this token and does not come to an end.
     #[error("another process is busy refreshing this sign-in")]
     Busy,

@@ -5,16 +5,18 @@ use crate::{
     assertion::ClientKey,
     discovery::AuthorizationServer,
     peer::Failure,
+    proof::ProofKey,
     registration::secret_method,
     storage::{ClientCredentials, TokenAuth},
     token::{TokenError, form_post, members_of},
 };
 use bytes::Bytes;
 use hallpass_core::{
-    entropy::Entropy, json, jwt::client_assertion::ASSERTION_TYPE, scope::Scope, secret::SecretString,
-    time::Timestamp, uri::EndpointUrl,
+    encoding::from_base64url, entropy::Entropy, json, jwt::client_assertion::ASSERTION_TYPE, scope::Scope,
+    secret::SecretString, time::Timestamp, uri::EndpointUrl,
 };
 use http::{Request, Response};
+use serde_json::Value;
 
 /// RFC 6749 §4.4.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -22,6 +24,7 @@ pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 
 /// How a registered client proves who it is.
@@ -50,11 +53,27 @@ pub struct IdentityProvider {
     /// Its token endpoint. From the configuration: nothing that a server says changes it.
     pub token_endpoint: EndpointUrl,
     /// Who this client is there.
-    pub client_id: String,
-    /// Its secret there, where it has one.
-    pub client_secret: Option<SecretString>,
-    /// The ID token of the person.
-    pub id_token: SecretString,
+    pub client: ClientCredentials,
+    /// What the person's sign-in there brought.
+    pub subject: SubjectToken,
+}
+
+/// What says who the person is, at the provider that issued it (RFC 8693 §3).
+#[derive(Clone, Debug)]
+pub enum SubjectToken {
+    /// An ID token.
+    IdToken(SecretString),
+    /// A refresh token. It stays as it is.
+    RefreshToken(SecretString),
+}
+
+impl SubjectToken {
+    fn named(&self) -> (&SecretString, &'static str) {
+        match self {
+            Self::IdToken(token) => (token, ID_TOKEN),
+            Self::RefreshToken(token) => (token, REFRESH_TOKEN),
+        }
+    }
 }
 
 /// What is presented.
@@ -99,33 +118,31 @@ pub struct MachineTarget<'a> {
     pub scope: &'a Scope,
 }
 
-/// The exchange of a person's ID token for an identity assertion, at the company's identity provider. The audience
+/// The exchange of a person's sign-in for an identity assertion, at the company's identity provider. The audience
 /// is the issuer that guards the resource: the assertion is good there and nowhere else.
 ///
 /// # Errors
 /// [`TokenError::Request`].
 pub fn exchange_request(
     provider: &IdentityProvider,
-    target: MachineTarget<'_>,
+    audience: &str,
+    resource: &str,
+    scope: &Scope,
 ) -> Result<Request<Bytes>, TokenError> {
-    let scope = target.scope.to_string();
+    let scope = scope.to_string();
+    let (token, kind) = provider.subject.named();
     let mut parameters = vec![
         ("grant_type", TOKEN_EXCHANGE),
         ("requested_token_type", ID_JAG),
-        ("audience", target.server.issuer.as_str()),
-        ("resource", target.resource),
-        ("subject_token", provider.id_token.expose()),
-        ("subject_token_type", ID_TOKEN),
+        ("audience", audience),
+        ("resource", resource),
+        ("subject_token", token.expose()),
+        ("subject_token_type", kind),
     ];
     if !scope.is_empty() {
         parameters.push(("scope", &scope));
     }
-    let client = ClientCredentials {
-        client_id: provider.client_id.clone(),
-        client_secret: provider.client_secret.clone(),
-        auth: provider.client_secret.as_ref().map_or(TokenAuth::None, |_| TokenAuth::Basic),
-    };
-    form_post(provider.token_endpoint.as_str(), &client, &parameters)
+    form_post(provider.token_endpoint.as_str(), &provider.client, &parameters)
 }
 
 /// The identity assertion out of the answer. It serves one token request (CL-091).
@@ -140,6 +157,54 @@ pub fn read_exchange(response: &Response<Bytes>) -> Result<SecretString, Failure
     }
     let assertion = text("access_token")?.filter(|assertion| !assertion.is_empty());
     Ok(SecretString::new(assertion.ok_or(TokenError::Malformed)?))
+}
+
+/// Whether an assertion is bound to a key, and to this one; and that it is for this audience. Looked at before it leaves: one
+/// for another server is nobody's business at this one, and one that should be bound and is not was downgraded on the way
+/// (ID-JAG §9.8.1.1). Who it is good for is for the server to say, which verifies it.
+///
+/// # Errors
+/// `Malformed`, `Audience`, `NotBound`.
+pub fn check_assertion(
+    assertion: &SecretString,
+    audience: &str,
+    key: Option<&ProofKey>,
+) -> Result<bool, TokenError> {
+    let payload =
+        assertion.expose().split('.').nth(1).and_then(from_base64url).ok_or(TokenError::Malformed)?;
+    let claims = json::parse_object(&payload, json::Limits::default()).map_err(|_| TokenError::Malformed)?;
+    let is_for = match claims.get("aud") {
+        Some(Value::Array(all)) => all.len() == 1 && all.iter().all(|one| one == audience),
+        Some(one) => one == audience,
+        None => false,
+    };
+    if !is_for {
+        return Err(TokenError::Audience);
+    }
+    let Some(confirmation) = claims.get("cnf") else { return Ok(false) };
+    match (confirmation.get("jkt").and_then(Value::as_str), key) {
+        (Some(bound), Some(key)) if bound == key.thumbprint() => Ok(true),
+        _ => Err(TokenError::NotBound),
+    }
+}
+
+/// The token request with an assertion, of a client that has its credentials at this issuer.
+///
+/// # Errors
+/// [`TokenError::Request`].
+pub fn redeem_request(
+    token_endpoint: &str,
+    client: &ClientCredentials,
+    (resource, scope): (&str, &Scope),
+    assertion: &SecretString,
+) -> Result<Request<Bytes>, TokenError> {
+    let scope = scope.to_string();
+    let mut parameters =
+        vec![("grant_type", JWT_BEARER), ("assertion", assertion.expose()), ("resource", resource)];
+    if !scope.is_empty() {
+        parameters.push(("scope", &scope));
+    }
+    form_post(token_endpoint, client, &parameters)
 }
 
 /// The token request. `assertion` is the identity assertion or the platform's token; without one, the client asks
@@ -238,13 +303,18 @@ mod tests {
     fn cl_090_the_exchange_is_for_this_issuer_and_resource() {
         let provider = IdentityProvider {
             token_endpoint: EndpointUrl::parse("https://idp.example/token").unwrap(),
-            client_id: "at-idp".into(),
-            client_secret: None,
-            id_token: SecretString::new("i.d.t"),
+            client: ClientCredentials {
+                client_id: "at-idp".into(),
+                client_secret: None,
+                auth: TokenAuth::None,
+            },
+            subject: SubjectToken::IdToken(SecretString::new("i.d.t")),
         };
-        let (server, scope) = (server(), Scope::none());
-        let target = MachineTarget { server: &server, resource: "https://mcp.example/mcp", scope: &scope };
-        let request = exchange_request(&provider, target).unwrap();
+        let exchange = |provider: &IdentityProvider| {
+            exchange_request(provider, "https://as.example", "https://mcp.example/mcp", &Scope::none())
+                .unwrap()
+        };
+        let request = exchange(&provider);
         assert_eq!(request.uri(), "https://idp.example/token");
         let form = Parameters::parse(request.body(), Limits::default()).unwrap();
         for (name, value) in [
@@ -258,6 +328,36 @@ mod tests {
         ] {
             assert_eq!(form.all(name).collect::<Vec<_>>(), [value], "{name}");
         }
+        let refresh = SubjectToken::RefreshToken(SecretString::new("rt"));
+        let request = exchange(&IdentityProvider { subject: refresh, ..provider });
+        let form = Parameters::parse(request.body(), Limits::default()).unwrap();
+        assert_eq!(
+            (form.get("subject_token"), form.get("subject_token_type")),
+            (Some("rt"), Some(REFRESH_TOKEN))
+        );
+    }
+
+    #[test]
+    fn cl_090_an_assertion_for_another_server_or_key_goes_nowhere() {
+        let (key, other) = (ProofKey::generate().unwrap(), ProofKey::generate().unwrap());
+        let made = |claims: Value| {
+            let payload = hallpass_core::encoding::base64url(claims.to_string().as_bytes());
+            SecretString::new(format!("h.{payload}.s"))
+        };
+        let check =
+            |claims: Value, key: Option<&ProofKey>| check_assertion(&made(claims), "https://as.example", key);
+        let ours = serde_json::json!("https://as.example");
+        assert_eq!(check(serde_json::json!({ "aud": ours }), None), Ok(false));
+        assert_eq!(check(serde_json::json!({ "aud": [ours] }), Some(&key)), Ok(false));
+        let bound = serde_json::json!({ "aud": ours, "cnf": { "jkt": key.thumbprint() } });
+        assert_eq!(check(bound.clone(), Some(&key)), Ok(true));
+        for wrong in [None, Some(&other)] {
+            assert_eq!(check(bound.clone(), wrong), Err(TokenError::NotBound));
+        }
+        for aud in [serde_json::json!("https://as.example/"), serde_json::json!([ours, "x"]), Value::Null] {
+            assert_eq!(check(serde_json::json!({ "aud": aud }), None), Err(TokenError::Audience));
+        }
+        assert_eq!(check_assertion(&SecretString::new("opaque"), "x", None), Err(TokenError::Malformed));
     }
 
     #[test]

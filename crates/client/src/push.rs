@@ -103,6 +103,8 @@ const fn of_token(error: TokenError) -> PushError {
         | TokenError::InvalidGrant
         | TokenError::Refused
         | TokenError::TokenType
+        | TokenError::SignInAgain
+        | TokenError::Audience
         | TokenError::NotBound => PushError::Refused,
     }
 }

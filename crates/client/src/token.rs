@@ -55,6 +55,12 @@ pub enum TokenError {
     /// Neither `Bearer` nor the `DPoP` that was asked for (OAuth 2.1 §3.2.3: an unknown type must not be used).
     #[error("the authorization server issued a token of a type that is not supported")]
     TokenType,
+    /// `insufficient_user_authentication`: the person has to sign in at the identity provider again (ID-JAG §9.2).
+    #[error("the identity provider wants the person to sign in again")]
+    SignInAgain,
+    /// An identity assertion for another server.
+    #[error("the identity provider's assertion is for another authorization server")]
+    Audience,
     /// `Bearer` although a proof was sent: whoever steals it can use it (RFC 9449 §5).
     #[error("the authorization server says that it binds tokens to keys, and did not")]
     NotBound,
@@ -219,6 +225,7 @@ fn refusal(status: u16, headers: &HeaderMap, members: Option<&Map<String, Value>
         ("invalid_client" | "unauthorized_client", _) => TokenError::InvalidClient,
         ("invalid_target", _) => TokenError::InvalidTarget,
         ("invalid_scope", _) => TokenError::InvalidScope,
+        ("insufficient_user_authentication", _) => TokenError::SignInAgain,
         _ => TokenError::Refused,
     };
     Failure { error, said: members.and_then(PeerText::of_members) }

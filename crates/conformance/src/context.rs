@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use hallpass_client::{
     assertion::ClientKey,
     driver::{MachineOptions, Registered},
-    machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant},
+    machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant, SubjectToken},
+    storage::{ClientCredentials, TokenAuth},
 };
 use hallpass_core::{secret::SecretString, uri::EndpointUrl};
 use serde_json::{Map, Value};
@@ -71,9 +72,12 @@ impl Context {
         let endpoint = self.text("idp_token_endpoint").context("idp_token_endpoint")?;
         Ok(IdentityProvider {
             token_endpoint: EndpointUrl::parse(endpoint)?,
-            client_id: self.text("idp_client_id").context("idp_client_id")?.to_owned(),
-            client_secret: None,
-            id_token,
+            client: ClientCredentials {
+                client_id: self.text("idp_client_id").context("idp_client_id")?.to_owned(),
+                client_secret: None,
+                auth: TokenAuth::None,
+            },
+            subject: SubjectToken::IdToken(id_token),
         })
     }
 

@@ -57,11 +57,13 @@ pub enum ErrorCode {
     InvalidDpopProof,
     /// RFC 9449 §8.
     UseDpopNonce,
+    /// RFC 9470 §3, at a token endpoint draft-ietf-oauth-identity-assertion-authz-grant §9.2.
+    InsufficientUserAuthentication,
 }
 
 impl ErrorCode {
     /// Each of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -89,6 +91,7 @@ impl ErrorCode {
         Self::InsufficientScope,
         Self::InvalidDpopProof,
         Self::UseDpopNonce,
+        Self::InsufficientUserAuthentication,
     ];
 
     /// As registered.
@@ -121,6 +124,7 @@ impl ErrorCode {
             Self::InsufficientScope => "insufficient_scope",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
         }
     }
 }

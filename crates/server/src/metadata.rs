@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hallpass_core::{
     authorization_details,
     jose::Algorithm,
-    jwt::{grant_assertion, proof},
+    jwt::{grant_assertion, identity_assertion, proof},
     metadata::{authorization_server::AuthorizationServerMetadata, well_known},
 };
 use http::StatusCode;
@@ -66,6 +66,8 @@ pub fn document(settings: &Settings) -> Document {
             .then(|| issuer.endpoint("/device_authorization")),
         authorization_grant_profiles_supported: (!settings.identity_providers.is_empty())
             .then(|| list(&[grant_assertion::IDENTITY_PROFILE])),
+        identity_chaining_requested_token_types_supported: (!settings.cross_domain.is_empty())
+            .then(|| list(&[identity_assertion::TOKEN_TYPE])),
         token_endpoint_auth_methods_supported: Some(auth.clone()),
         token_endpoint_auth_signing_alg_values_supported: Some(algorithms.clone()),
         revocation_endpoint_auth_methods_supported: Some(auth),

@@ -4,6 +4,7 @@ use crate::{
     audit::AuditSettings,
     cidr::Cidr,
     clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
+    cross_domain::CrossDomainAccess,
     http::rate_limit::Limits,
     issuers::{WorkloadIssuer, identity_provider::IdentityProvider, workload::Workload},
 };
@@ -55,6 +56,8 @@ pub struct Settings {
     pub workload_issuers: Vec<WorkloadIssuer>,
     /// Companies' identity providers whose word about a person counts.
     pub identity_providers: Vec<IdentityProvider>,
+    /// Which clients may have our word about their people, for which servers of others.
+    pub cross_domain: Vec<CrossDomainAccess>,
     /// Whose metadata documents are accepted.
     pub documents: DocumentPolicy,
     /// How long a document may be gone.
@@ -199,6 +202,19 @@ pub enum SettingsError {
     /// What we sign ourselves is no word of somebody else (ID-JAG §9.3).
     #[error("this server cannot trust itself as an issuer: name the issuer of the others")]
     OwnIssuer,
+    /// Nobody takes an assertion that it made itself (ID-JAG §9.3).
+    #[error(
+        "[[cross_domain_access]] is for authorization servers of others: this one is asked for a token directly"
+    )]
+    OwnAudience,
+    /// One rule says what it may.
+    #[error("two [[cross_domain_access]] are for {0} at {1}: put what is in them into one")]
+    AccessTwice(String, String),
+    /// It could not get one.
+    #[error(
+        "[[cross_domain_access]] is for {0}, which cannot ask: give it a secret or keys, and authorization_code, refresh_token and urn:ietf:params:oauth:grant-type:token-exchange in grant_types"
+    )]
+    AccessWithoutUse(String),
     /// It is part of file names and lines.
     #[error("the name of the node {0:?} must be 1 to 32 lower case letters, digits and hyphens")]
     NodeName(String),
@@ -287,6 +303,7 @@ impl Settings {
             clients: Vec::new(),
             workload_issuers: Vec::new(),
             identity_providers: Vec::new(),
+            cross_domain: Vec::new(),
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),
             registration: RegistrationPolicy::Open,
@@ -325,9 +342,32 @@ impl Settings {
                 return Err(SettingsError::IssuerTwice((*issuer).to_owned()));
             }
         }
+        self.check_cross_domain()?;
         for (at, resource) in self.resources.iter().enumerate() {
             if self.resources.iter().take(at).any(|other| other.uri == resource.uri) {
                 return Err(SettingsError::ResourceTwice(resource.uri.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cross_domain(&self) -> Result<(), SettingsError> {
+        for (at, access) in self.cross_domain.iter().enumerate() {
+            let CrossDomainAccess { client, audience, .. } = access;
+            if *audience == self.issuer {
+                return Err(SettingsError::OwnAudience);
+            }
+            let same = |other: &CrossDomainAccess| other.client == *client && other.audience == *audience;
+            if self.cross_domain.iter().take(at).any(same) {
+                return Err(SettingsError::AccessTwice(client.clone(), audience.to_string()));
+            }
+            // One with a row or a document is judged when it asks.
+            let configured = self.clients.iter().find(|one| one.id() == client);
+            let asks = |one: &OperatorClient| {
+                one.exchange().is_some() && one.may_refresh() && one.is_for_people() && !one.proofs().none
+            };
+            if configured.is_some_and(|one| !asks(one)) {
+                return Err(SettingsError::AccessWithoutUse(client.clone()));
             }
         }
         Ok(())

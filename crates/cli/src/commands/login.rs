@@ -9,7 +9,7 @@ use hallpass_client::{
     device::DeviceError,
     driver::{Client, LoginOptions, Proofs, Settings, SignedIn},
     error::{ClientError, Failed},
-    storage::Store,
+    storage::{Store, Through},
 };
 use hallpass_core::{
     scope::Scope,
@@ -70,6 +70,14 @@ pub struct LoginArgs {
     /// server that takes no others gets them anyway.
     #[arg(long)]
     pub bound_tokens: bool,
+    /// Sign in by the word of a company, for which you are signed in at this URL already: no page opens. The authorization
+    /// server has to know this client, by --client-id and --client-secret-file. Where it does not take a company's word, the
+    /// page opens as usual.
+    #[arg(long, value_name = "URL", conflicts_with = "device")]
+    pub through: Option<String>,
+    /// Your own name for the account there.
+    #[arg(long, value_name = "NAME", default_value = "default", requires = "through")]
+    pub through_account: String,
     /// Account name to suggest on the sign-in page.
     #[arg(long, value_name = "NAME")]
     pub login_hint: Option<String>,
@@ -135,6 +143,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         login_hint: args.login_hint,
         register_anew: args.register_anew,
         patience: Duration::from_secs(args.wait),
+        ..LoginOptions::default()
     };
     let browser = chosen_browser(args.no_browser || args.paste, args.browser);
     let client = args.client.client(args.client_metadata_url, args.bound_tokens)?;
@@ -144,7 +153,14 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
         let options = LoginOptions { patience, ..options };
         client.login_on_device(&args.url, &options, &mut Screen::default()).await
     } else {
-        client.login(&args.url, &options, &mut Person::new(browser, true, args.paste)).await
+        let mut person = Person::new(browser, true, args.paste);
+        match args.through {
+            None => client.login(&args.url, &options, &mut person).await,
+            Some(server) => {
+                let through = Through { server, account: args.through_account };
+                client.login_through(&args.url, &options, &through, &mut person).await
+            }
+        }
     };
     match done {
         Ok(done) => {
@@ -199,7 +215,13 @@ pub fn explain(url: &str, failed: &Failed) -> ExitCode {
     if let Some(fix) = fix(url, &failed.error) {
         note(&fix);
     }
-    let needs_sign_in = matches!(failed.error, ClientError::SignInNeeded | ClientError::MoreScopeNeeded(_));
+    let needs_sign_in = matches!(
+        failed.error,
+        ClientError::SignInNeeded
+            | ClientError::MoreScopeNeeded(_)
+            | ClientError::ThroughEnded(_)
+            | ClientError::SignInDemanded(_)
+    );
     let nobody = matches!(failed.error, ClientError::NobodyThere);
     ExitCode::from(if needs_sign_in {
         3
@@ -225,6 +247,17 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     }
     if matches!(error, ClientError::SignInNeeded) {
         return Some(format!("Sign in: hallpass login {url}"));
+    }
+    if let ClientError::ThroughEnded(there) = error {
+        return Some(format!(
+            "Sign in there, with the client id that its operator gave you: hallpass login {there}"
+        ));
+    }
+    if matches!(error, ClientError::ThroughUnknownClient) {
+        return Some("Name it with --client-id and --client-secret-file".to_owned());
+    }
+    if let ClientError::SignInDemanded(_) = error {
+        return Some(format!("Sign in again: hallpass login {url} --through, as before"));
     }
     if matches!(error, ClientError::BoundToken) {
         return Some(format!("Use it from here: hallpass list {url}, or hallpass connect {url}"));

@@ -42,7 +42,10 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             "  scopes    {}",
             if tokens.scope.is_empty() { "none named".to_owned() } else { tokens.scope.to_string() }
         );
-        say!("  token     {}", ends(tokens.expires_at, tokens.refresh_token.is_some(), now));
+        say!("  token     {}", ends(tokens.expires_at, entry.is_renewable(), now));
+        if let Some(through) = &entry.through {
+            say!("  through   {} ({})", through.server, through.account);
+        }
     }
     if entries.is_empty() {
         note("Not signed in anywhere. Sign in with: hallpass login URL");
@@ -61,7 +64,8 @@ fn described(entry: &Entry) -> Value {
         "client_id": entry.client.client_id,
         "scope": entry.tokens.scope.to_string(),
         "expires_at": entry.tokens.expires_at.map(Timestamp::seconds),
-        "renewable": entry.tokens.refresh_token.is_some(),
+        "renewable": entry.is_renewable(),
+        "through": entry.through.as_ref().map(|through| &through.server),
         "signed_in_at": entry.signed_in_at.seconds(),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{
     clients::{ClientEntry, ClientsSection},
+    cross_domain::CrossDomainEntry,
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
@@ -59,6 +60,9 @@ pub struct ConfigFile {
     /// `[[identity_provider]]`.
     #[serde(default)]
     pub identity_provider: Vec<IdentityProviderEntry>,
+    /// `[[cross_domain_access]]`.
+    #[serde(default)]
+    pub cross_domain_access: Vec<CrossDomainEntry>,
     /// `[admin]`.
     #[serde(default)]
     pub admin: AdminEntry,

@@ -3,6 +3,7 @@
 mod callers;
 mod clients;
 mod command;
+mod cross_domain;
 mod database;
 mod duration;
 mod file;
@@ -170,6 +171,7 @@ impl Check<'_> {
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
         settings.identity_providers = self.identity_providers(&file.identity_provider, folder);
+        settings.cross_domain = self.cross_domain(&file.cross_domain_access);
         settings.workload_issuers = self.workload_issuers(&file.workload_issuer, folder, &settings.resources);
         self.introspection(&file.server, &mut settings);
         self.proofs(file, &mut settings);

@@ -538,6 +538,52 @@ fn as_174_t_101_platforms_and_their_workloads() {
 }
 
 #[test]
+fn as_159_t_101_access_across_domains_is_written_down_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "a-secret-of-the-assistant-here").unwrap();
+    let client = "[[client]]\nid = \"assistant\"\nname = \"A\"\nauth = \"client_secret_basic\"\nsecret_file = \"secret\"\nredirect_uris = [\"http://127.0.0.1/callback\"]\ngrant_types = [\"authorization_code\", \"refresh_token\", \"urn:ietf:params:oauth:grant-type:token-exchange\"]";
+    let good = "client = \"assistant\"\naudience = \"https://partner.example\"\nclient_id = \"acme\"\nresources = [\"https://partner.example/mcp\"]\nscopes = [\"read\"]\nmax_age = \"12h\"";
+    let file = |client: &str, entry: &str| format!("{GOOD}\n{client}\n[[cross_domain_access]]\n{entry}");
+    let settings = parse(&file(client, good), folder.path()).unwrap().settings;
+    let access = &settings.cross_domain[0];
+    assert_eq!((access.audience.as_str(), &*access.client_id), ("https://partner.example", "acme"));
+    assert_eq!(access.max_age, Some(Duration::from_hours(12)));
+    let same = parse(&file(client, &good.replace("client_id = \"acme\"\n", "")), folder.path()).unwrap();
+    assert_eq!(same.settings.cross_domain[0].client_id, "assistant");
+    // One that a command made is judged when it asks.
+    assert!(parse(&file("", good), folder.path()).is_ok());
+    for (client, entry, what) in [
+        (
+            client,
+            good.replace("https://partner.example\"\nclient", "http://partner.example\"\nclient"),
+            "is not an issuer",
+        ),
+        (client, good.replace("\"https://partner.example/mcp\"", "\"calendar\""), "not the URL of a server"),
+        (client, good.replace("\"https://partner.example/mcp\"", ""), "resources is empty"),
+        (client, good.replace("\"read\"", "\"a b\""), "is not a scope token"),
+        (client, good.replace("\"read\"", ""), "scopes is empty"),
+        (client, good.replace("\"acme\"", "\"\""), "client_id is empty"),
+        (client, good.replace("12h", "soon"), "not a length of time"),
+        (
+            client,
+            good.replace("https://partner.example\"\nclient", "https://mcp.example.com\"\nclient"),
+            "is asked for a token directly",
+        ),
+        (client, format!("{good}\n[[cross_domain_access]]\n{good}"), "two [[cross_domain_access]]"),
+        (client, format!("{good}\nemail = true"), "unknown field"),
+        (
+            &*client.replace(", \"urn:ietf:params:oauth:grant-type:token-exchange\"", ""),
+            good.to_owned(),
+            "cannot ask",
+        ),
+        (&*client.replace(", \"refresh_token\"", ""), good.to_owned(), "cannot ask"),
+    ] {
+        let found = parse(&file(client, &entry), folder.path()).map(|_| ()).expect_err(what);
+        assert!(found.len() == 1 && found[0].what.contains(what), "{what}: {found:?}");
+    }
+}
+
+#[test]
 fn as_172_t_101_companies_and_the_accounts_that_they_speak_for() {
     let folder = Path::new("/x");
     let file = |entry: &str| format!("{GOOD}\n[[identity_provider]]\n{entry}");

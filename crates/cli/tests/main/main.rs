@@ -12,6 +12,7 @@ mod accounts;
 mod audit;
 mod clients;
 mod crash;
+mod cross_domain;
 mod crowd;
 mod database_away;
 mod disk;

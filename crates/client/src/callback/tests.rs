@@ -17,6 +17,7 @@ fn pending(sends_iss: bool) -> Pending {
         resource: "https://mcp.example/mcp".into(),
         scope: Scope::none(),
         login_hint: None,
+        sign_in: crate::authorize::SignInDemand::default(),
         key_thumbprint: None,
     };
     request.begin(&SystemEntropy).unwrap().1

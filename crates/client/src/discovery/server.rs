@@ -2,6 +2,7 @@
 
 use super::{Answer, Ask, DiscoveryError, scopes};
 use hallpass_core::{
+    jwt::grant_assertion,
     mcp::revision::Revision,
     metadata::{AuthorizationServerMetadata, MetadataError, well_known},
     scope::Scope,
@@ -10,6 +11,7 @@ use hallpass_core::{
 
 /// What a sign-in needs of an authorization server, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a member of the document")]
 pub struct AuthorizationServer {
     /// As written; the key of everything that is kept.
     pub issuer: Issuer,
@@ -35,6 +37,8 @@ pub struct AuthorizationServer {
     pub sends_iss: bool,
     /// `client_id_metadata_document_supported`.
     pub takes_metadata_documents: bool,
+    /// Whether it lists the profile of identity assertions (ID-JAG §7.2).
+    pub takes_identity_assertions: bool,
     /// `dpop_signing_alg_values_supported` (RFC 9449 §5.1); empty: it binds no tokens.
     pub proof_algorithms: Vec<String>,
 }
@@ -157,6 +161,10 @@ impl ServerProbe {
             auth_methods: metadata.token_endpoint_auth_methods_supported.clone(),
             sends_iss: metadata.authorization_response_iss_parameter_supported,
             takes_metadata_documents: metadata.client_id_metadata_document_supported,
+            takes_identity_assertions: metadata
+                .authorization_grant_profiles_supported
+                .as_ref()
+                .is_some_and(|all| all.iter().any(|one| one == grant_assertion::IDENTITY_PROFILE)),
             proof_algorithms: metadata.dpop_signing_alg_values_supported.clone().unwrap_or_default(),
         })
     }
@@ -178,6 +186,7 @@ impl ServerProbe {
             auth_methods: Some(vec!["none".to_owned()]),
             sends_iss: false,
             takes_metadata_documents: false,
+            takes_identity_assertions: false,
             proof_algorithms: Vec::new(),
             issuer: self.issuer,
         })

@@ -54,7 +54,7 @@ impl Client {
         };
         let [spread] = random::<1>(&*self.entropy);
         match due(&entry.tokens, self.clock.now(), spread) {
-            _ if entry.tokens.refresh_token.is_none() => Ok(Some(entry)),
+            _ if !entry.is_renewable() => Ok(Some(entry)),
             Due::Fresh => Ok(Some(entry)),
             Due::Ended => self.renew(server, &entry).await,
             // An outage of the authorization server must not stop a token that is still good.
@@ -72,6 +72,9 @@ impl Client {
         let Some(current) = self.current(&seen.key).await? else { return Ok(None) };
         if current.tokens.access_token != seen.tokens.access_token {
             return Ok(Some(current));
+        }
+        if let Some(through) = current.through.clone() {
+            return Box::pin(self.renew_through(server, current, &through)).await.map(Some);
         }
         let Some(refresh_token) = current.tokens.refresh_token.clone() else { return Ok(None) };
         let response = self.send_refresh(server, &current, &refresh_token).await?;
@@ -156,7 +159,7 @@ impl Client {
         }
     }
 
-    async fn current(&self, key: &EntryKey) -> Result<Option<Entry>, Failed> {
+    pub(super) async fn current(&self, key: &EntryKey) -> Result<Option<Entry>, Failed> {
         let key = key.clone();
         Ok(self.read_store(move |contents| contents.entry(&key).cloned()).await?)
     }

@@ -6,7 +6,7 @@ use super::{
     server_url,
 };
 use crate::{
-    authorize::{AuthorizationRequest, Pending},
+    authorize::{AuthorizationRequest, Pending, SignInDemand},
     browser::PageUrl,
     callback::Code,
     device::{DEVICE_CODE, DeviceError},
@@ -17,7 +17,7 @@ use crate::{
     proof::ProofKey,
     push::PushError,
     registration::{Identity, Route, read_registration, registration_request, route},
-    storage::{ClientCredentials, Entry, EntryKey, Registration, Tokens},
+    storage::{ClientCredentials, Entry, EntryKey, Registration, Through, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp, uri::ResourceUri};
@@ -38,6 +38,8 @@ pub struct LoginOptions {
     pub client: Option<(String, Option<SecretString>)>,
     /// An account to suggest to the authorization server.
     pub login_hint: Option<String>,
+    /// How the person has to have signed in.
+    pub sign_in: SignInDemand,
     /// Register anew even where a registration is kept.
     pub register_anew: bool,
     /// How long to wait for the person.
@@ -52,6 +54,7 @@ impl Default for LoginOptions {
             more_scope: None,
             client: None,
             login_hint: None,
+            sign_in: SignInDemand::default(),
             register_anew: false,
             patience: Duration::from_mins(5),
         }
@@ -240,6 +243,7 @@ impl Client {
             resource: prepared.resource.clone(),
             scope: prepared.scope.clone(),
             login_hint: options.login_hint.clone(),
+            sign_in: options.sign_in.clone(),
             key_thumbprint: prepared.proof_key.as_ref().map(ProofKey::thumbprint),
         };
         let (page, pending) = self.begin(prepared, request).await?;
@@ -268,7 +272,7 @@ impl Client {
     }
 
     /// What an operator registered at this very issuer.
-    fn registered_at(&self, issuer: &str) -> Option<(&str, Option<&SecretString>)> {
+    pub(super) fn registered_at(&self, issuer: &str) -> Option<(&str, Option<&SecretString>)> {
         let found = self.settings.registered.iter().find(|registered| registered.issuer == issuer)?;
         Some((&found.client_id, found.client_secret.as_ref()))
     }
@@ -326,6 +330,16 @@ impl Client {
         client: ClientCredentials,
         tokens: Tokens,
     ) -> Result<SignedIn, Failed> {
+        self.keep_through(prepared, account, (client, None), tokens).await
+    }
+
+    pub(super) async fn keep_through(
+        &self,
+        prepared: &Prepared,
+        account: &str,
+        (client, through): (ClientCredentials, Option<Through>),
+        tokens: Tokens,
+    ) -> Result<SignedIn, Failed> {
         let server = &prepared.authorization_server;
         let done = SignedIn {
             issuer: server.issuer.as_str().to_owned(),
@@ -333,7 +347,7 @@ impl Client {
             requested_scope: prepared.scope.clone(),
             scope: tokens.scope.clone(),
             expires_at: tokens.expires_at,
-            renewable: tokens.refresh_token.is_some(),
+            renewable: tokens.refresh_token.is_some() || through.is_some(),
             kept_in: self.store.file(),
         };
         let entry = Entry {
@@ -352,6 +366,7 @@ impl Client {
             requested_scope: prepared.scope.clone(),
             tokens,
             signed_in_at: self.clock.now(),
+            through,
         };
         self.store_now(move |contents| contents.put_entry(entry)).await?;
         Ok(done)

@@ -82,7 +82,8 @@ impl Client {
             MachineGrant::Workload(token) => return Ok(Some(token.clone())),
             MachineGrant::Enterprise(provider) => provider,
         };
-        let request = exchange_request(provider, target(prepared))?;
+        let audience = prepared.authorization_server.issuer.as_str();
+        let request = exchange_request(provider, audience, &prepared.resource, &prepared.scope)?;
         // The company's own provider may be inside its network: the configuration named it.
         let policy = Policy::trusted(provider.token_endpoint.parsed().host_str());
         let response = self.ask(Party::IdentityProvider, request, &policy, Limits::TOKEN).await?;

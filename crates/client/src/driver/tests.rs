@@ -10,4 +10,5 @@ mod pastes;
 mod proofs;
 mod refreshes;
 mod sign_ins;
+mod through;
 mod world;

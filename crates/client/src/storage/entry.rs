@@ -134,6 +134,24 @@ pub struct Entry {
     pub tokens: Tokens,
     /// When the person signed in.
     pub signed_in_at: Timestamp,
+    /// Of which sign-in a new token comes, where it does not come of a refresh token.
+    pub through: Option<Through>,
+}
+
+/// A sign-in at a company's identity provider, kept beside those that go through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The URL of the server there, as the person wrote it.
+    pub server: String,
+    /// The person's own name for the account.
+    pub account: String,
+}
+
+impl Entry {
+    /// Whether a new token comes without the person.
+    pub const fn is_renewable(&self) -> bool {
+        self.tokens.refresh_token.is_some() || self.through.is_some()
+    }
 }
 
 /// Everything in the file.
@@ -195,6 +213,18 @@ impl Contents {
         }
     }
 
+    /// Replaces the tokens, if the access token still is the one that was seen. `false`: another one was faster.
+    pub fn replace_seen(&mut self, key: &EntryKey, seen: &SecretString, tokens: Tokens) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.key == *key);
+        match entry.filter(|entry| entry.tokens.access_token == *seen) {
+            Some(entry) => {
+                entry.tokens = tokens;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Deletes a sign-in, if its refresh token still is the one that was refused: a loser must not delete the
     /// winner's newer credential (CL-069, B-39).
     pub fn remove_refused(&mut self, key: &EntryKey, refused: &SecretString) -> bool {
@@ -208,7 +238,7 @@ impl Contents {
     pub(super) fn prune(&mut self, now: Timestamp) {
         self.entries.retain(|entry| {
             let tokens = &entry.tokens;
-            tokens.refresh_token.is_some() || tokens.expires_at.is_none_or(|end| now < end.plus(DEAD_AFTER))
+            entry.is_renewable() || tokens.expires_at.is_none_or(|end| now < end.plus(DEAD_AFTER))
         });
         self.entries.sort_by_key(|entry| entry.tokens.issued_at);
         drop_first(&mut self.entries);

@@ -3,7 +3,7 @@
 //! The first line is authenticated too. A new version gets a new line; releases read a version before any
 //! release writes it.
 
-use super::{ClientCredentials, Contents, Entry, EntryKey, Registration, TokenAuth, Tokens};
+use super::{ClientCredentials, Contents, Entry, EntryKey, Registration, Through, TokenAuth, Tokens};
 use crate::proof::ProofKey;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use hallpass_core::{
@@ -119,6 +119,7 @@ fn write_entry(entry: &Entry) -> Value {
         "refresh_token": tokens.refresh_token.as_ref().map(SecretString::expose),
         "scope": tokens.scope.to_string(),
         "proof_key": tokens.proof_key.as_ref().and_then(ProofKey::to_pkcs8).map(|key| base64url(&key)),
+        "through": entry.through.as_ref().map(|one| serde_json::json!({ "server": one.server, "account": one.account })),
     })
 }
 
@@ -146,7 +147,12 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
             },
         },
         signed_in_at: time(members, "signed_in_at")?,
+        through: members.get("through").and_then(Value::as_object).and_then(read_through),
     })
+}
+
+fn read_through(members: &Map<String, Value>) -> Option<Through> {
+    Some(Through { server: text(members, "server")?, account: text(members, "account")? })
 }
 
 /// A key that cannot be read is damage: its tokens would be sent without a proof.

@@ -9,7 +9,7 @@ mod entry;
 mod file;
 mod format;
 
-pub use entry::{ClientCredentials, Contents, Entry, EntryKey, Registration, TokenAuth, Tokens};
+pub use entry::{ClientCredentials, Contents, Entry, EntryKey, Registration, Through, TokenAuth, Tokens};
 
 use hallpass_core::{entropy::Entropy, time::Timestamp};
 use std::{

@@ -33,6 +33,7 @@ fn cl_052_cl_055_the_code_goes_to_the_recorded_endpoint() {
         resource: "https://mcp.example/mcp".into(),
         scope: Scope::none(),
         login_hint: None,
+        sign_in: crate::authorize::SignInDemand::default(),
         key_thumbprint: None,
     };
     let pending = request.begin(&SystemEntropy).unwrap().1;

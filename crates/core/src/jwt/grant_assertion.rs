@@ -17,7 +17,7 @@ pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Types that a platform's token names, if it names one. Every other kind of token has its own and is refused.
 const WORKLOAD_TYPES: [&str; 2] = ["JWT", "JOSE"];
 /// The one type of an identity assertion (draft-ietf-oauth-identity-assertion-authz-grant §3.1).
-const IDENTITY_TYPE: &str = "oauth-id-jag+jwt";
+pub const IDENTITY_TYPE: &str = "oauth-id-jag+jwt";
 /// The profile that says so in metadata (§7).
 pub const IDENTITY_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 /// Longest life that is left of an identity assertion, which is made for one request.

@@ -8,6 +8,7 @@
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
 //! | who calls, for a server behind a gateway | [`caller_assertion`] |
+//! | identity assertions (ID-JAG): sign | [`identity_assertion`] |
 //! | proofs of possession (RFC 9449): verify, nonces, replay | [`proof`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
@@ -18,6 +19,7 @@ pub mod caller_assertion;
 pub mod client_assertion;
 pub mod grant_assertion;
 pub mod grant_reference;
+pub mod identity_assertion;
 pub mod proof;
 
 pub use access_token::{AccessToken, AccessTokenError, AccessTokenSigner, Expectations, VerifiedAccessToken};

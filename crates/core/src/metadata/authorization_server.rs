@@ -86,6 +86,9 @@ pub struct AuthorizationServerMetadata {
     /// Profiles of identity assertions (draft-ietf-oauth-identity-assertion-authz-grant §7.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_grant_profiles_supported: Option<Vec<String>>,
+    /// Kinds of tokens that are given for use at other authorization servers (the same draft, §7.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_chaining_requested_token_types_supported: Option<Vec<String>>,
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_resources: Option<Vec<String>>,
@@ -175,6 +178,9 @@ impl AuthorizationServerMetadata {
             client_id_metadata_document_supported: flag("client_id_metadata_document_supported")?,
             dpop_signing_alg_values_supported: list("dpop_signing_alg_values_supported")?,
             authorization_grant_profiles_supported: list("authorization_grant_profiles_supported")?,
+            identity_chaining_requested_token_types_supported: list(
+                "identity_chaining_requested_token_types_supported",
+            )?,
             protected_resources: list("protected_resources")?,
             authorization_details_types_supported: list("authorization_details_types_supported")?,
             subject_types_supported: list("subject_types_supported")?,

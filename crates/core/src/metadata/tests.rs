@@ -197,6 +197,7 @@ fn what_is_written_is_read_back() {
         client_id_metadata_document_supported: true,
         dpop_signing_alg_values_supported: list(),
         authorization_grant_profiles_supported: list(),
+        identity_chaining_requested_token_types_supported: list(),
         protected_resources: list(),
         authorization_details_types_supported: list(),
         subject_types_supported: list(),

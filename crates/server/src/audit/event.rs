@@ -2,12 +2,9 @@
 
 use super::{
     Kind,
-    facts::{Actors, By, Call, Facts, Which, Who, cut},
+    facts::{By, Call, Facts, Which, Who},
 };
-use hallpass_core::{
-    id::{GrantId, PersonId},
-    time::Timestamp,
-};
+use hallpass_core::{id::GrantId, time::Timestamp};
 
 /// One security decision: made by the function of its name, which says what belongs to it.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +14,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    const fn new(kind: Kind, facts: Facts<'a>) -> Self {
+    pub(super) const fn new(kind: Kind, facts: Facts<'a>) -> Self {
         Self { kind, facts }
     }
 
@@ -32,7 +29,7 @@ impl<'a> Event<'a> {
         self
     }
 
-    fn ending(kind: Kind, facts: Facts<'a>, until: Timestamp) -> Self {
+    pub(super) fn ending(kind: Kind, facts: Facts<'a>, until: Timestamp) -> Self {
         Self::new(kind, Facts { until: Some(until), ..facts })
     }
 }
@@ -304,50 +301,6 @@ impl<'a> Event<'a> {
     /// A grant was revoked, by whom.
     pub fn grant_revoked(which: Which<'a>, until: Timestamp, by: By) -> Self {
         Self::ending(Kind::GrantRevoked, Facts { by: Some(by), ..which.facts() }, until)
-    }
-
-    /// A machine got a token, which stands behind no grant: `token` is its id.
-    pub fn token_issued(client: &'a str, token: GrantId, resource: &'a str, scope: &'a str) -> Self {
-        let (client, grant) = (Some(client), Some(token));
-        let facts = Facts { client, grant, resource: Some(resource), scope: Some(scope), ..Facts::default() };
-        Self::new(Kind::TokenIssued, facts)
-    }
-
-    /// The same to a program for which a platform spoke: `subject` is what the platform calls it.
-    pub fn workload_token_issued(
-        client: &'a str,
-        token: GrantId,
-        subject: &'a str,
-        (resource, scope): (&'a str, &'a str),
-    ) -> Self {
-        let issued = Self::token_issued(client, token, resource, scope);
-        Self::new(issued.kind, Facts { client_name: Some(cut(subject)), ..issued.facts })
-    }
-
-    /// A client got a narrower token for one that somebody was given.
-    pub fn token_exchanged(
-        person: Option<PersonId>,
-        client: &'a str,
-        actors: &'a Actors<'a>,
-        (grant, resource, scope): (GrantId, &'a str, &'a str),
-    ) -> Self {
-        let (client, grant) = (Some(client), Some(grant));
-        let (resource, scope) = (Some(resource), Some(scope));
-        let actors = actors.some();
-        let facts = Facts { person, client, actors, grant, resource, scope, ..Facts::default() };
-        Self::new(Kind::TokenExchanged, facts)
-    }
-
-    /// A client got a token for a person of whom their company says so: `subject` is what the company calls them.
-    pub fn asserted_token_issued(which: Which<'a>, subject: &'a str, scope: &'a str) -> Self {
-        let facts = Facts { client_name: Some(cut(subject)), scope: Some(scope), ..which.facts() };
-        Self::new(Kind::TokenIssued, facts)
-    }
-
-    /// It took it back.
-    pub fn token_revoked(client: &'a str, token: GrantId, until: Timestamp) -> Self {
-        let facts = Facts { client: Some(client), grant: Some(token), ..Facts::default() };
-        Self::ending(Kind::TokenRevoked, facts, until)
     }
 
     /// A client presented a token of another one to be revoked.

@@ -91,6 +91,7 @@ kinds! {
     GrantRevoked            "grant_revoked"             Info  "grant revoked"
     TokenIssued             "token_issued"              Debug "token issued without a grant"
     TokenExchanged          "token_exchanged"           Info "token exchanged for a narrower one"
+    IdentityAssertionIssued "identity_assertion_issued" Info "identity assertion issued for another authorization server"
     TokenRevoked            "token_revoked"             Info  "a client took back such a token"
     RevocationIgnored       "revocation_ignored"        Info  "revocation of another client's token ignored"
     Introspected            "introspected"              Debug "token introspected"

@@ -11,6 +11,7 @@ mod kind;
 mod line;
 mod reason;
 mod sink;
+mod tokens;
 mod verify;
 
 pub use chain::Broken;

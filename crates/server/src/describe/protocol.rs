@@ -1,14 +1,19 @@
 //! What clients and protected servers ask.
 
 use super::{Described, Description, schemas};
-use crate::clients::operator::{ACCESS_TOKEN, TOKEN_EXCHANGE};
+use crate::{
+    clients::operator::{ACCESS_TOKEN, TOKEN_EXCHANGE},
+    cross_domain::REFRESH_TOKEN,
+};
 use hallpass_core::{
     error::ErrorCode::{
-        AccessDenied, AuthorizationPending, ExpiredToken, InvalidAuthorizationDetails, InvalidClient,
-        InvalidClientMetadata, InvalidDpopProof, InvalidGrant, InvalidRedirectUri, InvalidRequest,
-        InvalidScope, InvalidSoftwareStatement, InvalidTarget, InvalidToken, SlowDown,
-        TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, UseDpopNonce,
+        AccessDenied, AuthorizationPending, ExpiredToken, InsufficientUserAuthentication,
+        InvalidAuthorizationDetails, InvalidClient, InvalidClientMetadata, InvalidDpopProof, InvalidGrant,
+        InvalidRedirectUri, InvalidRequest, InvalidScope, InvalidSoftwareStatement, InvalidTarget,
+        InvalidToken, SlowDown, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType,
+        UseDpopNonce,
     },
+    jwt::identity_assertion,
     openapi::{
         Answer, Field,
         Kind::{OneOf, Text, Uri, Uris},
@@ -182,7 +187,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
         operation: &Operation {
             id: "token",
             summary: "A code, a refresh token or a machine's own proof becomes tokens (RFC 6749 §3.2)",
-            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), and where he trusts a company, its identity assertion about a person (ID-JAG) from a client that proves itself; each is good once. An access token becomes a narrower one, for a sub-agent, by an exchange (RFC 8693). Sent twice, a parameter is refused.",
+            text: "A code is good once, within a minute, and only with the `code_verifier` of its challenge. A refresh token has a successor with every answer: sent again within 30 seconds it brings the same successor, so parallel requests lose nothing; sent after its successor was used it ends the grant. A machine, which an operator made, gets a token for itself with `client_credentials`, without a refresh token. Where the operator trusts a platform, its token about a program is a grant too (`jwt-bearer`, RFC 7523), and where he trusts a company, its identity assertion about a person (ID-JAG) from a client that proves itself; each is good once. An access token becomes a narrower one, for a sub-agent, by an exchange (RFC 8693). Where the operator allows that, an exchange makes an identity assertion (ID-JAG) of a refresh token: our word about the person, for one client, at one authorization server of somebody else. Sent twice, a parameter is refused.",
             group: PROTOCOL,
             headers: &[PROOF],
             form: &[
@@ -253,21 +258,35 @@ pub const TOKEN_ENDPOINT: Description = Description {
                     name: "subject_token",
                     kind: Text,
                     required: false,
-                    text: "With an exchange: the access token that a narrower one is made of.",
+                    text: "With an exchange: the access token that a narrower one is made of; for an identity assertion, a refresh token, which stays as it is.",
                     example: "",
                 },
                 Field {
                     name: "subject_token_type",
-                    kind: OneOf(&[ACCESS_TOKEN]),
+                    kind: OneOf(&[ACCESS_TOKEN, REFRESH_TOKEN]),
                     required: false,
                     text: "With an exchange.",
                     example: ACCESS_TOKEN,
                 },
                 Field {
+                    name: "requested_token_type",
+                    kind: OneOf(&[ACCESS_TOKEN, identity_assertion::TOKEN_TYPE]),
+                    required: false,
+                    text: "With an exchange: an access token, which is the default, or an identity assertion.",
+                    example: ACCESS_TOKEN,
+                },
+                Field {
+                    name: "audience",
+                    kind: Uri,
+                    required: false,
+                    text: "With an exchange for an identity assertion: the issuer of the authorization server that it is for. With another exchange: the server of the subject token.",
+                    example: "https://auth.partner.example",
+                },
+                Field {
                     name: "resource",
                     kind: Uris,
                     required: false,
-                    text: "The resource of the grant (RFC 8707). With `client_credentials`: the server that the token is for, where the machine may use several.",
+                    text: "The resource of the grant (RFC 8707). With `client_credentials`: the server that the token is for, where the machine may use several. With an exchange for an identity assertion: the servers there.",
                     example: "https://auth.example/mcp",
                 },
                 CLIENT_ID,
@@ -295,6 +314,7 @@ pub const TOKEN_ENDPOINT: Description = Description {
             SlowDown,
             ExpiredToken,
             AccessDenied,
+            InsufficientUserAuthentication,
             UnauthorizedClient,
             UnsupportedGrantType,
             InvalidScope,

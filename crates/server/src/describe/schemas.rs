@@ -15,6 +15,7 @@ pub static REFUSAL: Schema = Schema {
             "properties": {
                 "error": { "type": "string", "enum": ErrorCode::ALL.map(ErrorCode::name) },
                 "error_description": { "type": "string" },
+                "max_age": { "type": "integer", "description": "With `insufficient_user_authentication`: how many seconds ago a sign-in may have been (RFC 9470)." },
             },
             "examples": [{
                 "error": "invalid_grant",
@@ -33,9 +34,9 @@ pub static TOKENS: Schema = Schema {
             "description": "RFC 6749 §5.1.",
             "required": ["access_token", "token_type", "expires_in", "scope"],
             "properties": {
-                "access_token": { "type": "string", "description": "A signed JWT (RFC 9068) for one resource." },
-                "token_type": { "enum": ["Bearer", "DPoP"] },
-                "issued_token_type": { "type": "string", "description": "Of an exchange: that it is an access token (RFC 8693 §2.2.1)." },
+                "access_token": { "type": "string", "description": "A signed JWT (RFC 9068) for one resource; of an exchange for an identity assertion, that assertion, which is no access token." },
+                "token_type": { "enum": ["Bearer", "DPoP", "N_A"] },
+                "issued_token_type": { "type": "string", "description": "Of an exchange: whether it is an access token or an identity assertion (RFC 8693 §2.2.1)." },
                 "expires_in": { "type": "integer", "minimum": 0, "description": "Seconds." },
                 "refresh_token": { "type": "string", "description": "The next one; the one before it is spent." },
                 "scope": { "type": "string" },

@@ -39,6 +39,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// When to try again, because something is not there.
     pub back_in: Option<Duration>,
+    /// How old a sign-in may be that is good enough (RFC 9470 §3).
+    pub max_age: Option<Duration>,
     /// Whether the client used the `Authorization` header, and so has to be told the scheme (RFC 6749 §5.2).
     pub basic: bool,
     /// Whether a bearer token would have opened it (RFC 6750 §3).
@@ -48,7 +50,15 @@ pub struct Refusal {
 impl Refusal {
     /// With this code and description.
     pub const fn new(code: ErrorCode, description: &'static str) -> Self {
-        Self { code, description, retry_after: None, back_in: None, basic: false, bearer: false }
+        Self {
+            code,
+            description,
+            retry_after: None,
+            back_in: None,
+            max_age: None,
+            basic: false,
+            bearer: false,
+        }
     }
 }
 
@@ -81,7 +91,8 @@ pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
         | ErrorCode::ExpiredToken
         | ErrorCode::UnsupportedTokenType
         | ErrorCode::InvalidDpopProof
-        | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
+        | ErrorCode::UseDpopNonce
+        | ErrorCode::InsufficientUserAuthentication => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -89,11 +100,17 @@ pub const fn status(code: ErrorCode, limited: bool) -> StatusCode {
 struct ErrorBody {
     error: &'static str,
     error_description: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
 }
 
 /// A refusal at an endpoint that answers JSON.
 pub fn refused(refusal: &Refusal) -> Reply {
-    let body = ErrorBody { error: refusal.code.name(), error_description: refusal.description };
+    let body = ErrorBody {
+        error: refusal.code.name(),
+        error_description: refusal.description,
+        max_age: refusal.max_age.map(|age| age.as_secs()),
+    };
     let status = status(refusal.code, refusal.retry_after.is_some());
     let mut reply = protocol(status, &body);
     if matches!(refusal.code, ErrorCode::AuthorizationPending | ErrorCode::SlowDown) {

@@ -6,7 +6,10 @@ use hallpass_core::{
     authorization_details::AuthorizationDetails,
     entropy,
     id::GrantId,
-    jwt::{AccessToken, GrantReference},
+    jwt::{
+        AccessToken, GrantReference,
+        identity_assertion::{self, IdentityAssertion},
+    },
     scope::Scope,
     secret::SecretString,
     time::Timestamp,
@@ -92,6 +95,20 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
         refresh_token: issued.refresh.then(|| refresh.mint(&app.keys)),
         scope,
         authorization_details: token.details,
+    })
+}
+
+/// Signs an identity assertion. It is no access token, and the answer says so (RFC 8693 §2.2.1).
+pub fn assert(app: &App, assertion: &IdentityAssertion<'_>) -> Result<TokenResponse, TokenRefusal> {
+    let keys = app.tokens.current();
+    Ok(TokenResponse {
+        access_token: assertion.sign(keys.signer.key()).map_err(|_| TokenRefusal::Signing)?,
+        token_type: "N_A",
+        authorization_details: None,
+        issued_token_type: Some(identity_assertion::TOKEN_TYPE),
+        expires_in: assertion.expires_at.since(assertion.issued_at).as_secs(),
+        refresh_token: None,
+        scope: assertion.scope.to_owned(),
     })
 }
 

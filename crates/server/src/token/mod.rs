@@ -5,7 +5,9 @@ mod binding;
 mod client_credentials;
 mod device;
 mod exchange;
+mod form;
 mod identity_assertion;
+mod identity_exchange;
 mod issue;
 mod jwt_bearer;
 pub mod presented;
@@ -15,12 +17,14 @@ mod unsettled;
 pub mod without_row;
 
 use exchange::ExchangeRefusal;
+pub use form::{FormRefusal, form};
 pub use unsettled::Unsettled;
 
 use crate::{
     app::App,
     audit::{Event, Reason},
     clients::operator::TOKEN_EXCHANGE,
+    cross_domain::{self, CrossDomainRefusal},
     http::{
         client_auth::{self, AuthenticatedClient, ClientAuthRefusal, Spend},
         proof::{self, ProofRefusal, ProvenKey},
@@ -31,11 +35,11 @@ use crate::{
 use hallpass_core::{
     error::ErrorCode,
     grant::{CodeError, DeviceCodeError},
-    parameters::{Limits, ParameterError, Parameters},
+    parameters::{ParameterError, Parameters},
     pkce::PkceError,
     token::{RefreshToken, RefreshTokenError},
 };
-use hallpass_store::{Grant, LiveRotation, StoreError};
+use hallpass_store::{Grant, LiveRotation, RotationWindows, StoreError};
 use http::StatusCode;
 use jwt_bearer::AssertionRefusal;
 use std::time::Duration;
@@ -178,6 +182,9 @@ pub enum TokenRefusal {
     /// What is traded, or by whom.
     #[error("exchange: {0:?}")]
     Exchange(ExchangeRefusal),
+    /// What a client asks for at another server.
+    #[error("cross_domain: {0:?}")]
+    CrossDomain(CrossDomainRefusal),
     /// The crypto library refused to sign. Nothing is lost: the client tries again and gets the same grant.
     #[error("signing")]
     Signing,
@@ -237,6 +244,7 @@ impl Reason for TokenRefusal {
             Self::Assertion(refusal) => refusal.reason(),
             Self::RefreshReused => "refresh_reused",
             Self::Exchange(refusal) => refusal.reason(),
+            Self::CrossDomain(refusal) => refusal.reason(),
             Self::Signing => "signing",
             Self::Store(_) => "store",
             Self::AuditFailing => "audit_failing",
@@ -267,6 +275,7 @@ impl TokenRefusal {
         let (code, description) = match self {
             Self::Client(refusal, by_header) => return refusal.refusal(*by_header),
             Self::Assertion(refusal) => return refusal.refusal(),
+            Self::CrossDomain(refusal) => return refusal.refusal(),
             Self::Proof(refusal) => return refusal.refusal(),
             Self::CodeOfAnotherKey => {
                 (InvalidGrant, "the authorization code is bound to a key: send the DPoP proof of that key")
@@ -274,10 +283,7 @@ impl TokenRefusal {
             Self::GrantOfAnotherKey => {
                 (InvalidGrant, "the grant is bound to another key than that of the DPoP proof: sign in again")
             }
-            Self::TooOften(wait) => {
-                let refusal = Refusal::new(TemporarilyUnavailable, "too many refreshes of one grant");
-                return Refusal { retry_after: Some(*wait), ..refusal };
-            }
+            Self::TooOften(wait) => return too_often(*wait),
             Self::MediaType => (InvalidRequest, "send application/x-www-form-urlencoded"),
             Self::Parameters(ParameterError::TooLarge) => (InvalidRequest, "the request is too large"),
             Self::Parameters(ParameterError::Malformed) => {
@@ -356,6 +362,11 @@ const fn of_code(error: CodeError) -> (ErrorCode, &'static str) {
     }
 }
 
+const fn too_often(wait: Duration) -> Refusal {
+    let refusal = Refusal::new(ErrorCode::TemporarilyUnavailable, "too many refreshes of one grant");
+    Refusal { retry_after: Some(wait), ..refusal }
+}
+
 const fn of_device_code(error: DeviceCodeError) -> (ErrorCode, &'static str) {
     match error {
         DeviceCodeError::Expired => {
@@ -410,7 +421,9 @@ fn refused(
     }
     // Which grant it was about, as far as a token of ours says so.
     let grant = known
-        .and_then(|(_, parameters)| parameters.get("refresh_token"))
+        .and_then(|(_, parameters)| {
+            parameters.get("refresh_token").or_else(|| parameters.get("subject_token"))
+        })
         .and_then(|text| RefreshToken::check(&app.keys, text).ok())
         .map(|token| token.grant);
     let client = known.map(|(client, _)| client.id());
@@ -463,6 +476,9 @@ async fn exchange(
         crate::device::GRANT_TYPE => device::poll(app, incoming.cx, client, parameters, proven).await,
         "refresh_token" => refresh::refresh(app, incoming.cx, client, parameters, proven).await,
         "client_credentials" => client_credentials::grant(app, incoming.cx, client, parameters, proven).await,
+        TOKEN_EXCHANGE if cross_domain::is_meant(parameters) => {
+            identity_exchange::exchange(app, incoming.cx, client, parameters, proven).await
+        }
         TOKEN_EXCHANGE => exchange::exchange(app, incoming.cx, client, parameters, proven).await,
         _ => Err(TokenRefusal::GrantTypeUnknown),
     }
@@ -476,23 +492,4 @@ fn proven(app: &App, incoming: &Incoming) -> Result<Option<ProvenKey>, TokenRefu
         Err(_) if !app.settings.proofs.offered => Ok(None),
         Err(refusal) => Err(TokenRefusal::Proof(refusal)),
     }
-}
-
-/// Why a body is not a form.
-pub enum FormRefusal {
-    /// Not `application/x-www-form-urlencoded`, or two media types at once.
-    MediaType,
-    /// It cannot be read.
-    Parameters(ParameterError),
-}
-
-/// Reads a form body; nothing of the query counts (RFC 6749 §2.3.1).
-pub fn form(incoming: &Incoming) -> Result<Parameters, FormRefusal> {
-    let mut types = incoming.headers.get_all("content-type").iter();
-    let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if types.next().is_some() || !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(FormRefusal::MediaType);
-    }
-    Parameters::parse(&incoming.body, Limits::default()).map_err(FormRefusal::Parameters)
 }

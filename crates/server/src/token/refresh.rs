@@ -86,11 +86,7 @@ pub async fn refresh(
             live
         }
         GrantRotated::Reused => {
-            let until = app.settings.tokens_until(cx.now);
-            app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
-            let reused = Event::refresh_reused(which, token.generation, grant.generation, until);
-            app.audit.record(cx, reused);
-            return Err(TokenRefusal::RefreshReused);
+            return Err(reused(app, cx, &grant, token.generation).await?);
         }
         GrantRotated::Revoked => return Err(TokenRefusal::Revoked),
         GrantRotated::Withdrawn => return Err(TokenRefusal::Withdrawn),
@@ -98,6 +94,14 @@ pub async fn refresh(
     };
     let issued = Issued { key, details: details.as_ref(), ..issued(app, &grant, &scope, generation) };
     issue::issue(app, &issued, cx.now)
+}
+
+/// A retired token, by somebody who proves no key: one of two who have it stole it, and the grant ends (AS-140).
+pub async fn reused(app: &App, cx: Cx, grant: &Grant, presented: u32) -> Result<TokenRefusal, StoreError> {
+    let until = app.settings.tokens_until(cx.now);
+    app.store.grant_revoke(grant.id, RevocationReason::RefreshReuse, until, cx.now).await?;
+    app.audit.record(cx, Event::refresh_reused(Which::of(grant), presented, grant.generation, until));
+    Ok(TokenRefusal::RefreshReused)
 }
 
 fn issued<'a>(app: &App, grant: &'a Grant, scope: &'a Scope, generation: u32) -> Issued<'a> {

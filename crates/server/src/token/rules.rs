@@ -1,7 +1,7 @@
 //! The checks of the token endpoint, pure. All of them run before anything is written: an innocent mistake burns
 //! nothing.
 
-use super::{ExchangeRefusal, Grant, LiveRotation, TokenRefusal};
+use super::{ExchangeRefusal, Grant, LiveRotation, RotationWindows, TokenRefusal};
 use crate::{
     clients::operator::{ACCESS_TOKEN, Exchange, Machine},
     cx::Cx,
@@ -275,6 +275,25 @@ pub fn check_refresh(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Scope, TokenRefusal> {
+    check_held(grant, client, settings, now)?;
+    check_target(parameters, &grant.resource, settings)?;
+    let granted = granted(grant, client)?;
+    match parameters.get("scope") {
+        None => Ok(granted),
+        Some(asked) => match Scope::parse(asked) {
+            Ok(asked) if granted.covers(&asked) => Ok(asked),
+            Ok(_) | Err(_) => Err(TokenRefusal::Scope),
+        },
+    }
+}
+
+/// Whether the grant is this client's and has not ended.
+pub fn check_held(
+    grant: &Grant,
+    client: &AuthenticatedClient,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), TokenRefusal> {
     if grant.client_id != client.id() {
         return Err(TokenRefusal::RefreshOfAnotherClient);
     }
@@ -290,15 +309,15 @@ pub fn check_refresh(
     if grant.consented_at.plus(settings.grant_lifetime).since(now) < SHORTEST_TOKEN {
         return Err(TokenRefusal::Outlived);
     }
-    check_target(parameters, &grant.resource, settings)?;
-    let granted = granted(grant, client)?;
-    match parameters.get("scope") {
-        None => Ok(granted),
-        Some(asked) => match Scope::parse(asked) {
-            Ok(asked) if granted.covers(&asked) => Ok(asked),
-            Ok(_) | Err(_) => Err(TokenRefusal::Scope),
-        },
-    }
+    Ok(())
+}
+
+/// Whether a refresh would take this generation: the live one, one newer than the row (the store went back), or the one
+/// before while its successor is unused and forgiveness lasts.
+pub fn is_current(grant: &Grant, presented: u32, windows: RotationWindows, now: Timestamp) -> bool {
+    let forgiven = windows.same_successor.max(windows.new_successor);
+    presented >= grant.generation
+        || (grant.predecessor == Some(presented) && grant.rotated_at >= now.minus(forgiven))
 }
 
 /// The scopes of the grant that the client may still get: an operator may have lowered its ceiling since.

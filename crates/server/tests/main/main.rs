@@ -24,6 +24,7 @@ mod exhaustion;
 mod front_channel;
 mod headers;
 mod identity_assertions;
+mod identity_exchange;
 mod introspection;
 mod key_rotation;
 mod kinds;

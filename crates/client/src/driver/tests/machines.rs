@@ -4,7 +4,8 @@ use crate::{
     discovery::DiscoveryError,
     driver::{MachineOptions, Settings, SignIn},
     error::ClientError,
-    machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant},
+    machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant, SubjectToken},
+    storage::{ClientCredentials, TokenAuth},
     token::TokenError,
 };
 use hallpass_core::{mcp::revision::Revision, scope::Scope, secret::SecretString, uri::EndpointUrl};
@@ -102,9 +103,8 @@ async fn cl_090_cl_091_each_enterprise_sign_in_has_an_assertion_of_its_own() {
     });
     let grant = MachineGrant::Enterprise(IdentityProvider {
         token_endpoint: EndpointUrl::parse(&endpoint).unwrap(),
-        client_id: "at-idp".into(),
-        client_secret: None,
-        id_token: SecretString::new("id-token-canary"),
+        client: ClientCredentials { client_id: "at-idp".into(), client_secret: None, auth: TokenAuth::None },
+        subject: SubjectToken::IdToken(SecretString::new("id-token-canary")),
     });
     let options = MachineOptions { scope: Some(Scope::parse("read").unwrap()), ..options(grant) };
     for _ in 0..2 {
@@ -152,4 +152,32 @@ async fn cl_088_what_is_in_use_is_declared_and_grants_that_are_not_listed_are_tr
         declared,
         json!({ "io.modelcontextprotocol/auth/dpop": {}, "io.modelcontextprotocol/auth/wif": {} })
     );
+}
+
+#[tokio::test]
+async fn cl_078_a_machine_asks_for_more_once_or_stops() {
+    let world = machine_world("client_credentials").await;
+    let widely = options(MachineGrant::ClientCredentials);
+    world.client.login_machine(&world.mcp, &widely).await.unwrap();
+    let challenge = "www-authenticate: Bearer error=\"insufficient_scope\", scope=\"admin\"\r\n";
+    let refuse = |times| {
+        world.set(|knobs| {
+            knobs.instead = vec![("/mcp", 403, challenge.into(), String::new())];
+            knobs.times.insert("/mcp", times);
+        });
+    };
+    refuse(1);
+    let mut caller = world.client.caller(&world.mcp, "default").unwrap();
+    drop(caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&widely)).await.unwrap());
+    let asked = world.asked("/token");
+    assert_eq!((asked.len(), asked[1].form().get("scope")), (2, Some("read write admin")));
+    // What is refused all the same is not asked for for ever, and who has fixed scopes asks for no others.
+    refuse(9);
+    let end = caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&widely)).await.map(drop);
+    assert!(matches!(error(end), ClientError::MoreScopeNeeded(_)));
+    let before = world.asked("/token").len();
+    let fixed = MachineOptions { scope: Some(Scope::parse("read").unwrap()), ..widely };
+    let end = caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&fixed)).await.map(drop);
+    assert!(matches!(error(end), ClientError::MoreScopeNeeded(_)));
+    assert_eq!(world.asked("/token").len(), before);
 }

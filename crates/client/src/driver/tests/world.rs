@@ -255,7 +255,7 @@ fn instead(knobs: &mut Knobs, path: &str) -> Option<Reply> {
     Some(Reply(status, headers, body))
 }
 
-fn mcp_server(origin: &str, issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Reply {
+pub(super) fn mcp_server(origin: &str, issuer: &str, knobs: &mut Knobs, seen: &Seen) -> Reply {
     if let Some(reply) = instead(knobs, seen.path()) {
         return reply;
     }
