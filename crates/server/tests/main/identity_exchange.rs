@@ -8,12 +8,15 @@ use crate::{
 };
 use hallpass_core::{
     encoding::from_base64url,
+    entropy::SystemEntropy,
+    id::{AttemptId, GrantId},
     jose::{Algorithm, KeySet, SigningKey},
     jwt::{
         grant_assertion::{self, Expectations, Kind},
         identity_assertion::TOKEN_TYPE,
     },
     secret::SecretString,
+    token::RefreshToken,
 };
 use hallpass_server::{
     ClientRecord, OperatorClient, Settings, SettingsError, TOKEN_EXCHANGE,
@@ -21,7 +24,7 @@ use hallpass_server::{
     digest_of_secret,
     issuers::{TrustedIssuer, WrittenKeys, identity_provider::IdentityProvider},
 };
-use hallpass_store::{Block, BlockKind, RevocationReason};
+use hallpass_store::{Block, BlockKind, GrantOpened, NewGrant, RevocationReason};
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -373,4 +376,36 @@ async fn as_161_as_162_as_181_it_is_bound_to_the_key_that_was_proven_and_opens_n
         ("client_secret", SECRET),
     ];
     is(&server.form("/token", &own).await, BAD, "invalid_grant");
+}
+
+/// RFC 9396: what the person gave to the client is less than our word about them would say.
+#[tokio::test]
+async fn as_158_a_sign_in_for_some_tools_only_is_no_word_for_another_server() {
+    let server = Server::with(company()).await;
+    server.set_up().await;
+    let person = server.app.store.people_list(None, 1).await.unwrap()[0].id;
+    let opened = async |details: Option<&str>| {
+        let (id, now) = (GrantId::new(server.now(), &SystemEntropy), server.now());
+        let grant = NewGrant {
+            id,
+            attempt: AttemptId::new(now, &SystemEntropy),
+            person,
+            epoch: 0,
+            client_id: "assistant".into(),
+            client_name: "Assistant".into(),
+            redirect_host: "127.0.0.1".into(),
+            resource: RESOURCE.into(),
+            scope: "read".into(),
+            consented_at: now,
+            code_digest: [1; 32],
+            from: None,
+            key_thumbprint: None,
+            details: details.map(str::to_owned),
+        };
+        assert_eq!(server.app.store.grant_open(grant, now).await.unwrap(), GrantOpened::Opened);
+        RefreshToken { grant: id, generation: 0 }.mint(&server.app.keys).expose().to_owned()
+    };
+    let (whole, part) = (opened(None).await, opened(Some(r#"[{"type":"mcp_tool","tool":"pay"}]"#)).await);
+    assertion(&ask(&server, &whole, &[]).await);
+    is(&ask(&server, &part, &[]).await, BAD, "invalid_grant");
 }
