@@ -67,7 +67,11 @@ impl Client {
 
     /// A newer sign-in than `seen`: another process's, or refreshed now. `None`: there is none to be had.
     pub(super) async fn renew(&self, server: &ResourceUri, seen: &Entry) -> Result<Option<Entry>, Failed> {
-        let _lock = self.refresh_lock(&seen.key).await?;
+        // One that goes through another sign-in uses nothing up, and renews the other one, whose lock may be the same file.
+        let _lock = match &seen.through {
+            None => Some(self.refresh_lock(&seen.key).await?),
+            Some(_) => None,
+        };
         // Whoever waited for the lock finds here what the other one brought (CL-068).
         let Some(current) = self.current(&seen.key).await? else { return Ok(None) };
         if current.tokens.access_token != seen.tokens.access_token {

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod calls;
+mod crowd;
 mod devices;
 mod layers;
 mod logins;

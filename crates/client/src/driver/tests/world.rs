@@ -162,6 +162,12 @@ pub(super) struct Knobs {
     pub(super) codes: HashMap<String, (String, String)>,
     pub(super) good: HashSet<String>,
     pub(super) refresh: Option<String>,
+    /// Takes the predecessor as long as its successor was not used, as a server does whose answers get lost.
+    pub(super) forgiving: bool,
+    /// The predecessor of `refresh`.
+    pub(super) replaced: Option<String>,
+    /// Every so-many-th answer with tokens gets lost; 0: none.
+    pub(super) loses: u32,
     pub(super) clients: u32,
     pub(super) issued: u32,
     pub(super) reused: u32,
@@ -392,7 +398,10 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
             }
         }
         // Strict rotation: anything but the newest is reuse.
-        "refresh_token" if knobs.refresh.as_deref() != form.get("refresh_token") => {
+        "refresh_token" if knobs.refresh.as_deref() == form.get("refresh_token") => {
+            knobs.replaced = knobs.refresh.take();
+        }
+        "refresh_token" if !knobs.forgiving || knobs.replaced.as_deref() != form.get("refresh_token") => {
             knobs.reused += 1;
             return Reply::error("invalid_grant");
         }
@@ -402,6 +411,9 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
     let (access, refresh) = (format!("access-{}", knobs.issued), format!("refresh-{}", knobs.issued));
     knobs.good.insert(access.clone());
     knobs.refresh = Some(refresh.clone());
+    if knobs.loses > 0 && knobs.issued.is_multiple_of(knobs.loses) {
+        return Reply::status(0);
+    }
     let kind = if knobs.bound { "DPoP" } else { "Bearer" };
     let mut body = json!({ "access_token": access, "token_type": kind, "refresh_token": refresh });
     if let Some(seconds) = knobs.expires_in {
