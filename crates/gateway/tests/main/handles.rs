@@ -8,6 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::any,
 };
+use hallpass_core::time::Clock;
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
@@ -49,7 +50,9 @@ async fn ask(
     params: Value,
     accept: &str,
 ) -> Answer {
+    let now = world.clock.now();
     let token = world.token_of(|token| {
+        (token.issued_at, token.expires_at) = (now, now.plus(Duration::from_mins(5)));
         who.clone_into(&mut token.subject);
         client.clone_into(&mut token.client_id);
     });
@@ -120,14 +123,17 @@ async fn rs_055_t_83_a_handle_of_somebody_else_does_not_exist() {
 }
 
 #[tokio::test]
-async fn rs_055_a_list_goes_on_and_a_state_ends() {
+async fn rs_055_a_list_goes_on_and_ends_with_its_time() {
     let seen = Arc::default();
     let world = world(&seen).await;
     let list = ask(&world, ANN, "tools/list", json!({}), JSON).await.json();
     let next = json!({ "cursor": list["result"]["nextCursor"] });
-    assert_eq!(ask(&world, ANN, "tools/list", next, JSON).await.status, 200);
+    assert_eq!(ask(&world, ANN, "tools/list", next.clone(), JSON).await.status, 200);
     assert_eq!(seen.lock().unwrap().last().unwrap()["params"]["cursor"], "the-cursor");
     assert_eq!(ask(&world, ANN, "tools/list", json!({ "cursor": null }), JSON).await.status, 200);
+    world.clock.push(Duration::from_hours(24));
+    assert_eq!(ask(&world, ANN, "tools/list", next, JSON).await.status, 400);
+    assert_eq!(ask(&world, ANN, "tools/list", json!({}), JSON).await.status, 200);
 }
 
 #[tokio::test]
