@@ -1,11 +1,8 @@
 // The program's own client, headless: sign in, call, look, sign out.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { binary, everything, run } from './lib/hallpass.mjs';
-import { exchange } from './lib/http.mjs';
-import { folder, start } from './lib/programs.mjs';
+import { commands, signIn } from './lib/commands.mjs';
+import { everything, run } from './lib/hallpass.mjs';
 
 const LIMIT = { timeout: 120_000 };
 const SIGN_IN_NEEDED = 3;
@@ -96,30 +93,6 @@ test('the built-in demo server works the same way', LIMIT, async (t) => {
   assert.equal(list.code, 0, list.output);
   assert.ok(JSON.parse(list.stdout));
 });
-
-/** Runs commands with a home of their own, and without a display that a browser could open on. */
-function commands(t) {
-  const home = folder(t);
-  const env = { HOME: home, XDG_CONFIG_HOME: join(home, 'config'), XDG_DATA_HOME: join(home, 'data'), XDG_STATE_HOME: join(home, 'state') };
-  mkdirSync(join(home, 'work'));
-  const begin = (...args) => start(t, binary(), args, { env, cwd: join(home, 'work') });
-  const hallpass = async (...args) => {
-    const program = begin(...args);
-    await program.ends();
-    return program;
-  };
-  hallpass.begin = begin;
-  hallpass.typing = (...args) => start(t, binary(), args, { env, cwd: join(home, 'work'), input: true });
-  return hallpass;
-}
-
-async function signIn(login, issuer, person) {
-  const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
-  const redirect = await person.authorize(authorizationUrl);
-  const page = await exchange(redirect.href);
-  assert.ok(page.status < 400, `${page.status} ${page.text}`);
-  assert.equal(await login.ends(), 0, login.output);
-}
 
 const named = (value, name) => JSON.stringify(value).includes(`"name":${JSON.stringify(name)}`);
 const revocable = (page) => page.forms.filter(({ buttons }) => buttons.some(({ value }) => value === 'revoke')).length;

@@ -1,12 +1,13 @@
 // Enterprise-managed authorization between two hallpass: people sign in at the company, and the program's own client goes from
 // there to a server of somebody else without a page.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { binary, everything, serve } from './lib/hallpass.mjs';
+import { commands, signIn } from './lib/commands.mjs';
+import { everything, serve } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
-import { folder, freePort, start } from './lib/programs.mjs';
+import { folder, freePort } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 120_000 };
 const SIGN_IN_NEEDED = 3;
@@ -53,7 +54,7 @@ test('hallpass login --through, with hallpass on both sides', LIMIT, async (t) =
   const port = await freePort();
   const company = await serve(t, { upstream, after: atCompany(here, `http://localhost:${port}`) });
 
-  await signIn(hallpass.begin('login', '--no-browser', '--client-id', 'assistant', '--client-secret-file', here, company.url), company);
+  await signIn(hallpass.begin('login', '--no-browser', '--client-id', 'assistant', '--client-secret-file', here, company.url), company.issuer, company.person);
   const token = (await hallpass('token', company.url)).stdout.trim();
   const { sub } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
   const partner = await serve(t, { upstream, port, after: atPartner(there, company.issuer, sub) });
@@ -81,25 +82,3 @@ test('hallpass login --through, with hallpass on both sides', LIMIT, async (t) =
   assert.equal(late.code, SIGN_IN_NEEDED, late.output);
   assert.match(late.output, new RegExp(`hallpass login ${company.url}`));
 });
-
-/** Runs commands with a home of their own. */
-function commands(t) {
-  const home = folder(t);
-  const env = { HOME: home, XDG_DATA_HOME: join(home, 'data') };
-  mkdirSync(join(home, 'work'));
-  const begin = (...args) => start(t, binary(), args, { env, cwd: join(home, 'work') });
-  const hallpass = async (...args) => {
-    const program = begin(...args);
-    await program.ends();
-    return program;
-  };
-  hallpass.begin = begin;
-  return hallpass;
-}
-
-async function signIn(login, { issuer, person }) {
-  const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
-  const redirect = await person.authorize(authorizationUrl);
-  assert.ok((await exchange(redirect.href)).status < 400);
-  assert.equal(await login.ends(), 0, login.output);
-}
