@@ -216,6 +216,7 @@ fn gateway(
             },
             callers: server.callers,
             caller_audience: server.caller_audience.clone(),
+            upstream_credential: server.upstream_credential.clone(),
         });
     }
     Ok(GatewayConfig {

@@ -172,8 +172,9 @@ pub fn read_key_file(path: &Path) -> anyhow::Result<KeyFile> {
     KeyFile::parse(&text).with_context(|| format!("{} is damaged: put back a copy of it", path.display()))
 }
 
+/// Refuses a file that others may read.
 #[cfg(unix)]
-fn check_mode(path: &Path) -> anyhow::Result<()> {
+pub fn check_mode(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = fs::metadata(path)?.permissions().mode() & 0o077;
     if mode != 0 {
@@ -182,8 +183,9 @@ fn check_mode(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nothing to look at here.
 #[cfg(not(unix))]
-fn check_mode(_: &Path) -> anyhow::Result<()> {
+pub fn check_mode(_: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use crate::{
     audit::{CallLog, CallerAddress},
     challenge::StyleFor,
     session::SessionSealer,
+    upstream_credential::UpstreamCredential,
 };
 use hallpass_core::{entropy::Entropy, scope::Scope, time::Clock, uri::ResourceUri};
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocations};
@@ -83,6 +84,8 @@ pub struct ProtectedServer {
     pub callers: CallerLimits,
     /// The audience of signed assertions that tell it who calls. Without one it is told nothing.
     pub caller_audience: Option<String>,
+    /// How we are known to it. Only over http.
+    pub upstream_credential: Option<UpstreamCredential>,
 }
 
 /// What one caller, a person or a machine, may ask of one server, with all its clients together.
@@ -244,6 +247,9 @@ pub enum ConfigError {
         "server `{0}` has a caller_audience: it takes a server over http, and keys of the issuer to sign with"
     )]
     Caller(String),
+    /// Headers have nowhere to go.
+    #[error("server `{0}` is on stdio and gets no headers: give its command a variable instead")]
+    Credential(String),
     /// Not an http URL.
     #[error(
         "the upstream of server `{0}` must be an http URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
@@ -336,6 +342,7 @@ impl ProtectedServer {
         match &self.upstream {
             Upstream::Http(_) => self.upstream_uri().map(|_| ()),
             Upstream::Stdio(command) if command.program.is_empty() => Err(ConfigError::Command(name)),
+            Upstream::Stdio(_) if self.upstream_credential.is_some() => Err(ConfigError::Credential(name)),
             Upstream::Stdio(_) => Ok(()),
         }
     }
@@ -393,6 +400,7 @@ mod tests {
             bound_tokens: BoundTokens::Offered,
             callers: CallerLimits::default(),
             caller_audience: None,
+            upstream_credential: None,
         }
     }
 

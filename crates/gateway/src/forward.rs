@@ -17,6 +17,7 @@ use crate::{
     tools::{self, Operation},
     traffic::{Counted, Place},
     upstream::{Answer, UpstreamError},
+    upstream_credential::{Added, UpstreamCredential},
 };
 use axum::body::Body;
 use hallpass_core::{json, mcp::Message, time::Timestamp};
@@ -195,11 +196,17 @@ async fn passed(server: &Arc<Server>, authorized: &Authorized<Call>) -> Result<R
     pass_back(server, authorized, answer, place).await
 }
 
-/// What the server behind is told about who calls, where it is.
-fn assertion(server: &Server, authorized: &Authorized<Call>) -> Result<Option<HeaderValue>, Refusal> {
-    let Some(assertions) = &server.assertions else { return Ok(None) };
-    let header = assertions.header(authorized.caller(), server.resource.now());
-    header.map(Some).ok_or_else(|| UpstreamError::Unsigned.into())
+/// What the server behind is told about who calls and who we are, where it is.
+fn added(server: &Server, authorized: &Authorized<Call>) -> Result<Added, Refusal> {
+    let caller = match &server.assertions {
+        None => None,
+        Some(assertions) => {
+            let header = assertions.header(authorized.caller(), server.resource.now());
+            Some(header.ok_or(UpstreamError::Unsigned)?)
+        }
+    };
+    let credential = server.credential.as_ref().map(|UpstreamCredential::Header(header)| header.clone());
+    Ok(Added { caller, credential })
 }
 
 /// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
@@ -209,7 +216,7 @@ async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Answer, R
         // A server may hold the head of this stream back until it has something to say.
         Action::Listen => None,
     };
-    let mut sent = pin!(server.upstream.send(authorized, assertion(server, authorized)?));
+    let mut sent = pin!(server.upstream.send(authorized, added(server, authorized)?));
     let answer = loop {
         let patience = until.map_or(RECHECK, |until| RECHECK.min(until.duration_since(Instant::now())));
         if let Ok(answer) = timeout(patience, sent.as_mut()).await {

@@ -18,7 +18,7 @@
 //! | how often, and how many streams | `traffic` |
 //! | how more scope is asked for | `challenge` |
 //! | what of it is shown | `lists`, `events` |
-//! | what the upstream sees | `credentials`, `assertion`, `upstream/` |
+//! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
 //! | what the operator sees | `audit` |
@@ -48,6 +48,7 @@ mod stream;
 mod tools;
 mod traffic;
 mod upstream;
+mod upstream_credential;
 
 pub use assertion::{CALLER, SignsCallers};
 pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
@@ -60,3 +61,4 @@ pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};
+pub use upstream_credential::{HeaderFault, SecretHeader, UpstreamCredential};

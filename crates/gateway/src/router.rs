@@ -12,6 +12,7 @@ use crate::{
     session::SessionSealer,
     traffic::Traffic,
     upstream::{HttpUpstream, StdioUpstream, Upstream},
+    upstream_credential::UpstreamCredential,
 };
 use axum::{Router, body::Body, extract::Request, routing::any};
 use bytes::Bytes;
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     pub callers: CallerLimits,
     pub traffic: Arc<Traffic>,
     pub assertions: Option<Assertions>,
+    pub credential: Option<UpstreamCredential>,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -200,6 +202,7 @@ fn server(
         callers: protected.callers,
         traffic,
         assertions,
+        credential: protected.upstream_credential.clone(),
     }
 }
 

@@ -107,6 +107,7 @@ impl Check<'_> {
             ("cwd", entry.cwd.as_ref().map(|at| at.span().start)),
             ("env", entry.env.as_ref().map(|at| at.span().start)),
             ("pass_env", entry.pass_env.as_ref().map(|at| at.span().start)),
+            ("secret_env", entry.secret_env.as_ref().map(|at| at.span().start)),
             ("max_processes", entry.max_processes.as_ref().map(|at| at.span().start)),
             ("max_processes_per_person", entry.max_processes_per_person.as_ref().map(|at| at.span().start)),
             ("idle_time", entry.idle_time.as_ref().map(|at| at.span().start)),
@@ -140,7 +141,8 @@ impl Check<'_> {
             self.wrong(command, "command contains a NUL character", "remove it");
             return None;
         }
-        let environment = self.environment(entry);
+        let mut environment = self.environment(entry);
+        environment.extend(self.secret_environment(entry, folder));
         let pass = self.passed(entry);
         let limits = self.process_limits(entry);
         let command = StdioCommand {

@@ -6,6 +6,7 @@ use super::{
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
+    upstream_secrets::UpstreamHeaderEntry,
     watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
@@ -208,6 +209,8 @@ pub struct ServerEntry {
     pub env: Option<Spanned<BTreeMap<String, String>>>,
     /// Names of variables that it gets as they are.
     pub pass_env: Option<Spanned<Vec<String>>>,
+    /// Variables out of files with secrets.
+    pub secret_env: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     /// Processes at a time.
     pub max_processes: Option<Spanned<u16>>,
     /// Of them, those of one person.
@@ -226,6 +229,8 @@ pub struct ServerEntry {
     pub unlisted: Option<Unlisted>,
     /// The audience of signed assertions that tell the server who calls.
     pub caller_audience: Option<Spanned<String>>,
+    /// A header out of a file with a secret, for the server behind.
+    pub upstream_header: Option<Spanned<UpstreamHeaderEntry>>,
     /// What a challenge for more scope asks for.
     pub challenge_scopes: Option<ChallengeScopes>,
     /// Requests a minute of one person or machine.

@@ -13,6 +13,7 @@ mod local;
 mod problem;
 mod proofs;
 mod rules;
+mod upstream_secrets;
 mod watching;
 
 pub use clients::servers_of_machine;
@@ -28,7 +29,7 @@ use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
 };
-use hallpass_gateway::{CallerLimits, Limits as GatewayLimits, Policy, StyleFor};
+use hallpass_gateway::{CallerLimits, Limits as GatewayLimits, Policy, StyleFor, UpstreamCredential};
 use hallpass_server::{Cidr, Resource, ScopeEntry, Settings};
 use hallpass_store::RotationWindows;
 use std::{
@@ -55,6 +56,8 @@ pub struct Protected {
     pub callers: CallerLimits,
     /// The audience of what it is told about who calls.
     pub caller_audience: Option<String>,
+    /// How hallpass is known to it.
+    pub upstream_credential: Option<UpstreamCredential>,
 }
 
 /// Everything that a node is started with.
@@ -186,6 +189,8 @@ impl Check<'_> {
                 .push(Problem::whole(error.to_string(), "give each of them one of its own".to_owned()));
         }
         let gateway = self.gateway_limits(&file.limits);
+        let mut dangerous = weakened(&file.dangerous);
+        dangerous.extend(upstream_secrets::in_the_open(&servers));
         Some(Config {
             settings,
             servers,
@@ -197,7 +202,7 @@ impl Check<'_> {
             state,
             extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
             private_hosts: file.dangerous.private_hosts.clone(),
-            dangerous: weakened(&file.dangerous),
+            dangerous,
         })
     }
 
@@ -348,15 +353,23 @@ impl Check<'_> {
         let required_scope = self.required(entry, &scopes);
         let policy = self.policy(entry, &scopes);
         let (callers, caller_audience) = (self.callers(entry), self.caller_audience(entry));
+        let upstream_credential = self.upstream_credential(entry, folder);
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
             Ok(resource) if self.problems.len() == before => {
                 let (name, path) = (name.clone(), path.clone());
                 let behind = behind?;
-                Some((
-                    resource,
-                    Protected { name, path, behind, required_scope, policy, callers, caller_audience },
-                ))
+                let protected = Protected {
+                    name,
+                    path,
+                    behind,
+                    required_scope,
+                    policy,
+                    callers,
+                    caller_audience,
+                    upstream_credential,
+                };
+                Some((resource, protected))
             }
             Ok(_) => None,
             Err(error) => {

@@ -2,14 +2,14 @@
 
 use super::UpstreamError;
 use crate::{
-    assertion::CALLER,
     config::Limits,
     credentials,
     message::{Action, Call},
+    upstream_credential::Added,
 };
 use bytes::Bytes;
 use hallpass_resource::Authorized;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -45,7 +45,7 @@ impl HttpUpstream {
     pub(crate) async fn send(
         &self,
         authorized: &Authorized<Call>,
-        caller: Option<HeaderValue>,
+        added: Added,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let call = authorized.operation();
         let (method, body) = match &call.action {
@@ -57,9 +57,7 @@ impl HttpUpstream {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = credentials::headers(call);
-        if let Some(caller) = caller {
-            request.headers_mut().insert(CALLER, caller);
-        }
+        added.write(request.headers_mut());
         self.client.request(request).await.map_err(|error| {
             let reason = if error.is_connect() { UpstreamError::Unreachable } else { UpstreamError::Broken };
             tracing::warn!(upstream = %self.uri, error = ?error, %reason, "no answer");

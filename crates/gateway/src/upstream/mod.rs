@@ -6,7 +6,7 @@ mod stdio;
 pub(crate) use self::http::HttpUpstream;
 pub(crate) use stdio::{Events, StdioUpstream};
 
-use crate::message::Call;
+use crate::{message::Call, upstream_credential::Added};
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use hallpass_resource::Authorized;
@@ -87,15 +87,15 @@ pub(crate) enum UpstreamError {
 impl Upstream {
     /// Sends a call that is allowed, and waits for the head of the answer for as long as the caller does. Dropping
     /// the future, or the answer's body, cancels.
-    /// `caller` says who it is, for a server that is told so.
+    /// `added` says who it is and who we are, for a server that wants to know.
     pub(crate) async fn send(
         &self,
         authorized: &Authorized<Call>,
-        caller: Option<HeaderValue>,
+        added: Added,
     ) -> Result<Answer, UpstreamError> {
         match self {
             Self::Http(upstream) => {
-                let (parts, body) = upstream.send(authorized, caller).await?.into_parts();
+                let (parts, body) = upstream.send(authorized, added).await?.into_parts();
                 let body = AnswerBody::Http(body);
                 Ok(Answer { status: parts.status, headers: parts.headers, body })
             }

@@ -12,6 +12,7 @@
 mod admission;
 mod assertions;
 mod client_sees;
+mod credentials;
 mod demo;
 mod details;
 mod envelope;

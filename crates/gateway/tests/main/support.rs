@@ -136,6 +136,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         bound_tokens: hallpass_resource::BoundTokens::Offered,
         callers: hallpass_gateway::CallerLimits::default(),
         caller_audience: None,
+        upstream_credential: None,
     }
 }
 
