@@ -1,12 +1,15 @@
 // Workloads: tokens minted by a real OpenID provider from npm (`oidc-provider`), found by its metadata, are the grant.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import Provider from 'oidc-provider';
 import * as client from 'openid-client';
+import { commands } from './lib/commands.mjs';
 import { everything, serve } from './lib/hallpass.mjs';
 import { initialize } from './lib/mcp.mjs';
-import { atEnd } from './lib/programs.mjs';
+import { atEnd, folder } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 60_000 };
 const OPTIONS = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' };
@@ -81,4 +84,65 @@ test('tokens of oidc-provider', LIMIT, async (t) => {
   // The platform's own token is nothing to the gateway.
   assert.equal((await initialize(url, await one.token('deploy', url))).status, 401);
   assert.equal((await exchange(await one.token('deploy', `${issuer}/token`))).scope, 'mcp', 'for the token endpoint');
+});
+
+test('cl_093 hallpass login --workload', LIMIT, async (t) => {
+  const one = await platform(t);
+  const { issuer, url } = await serve(t, { upstream: await everything(t), after: trust(one.issuer, 'deploy') });
+  const hallpass = commands(t);
+  const file = join(folder(t), 'token');
+  const login = (source = `file:${file}`, ...more) => hallpass('login', '--workload', source, url, ...more);
+
+  const nothing = await login();
+  assert.equal(nothing.code, 1, nothing.output);
+  assert.match(nothing.output, /No such file/);
+  writeFileSync(file, await one.token('deploy', 'https://kubernetes.default.svc'));
+  const other = await login();
+  assert.equal(other.code, 1, other.output);
+  assert.match(other.output, /is not for http:\/\/localhost:\d+ alone/);
+
+  const assertion = await one.token('deploy', issuer);
+  writeFileSync(file, `${assertion}\n`);
+  const done = await login();
+  assert.equal(done.code, 0, done.output);
+  assert.match(done.output, /renewed when needed/);
+  const list = await hallpass('list', url);
+  assert.match(list.stdout, /^echo  \S/m, list.output);
+  const token = await hallpass('token', url);
+  assert.equal((await initialize(url, token.stdout.trim())).status, 200);
+  const status = await hallpass('status');
+  assert.ok(status.stdout.includes(`workload  file:${file}`), status.output);
+  for (const said of [done, list, status]) assert.ok(!said.output.includes(assertion.split('.')[2]), 'no token is shown');
+
+  const spent = await login();
+  assert.equal(spent.code, 1, 'used before');
+  assert.match(spent.output, /used before/);
+});
+
+test('cl_093 hallpass login --workload github', LIMIT, async (t) => {
+  const one = await platform(t);
+  const { issuer, url } = await serve(t, { upstream: await everything(t), after: trust(one.issuer, 'deploy') });
+  const asked = [];
+  const github = http.createServer(async (request, response) => {
+    const audience = new URL(request.url, 'http://x').searchParams.get('audience');
+    asked.push([audience, request.headers.authorization]);
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ count: 1, value: await one.token('deploy', audience) }));
+  });
+  await new Promise((resolve) => github.listen(0, '127.0.0.1', resolve));
+  atEnd(t, () => {
+    github.close();
+    github.closeAllConnections();
+  });
+  const outside = commands(t);
+  const none = await outside('login', '--workload', 'github', url);
+  assert.equal(none.code, 1, none.output);
+  assert.match(none.output, /id-token: write/);
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: `http://localhost:${github.address().port}/token?api-version=2.0`, ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'job-secret' };
+  const hallpass = commands(t, env);
+  const done = await hallpass('login', '--workload', 'github', url);
+  assert.equal(done.code, 0, done.output);
+  assert.deepEqual(asked, [[issuer, 'Bearer job-secret']]);
+  const run = await hallpass('exec', url, '--', 'sh', '-c', 'test -n "$MCP_TOKEN"');
+  assert.equal(run.code, 0, run.output);
+  assert.equal(asked.length, 1, 'a token that is good is used');
 });

@@ -10,6 +10,7 @@ mod device;
 mod login;
 mod logout;
 mod machine;
+mod platform;
 mod prepare;
 mod proofs;
 mod sign_in;
@@ -27,6 +28,7 @@ pub use sign_in::SignIn;
 
 use crate::{
     error::{ClientError, Failed, Party},
+    platform::Variables,
     storage::{Entry, StorageError, Store},
     wire::ClientInfo,
 };
@@ -59,6 +61,8 @@ pub struct Settings {
     /// Whether to ask for tokens that are bound to a key (DPoP, RFC 9449). An extension of MCP, therefore off by default
     /// (CL-088).
     pub proofs: Proofs,
+    /// How the environment is read, for the tokens of platforms.
+    pub variables: Variables,
 }
 
 /// When tokens are bound to a key that this client keeps.
@@ -93,6 +97,7 @@ impl Default for Settings {
             registered: Vec::new(),
             revision: None,
             proofs: Proofs::Off,
+            variables: Variables::default(),
         }
     }
 }

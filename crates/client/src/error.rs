@@ -7,6 +7,7 @@ use crate::{
     device::DeviceError,
     discovery::DiscoveryError,
     peer::Failure,
+    platform::PlatformError,
     proof::ProofError,
     push::PushError,
     registration::RegistrationError,
@@ -65,6 +66,9 @@ pub enum ClientError {
     /// The token endpoint.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The token of the platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// A proof of possession.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -149,6 +153,8 @@ pub enum Party {
     AuthorizationServer,
     /// The company's sign-in, in enterprise-managed authorization.
     IdentityProvider,
+    /// What gives a program the token of its platform.
+    Platform,
 }
 
 impl std::fmt::Display for Party {
@@ -157,6 +163,7 @@ impl std::fmt::Display for Party {
             Self::Server => "the server",
             Self::AuthorizationServer => "the authorization server",
             Self::IdentityProvider => "the identity provider",
+            Self::Platform => "the platform",
         })
     }
 }
@@ -180,4 +187,4 @@ macro_rules! widened {
     )+};
 }
 
-widened! { DiscoveryError RegistrationError AuthorizeError PushError DeviceError CallbackError TokenError StorageError }
+widened! { DiscoveryError RegistrationError AuthorizeError PushError DeviceError CallbackError TokenError StorageError PlatformError }

@@ -10,7 +10,7 @@
 //! | the request, the page, the answer | [`authorize`], [`push`], [`browser`], [`loopback`], [`callback`] |
 //! | tokens: got, renewed, given up | [`token`], [`refresh`], [`revoke`], [`step_up`] |
 //! | a code typed on another device | [`device`] |
-//! | tokens without a person | [`machine`], [`assertion`] |
+//! | tokens without a person | [`machine`], [`platform`], [`assertion`] |
 //! | tokens bound to a key | [`proof`] |
 //! | where they are kept | [`storage`] |
 //! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
@@ -53,6 +53,7 @@ pub mod layer;
 pub mod loopback;
 pub mod machine;
 pub mod peer;
+pub mod platform;
 pub mod proof;
 pub mod push;
 pub mod refresh;

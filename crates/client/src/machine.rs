@@ -5,6 +5,7 @@ use crate::{
     assertion::ClientKey,
     discovery::AuthorizationServer,
     peer::Failure,
+    platform::Platform,
     proof::ProofKey,
     registration::secret_method,
     storage::{ClientCredentials, TokenAuth},
@@ -41,7 +42,7 @@ pub enum MachineAuth {
 /// A client that an operator registered.
 #[derive(Clone, Debug)]
 pub struct MachineClient {
-    /// As registered.
+    /// As registered; empty for one that has none, and whom the token of its platform names.
     pub client_id: String,
     /// Its proof.
     pub auth: MachineAuth,
@@ -86,6 +87,8 @@ pub enum MachineGrant {
     Enterprise(IdentityProvider),
     /// A token of the platform that this program runs on (SEP-1933).
     Workload(SecretString),
+    /// The same, taken from where the platform puts it, again for each token.
+    Platform(Platform),
 }
 
 impl MachineGrant {
@@ -94,7 +97,7 @@ impl MachineGrant {
         match self {
             Self::ClientCredentials => "io.modelcontextprotocol/oauth-client-credentials",
             Self::Enterprise(_) => "io.modelcontextprotocol/enterprise-managed-authorization",
-            Self::Workload(_) => "io.modelcontextprotocol/auth/wif",
+            Self::Workload(_) | Self::Platform(_) => "io.modelcontextprotocol/auth/wif",
         }
     }
 
@@ -102,7 +105,7 @@ impl MachineGrant {
     pub const fn grant_type(&self) -> &'static str {
         match self {
             Self::ClientCredentials => CLIENT_CREDENTIALS,
-            Self::Enterprise(_) | Self::Workload(_) => JWT_BEARER,
+            Self::Enterprise(_) | Self::Workload(_) | Self::Platform(_) => JWT_BEARER,
         }
     }
 }

@@ -113,6 +113,8 @@ pub(crate) fn form_post(
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(header::ACCEPT, "application/json");
     match (client.auth, &client.client_secret) {
+        // Of a program that its platform's token names (SEP-1933).
+        (TokenAuth::None, _) if client.client_id.is_empty() => {}
         (TokenAuth::None, _) => form.push(("client_id", &client.client_id)),
         (TokenAuth::Post, Some(secret)) => {
             form.push(("client_id", &client.client_id));

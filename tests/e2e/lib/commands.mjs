@@ -6,10 +6,10 @@ import { binary } from './hallpass.mjs';
 import { exchange } from './http.mjs';
 import { folder, start } from './programs.mjs';
 
-/** Runs commands with a home of their own, and without a display that a browser could open on. */
-export function commands(t) {
+/** Runs commands with a home of their own, and without a display that a browser could open on; `more` variables. */
+export function commands(t, more = {}) {
   const home = folder(t);
-  const env = { HOME: home, XDG_CONFIG_HOME: join(home, 'config'), XDG_DATA_HOME: join(home, 'data'), XDG_STATE_HOME: join(home, 'state') };
+  const env = { HOME: home, XDG_CONFIG_HOME: join(home, 'config'), XDG_DATA_HOME: join(home, 'data'), XDG_STATE_HOME: join(home, 'state'), ...more };
   const cwd = join(home, 'work');
   mkdirSync(cwd);
   const begin = (...args) => start(t, binary(), args, { env, cwd });
@@ -18,7 +18,7 @@ export function commands(t) {
     await program.ends();
     return program;
   };
-  hallpass.begin = begin;
+  Object.assign(hallpass, { begin, env });
   hallpass.typing = (...args) => start(t, binary(), args, { env, cwd, input: true });
   return hallpass;
 }

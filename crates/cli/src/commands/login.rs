@@ -1,6 +1,6 @@
 //! `hallpass login`: signs in to an MCP server. Also what the client's commands have in common.
 
-use super::{device::Screen, person::Person};
+use super::{device::Screen, person::Person, workload::WorkloadArgs};
 use crate::output::note;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -9,6 +9,7 @@ use hallpass_client::{
     device::DeviceError,
     driver::{Client, LoginOptions, Proofs, Settings, SignedIn},
     error::{ClientError, Failed},
+    platform::{PlatformError, Variables},
     storage::{Store, Through},
 };
 use hallpass_core::{
@@ -87,6 +88,9 @@ pub struct LoginArgs {
     /// How long to wait for you, in seconds. With --device, as long as the code lives unless you say less.
     #[arg(long, value_name = "SECONDS", default_value_t = WAIT)]
     pub wait: u64,
+    /// As a program.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
     /// Where and as whom.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -127,7 +131,8 @@ impl ClientArgs {
             None => default_folder()?,
         };
         let proofs = if bound { Proofs::WhereOffered } else { Proofs::WhereRequired };
-        let settings = Settings { metadata_document, proofs, ..Settings::default() };
+        let variables = Variables::read_by(variable);
+        let settings = Settings { metadata_document, proofs, variables, ..Settings::default() };
         Ok(Client::new(fetch, Store::new(folder), settings))
     }
 }
@@ -135,6 +140,18 @@ impl ClientArgs {
 /// Signs in.
 pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
     let secret = args.client_secret_file.as_deref().map(read_secret).transpose()?;
+    if let Some(source) = args.workload.source() {
+        let client = args.client.client(None, args.bound_tokens)?;
+        let as_whom = (args.client_id.as_deref(), secret);
+        let options = args.workload.options(source, as_whom, &args.client.account, args.scope);
+        return Ok(match client.login_machine(&args.url, &options).await {
+            Ok(done) => {
+                signed_in(&args.url, &done);
+                ExitCode::SUCCESS
+            }
+            Err(failed) => explain(&args.url, &failed),
+        });
+    }
     let options = LoginOptions {
         account: args.client.account.clone(),
         scope: args.scope,
@@ -262,6 +279,9 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     if matches!(error, ClientError::BoundToken) {
         return Some(format!("Use it from here: hallpass list {url}, or hallpass connect {url}"));
     }
+    if matches!(error, ClientError::Platform(PlatformError::AudienceAlone)) {
+        return Some("Name it with --issuer".to_owned());
+    }
     if let ClientError::Device(error) = error {
         if *error == DeviceError::NotOffered {
             return Some(format!("Sign in with a browser here: hallpass login {url}"));
@@ -318,6 +338,11 @@ fn default_folder() -> anyhow::Result<PathBuf> {
         .context(
             "no home folder is known; name a folder for credentials with --state or HALLPASS_CLIENT_STATE",
         )
+}
+
+#[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
+fn variable(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().map(SecretString::new)
 }
 
 /// Scopes as somebody types them.

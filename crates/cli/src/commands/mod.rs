@@ -24,6 +24,7 @@ pub mod status;
 pub mod store;
 pub mod token;
 pub mod user;
+mod workload;
 
 use crate::args::{Command, ConfigCommand};
 use std::process::ExitCode;

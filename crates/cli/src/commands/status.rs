@@ -43,7 +43,10 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             if tokens.scope.is_empty() { "none named".to_owned() } else { tokens.scope.to_string() }
         );
         say!("  token     {}", ends(tokens.expires_at, entry.is_renewable(), now));
-        if let Some(through) = &entry.through {
+        if let Some(platform) = entry.platform() {
+            say!("  workload  {}", platform.source);
+        }
+        if let Some(through) = entry.through() {
             say!("  through   {} ({})", through.server, through.account);
         }
     }
@@ -65,7 +68,8 @@ fn described(entry: &Entry) -> Value {
         "scope": entry.tokens.scope.to_string(),
         "expires_at": entry.tokens.expires_at.map(Timestamp::seconds),
         "renewable": entry.is_renewable(),
-        "through": entry.through.as_ref().map(|through| &through.server),
+        "through": entry.through().map(|through| &through.server),
+        "workload": entry.platform().map(|platform| platform.source.to_string()),
         "signed_in_at": entry.signed_in_at.seconds(),
     })
 }

@@ -4,7 +4,7 @@ use super::{Client, is_lost, named_policy, server_url};
 use crate::{
     error::{ClientError, Failed},
     refresh::{Due, due},
-    storage::{Entry, EntryKey, RefreshLock},
+    storage::{Entry, EntryKey, RefreshLock, Renewal},
     token::{Asked, TokenError, read_tokens, refresh_request},
 };
 use hallpass_core::{entropy::random, secret::SecretString, time::Timestamp, uri::ResourceUri};
@@ -59,7 +59,8 @@ impl Client {
             Due::Ended => self.renew(server, &entry).await,
             // An outage of the authorization server must not stop a token that is still good.
             Due::Soon => match self.renew(server, &entry).await {
-                Err(failed) if failed.error.is_passing() => Ok(Some(entry)),
+                // So must a platform that has not made another token yet.
+                Err(failed) if failed.error.is_passing() || entry.platform().is_some() => Ok(Some(entry)),
                 outcome => outcome,
             },
         }
@@ -68,7 +69,7 @@ impl Client {
     /// A newer sign-in than `seen`: another process's, or refreshed now. `None`: there is none to be had.
     pub(super) async fn renew(&self, server: &ResourceUri, seen: &Entry) -> Result<Option<Entry>, Failed> {
         // One that goes through another sign-in uses nothing up, and renews the other one, whose lock may be the same file.
-        let _lock = match &seen.through {
+        let _lock = match seen.through() {
             None => Some(self.refresh_lock(&seen.key).await?),
             Some(_) => None,
         };
@@ -77,8 +78,14 @@ impl Client {
         if current.tokens.access_token != seen.tokens.access_token {
             return Ok(Some(current));
         }
-        if let Some(through) = current.through.clone() {
-            return Box::pin(self.renew_through(server, current, &through)).await.map(Some);
+        match current.renewal.clone() {
+            Some(Renewal::Through(through)) => {
+                return Box::pin(self.renew_through(server, current, &through)).await.map(Some);
+            }
+            Some(Renewal::Platform(platform, used)) => {
+                return self.renew_from_platform(server, current, (platform, used)).await.map(Some);
+            }
+            None => {}
         }
         let Some(refresh_token) = current.tokens.refresh_token.clone() else { return Ok(None) };
         let response = self.send_refresh(server, &current, &refresh_token).await?;

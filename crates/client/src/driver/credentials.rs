@@ -153,6 +153,10 @@ impl Credentials {
             if renewed.is_some_and(|renewed| renewed.tokens.access_token != seen.tokens.access_token) {
                 return Ok(());
             }
+            // A program's sign-in is not mended by a person's (CL-093).
+            if seen.platform().is_some() {
+                return Err(ClientError::SignInNeeded.into());
+            }
         }
         self.ask_person(("sign-in", None), Some(challenged), seen).await
     }
@@ -164,8 +168,8 @@ impl Credentials {
         seen: Option<&Entry>,
     ) -> Result<(), Failed> {
         let before = seen.map(|entry| entry.requested_scope.clone()).unwrap_or_default();
-        // Whoever chose exactly these scopes is not asked for others.
-        if self.0.options.scope.is_some() {
+        // Whoever chose exactly these scopes is not asked for others, and nobody for a program's.
+        if self.0.options.scope.is_some() || seen.is_some_and(|entry| entry.platform().is_some()) {
             return Err(ClientError::MoreScopeNeeded(before.united_with(&more)).into());
         }
         self.ask_person((operation, Some(more)), None, seen).await

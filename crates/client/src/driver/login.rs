@@ -17,7 +17,7 @@ use crate::{
     proof::ProofKey,
     push::PushError,
     registration::{Identity, Route, read_registration, registration_request, route},
-    storage::{ClientCredentials, Entry, EntryKey, Registration, Through, Tokens},
+    storage::{ClientCredentials, Entry, EntryKey, Registration, Renewal, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp, uri::ResourceUri};
@@ -337,7 +337,7 @@ impl Client {
         &self,
         prepared: &Prepared,
         account: &str,
-        (client, through): (ClientCredentials, Option<Through>),
+        (client, renewal): (ClientCredentials, Option<Renewal>),
         tokens: Tokens,
     ) -> Result<SignedIn, Failed> {
         let server = &prepared.authorization_server;
@@ -347,7 +347,7 @@ impl Client {
             requested_scope: prepared.scope.clone(),
             scope: tokens.scope.clone(),
             expires_at: tokens.expires_at,
-            renewable: tokens.refresh_token.is_some() || through.is_some(),
+            renewable: tokens.refresh_token.is_some() || renewal.is_some(),
             kept_in: self.store.file(),
         };
         let entry = Entry {
@@ -366,7 +366,7 @@ impl Client {
             requested_scope: prepared.scope.clone(),
             tokens,
             signed_in_at: self.clock.now(),
-            through,
+            renewal,
         };
         self.store_now(move |contents| contents.put_entry(entry)).await?;
         Ok(done)

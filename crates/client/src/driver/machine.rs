@@ -9,8 +9,9 @@ use crate::{
     discovery::Challenged,
     error::{Failed, Party},
     machine::{MachineClient, MachineGrant, MachineTarget, exchange_request, machine_request, read_exchange},
-    storage::Tokens,
-    token::{Asked, read_tokens},
+    platform::{Platform, PlatformError, mark},
+    storage::{Renewal, Tokens},
+    token::{Asked, TokenError, read_tokens},
 };
 use hallpass_core::{scope::Scope, secret::SecretString, uri::ResourceUri};
 use hallpass_fetch::{Limits, Policy};
@@ -36,7 +37,7 @@ impl Client {
     /// not tried again and not tried in another way (CL-093).
     ///
     /// # Errors
-    /// `ServerUrl`, `NotProtected`, `Discovery`, `Token`, `Proof`, `Fetch`, `Status`, `Storage`.
+    /// `ServerUrl`, `NotProtected`, `Discovery`, `Token`, `Platform`, `Proof`, `Fetch`, `Status`, `Storage`.
     pub async fn login_machine(&self, server: &str, options: &MachineOptions) -> Result<SignedIn, Failed> {
         self.login_machine_for(server_url(server)?, options, None, None).await
     }
@@ -48,6 +49,12 @@ impl Client {
         challenged: Option<Challenged>,
         more_scope: Option<&Scope>,
     ) -> Result<SignedIn, Failed> {
+        // Before anybody is asked: whoever is called otherwise than their issuer could be anybody.
+        if let MachineGrant::Platform(Platform { audience: Some(_), .. }) = &options.grant
+            && options.issuer.is_none()
+        {
+            return Err(PlatformError::AudienceAlone.into());
+        }
         let wanted = Wanted {
             account: &options.account,
             challenged,
@@ -64,12 +71,24 @@ impl Client {
         let response = self.ask_token(request, &policy, prepared.proof_key.as_ref()).await?;
         let asked =
             Asked { scope: &prepared.scope, refresh_token: None, proof_key: prepared.proof_key.as_ref() };
-        let tokens = read_tokens(&response, asked, self.clock.now())?;
+        let tokens = read_tokens(&response, asked, self.clock.now()).map_err(|failure| -> Failed {
+            if let MachineGrant::Platform(platform) = &options.grant
+                && failure.error == TokenError::InvalidGrant
+            {
+                return PlatformError::Refused(platform.source.clone()).into();
+            }
+            failure.widen()
+        })?;
         // The grant can be presented again at any time, and the key of the client is not kept: a refresh token
         // would be a second secret for nothing (RFC 6749 §4.4.3).
         let tokens = Tokens { refresh_token: None, ..tokens };
         let client = options.client.credentials(&prepared.authorization_server)?;
-        self.keep(&prepared, &options.account, client, tokens).await
+        let renewal = if let (MachineGrant::Platform(platform), Some(used)) = (&options.grant, &assertion) {
+            Some(Renewal::Platform(platform.clone(), mark(used)))
+        } else {
+            None
+        };
+        self.keep_through(&prepared, &options.account, (client, renewal), tokens).await
     }
 
     async fn machine_assertion(
@@ -80,6 +99,10 @@ impl Client {
         let provider = match grant {
             MachineGrant::ClientCredentials => return Ok(None),
             MachineGrant::Workload(token) => return Ok(Some(token.clone())),
+            MachineGrant::Platform(platform) => {
+                let issuer = prepared.authorization_server.issuer.as_str();
+                return self.platform_token(platform, issuer).await.map(Some);
+            }
             MachineGrant::Enterprise(provider) => provider,
         };
         let audience = prepared.authorization_server.issuer.as_str();

@@ -8,6 +8,7 @@ mod layers;
 mod logins;
 mod machines;
 mod pastes;
+mod platforms;
 mod proofs;
 mod refreshes;
 mod sign_ins;

@@ -13,7 +13,7 @@ use crate::{
     },
     proof::ProofKey,
     registration::{Identity, Route, route},
-    storage::{ClientCredentials, Entry, Through, Tokens},
+    storage::{ClientCredentials, Entry, Renewal, Through, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
 use bytes::Bytes;
@@ -98,7 +98,7 @@ impl Client {
             }
             outcome => outcome?,
         };
-        let who = (client.clone(), Some(through.clone()));
+        let who = (client.clone(), Some(Renewal::Through(through.clone())));
         self.keep_through(&prepared, &options.account, who, tokens).await
     }
 
@@ -119,7 +119,8 @@ impl Client {
             proof_key: current.tokens.proof_key.as_ref(),
         };
         let tokens = self.tokens_through(&target, through).await?;
-        let (key, seen, new) = (current.key.clone(), current.tokens.access_token.clone(), tokens.clone());
+        let (key, seen) = (current.key.clone(), current.tokens.access_token.clone());
+        let new = (tokens.clone(), current.renewal.clone());
         self.change_store(self.clock.now(), move |contents| contents.replace_seen(&key, &seen, new)).await?;
         Ok(Entry { tokens, ..current })
     }
@@ -166,7 +167,7 @@ impl Client {
     async fn kept_at(&self, through: &Through) -> Result<Entry, Failed> {
         let provider = server_url(&through.server)?;
         let kept = Box::pin(self.access(&provider, &through.account)).await?;
-        let kept = kept.filter(|entry| entry.through.is_none());
+        let kept = kept.filter(|entry| entry.renewal.is_none());
         kept.ok_or_else(|| ClientError::ThroughEnded(through.server.clone()).into())
     }
 

@@ -1,6 +1,6 @@
 //! What is kept: registrations by issuer, credentials by (issuer, resource, account).
 
-use crate::proof::ProofKey;
+use crate::{platform::Platform, proof::ProofKey};
 use aws_lc_rs::digest;
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
 use std::time::Duration;
@@ -134,8 +134,17 @@ pub struct Entry {
     pub tokens: Tokens,
     /// When the person signed in.
     pub signed_in_at: Timestamp,
-    /// Of which sign-in a new token comes, where it does not come of a refresh token.
-    pub through: Option<Through>,
+    /// Of what a new token comes, where it does not come of a refresh token.
+    pub renewal: Option<Renewal>,
+}
+
+/// What a new token comes of, where nothing was given for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Another sign-in.
+    Through(Through),
+    /// The token of the platform, and a digest of the one that was used last.
+    Platform(Platform, String),
 }
 
 /// A sign-in at a company's identity provider, kept beside those that go through it.
@@ -150,7 +159,23 @@ pub struct Through {
 impl Entry {
     /// Whether a new token comes without the person.
     pub const fn is_renewable(&self) -> bool {
-        self.tokens.refresh_token.is_some() || self.through.is_some()
+        self.tokens.refresh_token.is_some() || self.renewal.is_some()
+    }
+
+    /// The sign-in that this one goes through.
+    pub const fn through(&self) -> Option<&Through> {
+        match &self.renewal {
+            Some(Renewal::Through(through)) => Some(through),
+            Some(Renewal::Platform(..)) | None => None,
+        }
+    }
+
+    /// The platform whose token this sign-in is by.
+    pub const fn platform(&self) -> Option<&Platform> {
+        match &self.renewal {
+            Some(Renewal::Platform(platform, _)) => Some(platform),
+            Some(Renewal::Through(_)) | None => None,
+        }
     }
 }
 
@@ -213,12 +238,19 @@ impl Contents {
         }
     }
 
-    /// Replaces the tokens, if the access token still is the one that was seen. `false`: another one was faster.
-    pub fn replace_seen(&mut self, key: &EntryKey, seen: &SecretString, tokens: Tokens) -> bool {
+    /// Replaces the tokens and what the next come of, if the access token still is the one that was seen. `false`: another
+    /// one was faster.
+    pub fn replace_seen(
+        &mut self,
+        key: &EntryKey,
+        seen: &SecretString,
+        (tokens, renewal): (Tokens, Option<Renewal>),
+    ) -> bool {
         let entry = self.entries.iter_mut().find(|entry| entry.key == *key);
         match entry.filter(|entry| entry.tokens.access_token == *seen) {
             Some(entry) => {
                 entry.tokens = tokens;
+                entry.renewal = renewal;
                 true
             }
             None => false,

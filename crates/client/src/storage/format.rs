@@ -3,8 +3,13 @@
 //! The first line is authenticated too. A new version gets a new line; releases read a version before any
 //! release writes it.
 
-use super::{ClientCredentials, Contents, Entry, EntryKey, Registration, Through, TokenAuth, Tokens};
-use crate::proof::ProofKey;
+use super::{
+    ClientCredentials, Contents, Entry, EntryKey, Registration, Renewal, Through, TokenAuth, Tokens,
+};
+use crate::{
+    platform::{Platform, TokenSource},
+    proof::ProofKey,
+};
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use hallpass_core::{
     encoding::{base64url, from_base64url},
@@ -119,7 +124,8 @@ fn write_entry(entry: &Entry) -> Value {
         "refresh_token": tokens.refresh_token.as_ref().map(SecretString::expose),
         "scope": tokens.scope.to_string(),
         "proof_key": tokens.proof_key.as_ref().and_then(ProofKey::to_pkcs8).map(|key| base64url(&key)),
-        "through": entry.through.as_ref().map(|one| serde_json::json!({ "server": one.server, "account": one.account })),
+        "through": entry.through().map(|one| serde_json::json!({ "server": one.server, "account": one.account })),
+        "platform": write_platform(entry),
     })
 }
 
@@ -147,8 +153,29 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
             },
         },
         signed_in_at: time(members, "signed_in_at")?,
-        through: members.get("through").and_then(Value::as_object).and_then(read_through),
+        renewal: read_renewal(members),
     })
+}
+
+fn write_platform(entry: &Entry) -> Option<Value> {
+    let Some(Renewal::Platform(platform, used)) = &entry.renewal else { return None };
+    Some(serde_json::json!({
+        "source": platform.source.to_string(),
+        "audience": platform.audience,
+        "used": used,
+    }))
+}
+
+/// Of what this release does not know, no token comes: the sign-in is good as long as the one that it has.
+fn read_renewal(members: &Map<String, Value>) -> Option<Renewal> {
+    let object = |name| members.get(name).and_then(Value::as_object);
+    let through = object("through").and_then(read_through).map(Renewal::Through);
+    through.or_else(|| object("platform").and_then(read_platform))
+}
+
+fn read_platform(members: &Map<String, Value>) -> Option<Renewal> {
+    let source = TokenSource::parse(&text(members, "source")?)?;
+    Some(Renewal::Platform(Platform { source, audience: text(members, "audience") }, text(members, "used")?))
 }
 
 fn read_through(members: &Map<String, Value>) -> Option<Through> {

@@ -9,7 +9,9 @@ mod entry;
 mod file;
 mod format;
 
-pub use entry::{ClientCredentials, Contents, Entry, EntryKey, Registration, Through, TokenAuth, Tokens};
+pub use entry::{
+    ClientCredentials, Contents, Entry, EntryKey, Registration, Renewal, Through, TokenAuth, Tokens,
+};
 
 use hallpass_core::{entropy::Entropy, time::Timestamp};
 use std::{

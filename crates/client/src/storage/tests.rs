@@ -19,7 +19,7 @@ impl Folder {
 
 pub(crate) fn entry(issuer: &str, account: &str, refresh: &str) -> Entry {
     Entry {
-        through: None,
+        renewal: None,
         key: EntryKey {
             issuer: issuer.into(),
             resource: "https://mcp.example/mcp".into(),

@@ -147,7 +147,7 @@ async fn cl_092_a_server_that_does_not_say_so_is_signed_in_to_as_usual() {
         assert!(done.renewable);
     }
     assert_eq!((world.asked("/authorize").len(), company.exchanges().len()), (3, 0));
-    assert!(world.kept().for_server(&world.mcp, "default").unwrap().through.is_none());
+    assert!(world.kept().for_server(&world.mcp, "default").unwrap().renewal.is_none());
 }
 
 #[tokio::test]
