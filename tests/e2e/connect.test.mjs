@@ -1,14 +1,18 @@
 // A client that only knows stdio, the official one, uses a protected server through `hallpass connect`.
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { commands, signIn } from './lib/commands.mjs';
 import { binary, everything, run } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { atEnd, folder, start } from './lib/programs.mjs';
 
+const INSPECTOR = join(dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/inspector/package.json')), 'clients/launcher/build/index.js');
 const LIMIT = { timeout: 120_000 };
 
 test('hallpass connect: sign-in, tools, progress, a request of the server', LIMIT, async (t) => {
@@ -47,6 +51,31 @@ test('hallpass connect: sign-in, tools, progress, a request of the server', LIMI
   assert.notEqual(used.status, 401, 'the token is good');
   const exec = start(t, binary(), ['exec', url, '--', 'sh', '-c', 'test -n "$MCP_TOKEN" && exit 7'], { env, cwd: home });
   assert.equal(await exec.ends(), 7, exec.output);
+});
+
+test("the Inspector's command line through hallpass connect", LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t, { upstream: await everything(t) });
+  const hallpass = commands(t);
+  await signIn(hallpass.begin('login', '--no-browser', url), issuer, person);
+  const config = join(folder(t), 'mcp.json');
+  const env = { XDG_DATA_HOME: hallpass.env.XDG_DATA_HOME };
+  writeFileSync(config, JSON.stringify({ mcpServers: { notes: { type: 'stdio', command: binary(), args: ['connect', url], env } } }));
+  const inspector = async (...args) => {
+    const program = start(t, process.execPath, [INSPECTOR, '--cli', '--config', config, '--server', 'notes', ...args], { env: { HOME: hallpass.env.HOME } });
+    assert.equal(await program.ends(), 0, program.output);
+    return JSON.parse(program.stdout);
+  };
+  const { tools } = await inspector('--method', 'tools/list');
+  assert.ok(tools.some(({ name }) => name === 'echo'));
+  const { content } = await inspector('--method', 'tools/call', '--tool-name', 'echo', '--tool-arg', 'message=hi');
+  assert.equal(content[0].text, 'Echo: hi');
+  const { resources } = await inspector('--method', 'resources/list');
+  const read = await inspector('--method', 'resources/read', '--uri', resources[0].uri);
+  assert.equal(read.contents[0].uri, resources[0].uri);
+  const { prompts } = await inspector('--method', 'prompts/list');
+  assert.ok(prompts.length > 0);
+  const long = await inspector('--method', 'tools/call', '--tool-name', 'trigger-long-running-operation', '--tool-arg', 'duration=1', 'steps=2');
+  assert.match(JSON.stringify(long), /completed/i);
 });
 
 function bridged(t, url, env) {

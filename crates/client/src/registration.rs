@@ -108,7 +108,14 @@ fn supports(server: &AuthorizationServer, method: TokenAuth) -> bool {
 
 /// What to ask for: a public client where that is possible, because a secret on a person's machine is none.
 fn wanted_method(server: &AuthorizationServer) -> Option<TokenAuth> {
-    Some(TokenAuth::None).filter(|method| supports(server, *method)).or_else(|| secret_method(server))
+    Some(TokenAuth::None).filter(|method| supports(server, *method)).or_else(|| first_listed(server))
+}
+
+/// Of the two ways to send a secret the one that the server names first: servers of the Python SDK list both, and with Basic
+/// they miss a `client_id` in the body.
+fn first_listed(server: &AuthorizationServer) -> Option<TokenAuth> {
+    let Some(list) = &server.auth_methods else { return secret_method(server) };
+    list.iter().filter_map(|name| TokenAuth::parse(name)).find(|method| *method != TokenAuth::None)
 }
 
 /// The registration request (RFC 7591 §3.1): the least that works. `application_type` is `native`, without
@@ -184,7 +191,7 @@ pub fn read_registration(
 /// The method for a secret that came without saying how to send it: one that the server lists, else `none` if it
 /// lists that, else the default of RFC 7591 §2.
 fn wanted_with_secret(server: &AuthorizationServer) -> TokenAuth {
-    secret_method(server)
+    first_listed(server)
         .or_else(|| Some(TokenAuth::None).filter(|method| supports(server, *method)))
         .unwrap_or(TokenAuth::Basic)
 }

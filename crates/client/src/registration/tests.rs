@@ -56,7 +56,7 @@ fn cl_025_b_41_t_63_a_registration_stays_with_its_issuer() {
 }
 
 #[test]
-fn cl_021_cl_022_cl_075_the_request_is_minimal_and_native() {
+fn cl_021_cl_022_cl_053_cl_075_the_request_is_minimal_and_native() {
     let body = |methods: Option<&[&str]>| -> Value {
         let mut server = server();
         server.auth_methods = methods.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
@@ -79,6 +79,15 @@ fn cl_021_cl_022_cl_075_the_request_is_minimal_and_native() {
     assert_eq!(
         body(Some(&["private_key_jwt", "client_secret_post"]))["token_endpoint_auth_method"],
         "client_secret_post"
+    );
+    // The Python SDK lists both in this order, and understands only the first.
+    assert_eq!(
+        body(Some(&["client_secret_post", "client_secret_basic"]))["token_endpoint_auth_method"],
+        "client_secret_post"
+    );
+    assert_eq!(
+        body(Some(&["tls_client_auth", "client_secret_basic", "client_secret_post"]))["token_endpoint_auth_method"],
+        "client_secret_basic"
     );
 }
 
