@@ -23,14 +23,15 @@ const CLIENTS: &str = "[[client]]\nid = \"machine\"\nname = \"Machine\"\nauth = 
 const SIGNS: &str = "[[client]]\nid = \"signs\"\nname = \"Signs\"\nauth = \"private_key_jwt\"\n\
     grant_types = [\"client_credentials\"]\nscopes = [\"mcp\"]\njwks_file = ";
 
-/// The machines of the configuration in `folder`, whose secret is in a file already. Their key is made anew.
-pub fn clients(folder: &Path, secret: &str) -> Result<String> {
+/// The machines of the configuration in `folder`, for this server, whose secret is in a file already. Their key is made anew.
+pub fn clients(folder: &Path, secret: &str, resource: &str) -> Result<String> {
     let key = SigningKey::generate(Algorithm::Es256)?;
     let set = serde_json::json!({ "keys": [key.public_jwk().to_json()] });
     fs::write(folder.with_extension("jwks"), set.to_string())?;
     fs::write(folder.with_extension("pkcs8"), &*key.to_pkcs8()?)?;
     let jwks = folder.with_extension("jwks");
-    Ok(format!("{CLIENTS}{secret}\n{SIGNS}'{}'\n", jwks.display()))
+    let resources = format!("resources = [\"{resource}\"]\n");
+    Ok(format!("{CLIENTS}{secret}\n{resources}{SIGNS}'{}'\n{resources}", jwks.display()))
 }
 
 /// A fresh assertion each time.

@@ -15,18 +15,22 @@
     reason = "a program that talks to the person who runs it"
 )]
 
+mod client;
 mod crowd;
 mod exchange;
 mod floor;
+mod gateway;
 mod load;
 mod machines;
 mod measure;
+mod middleware;
 mod nodes;
 mod options;
 mod peer;
 mod process;
 mod report;
 mod start;
+mod streams;
 mod subject;
 mod upstream;
 mod work;
@@ -46,7 +50,9 @@ cargo run --release -p hallpass-bench -- [--seconds N] [--only a,b,c,…] [--log
   --only LIST   a metadata, b code redemption, c refresh, d gateway, e start and idle memory, f introspection,
                 g refresh under a flood of sign-ins, h refresh among a million grants,
                 i refresh over two nodes on PostgreSQL, j and k a machine's token by secret and by signature,
-                l refresh with a DPoP proof
+                l refresh with a DPoP proof, m gateway at one connection, n gateway with tokens never seen,
+                o calls beside thousands of open streams, p a list of 500 tools, q the tower layer alone,
+                r, s, t the client: first call, its layer, the bridge from stdio
   --log LEVEL   HALLPASS_LOG of the program, such as `warn` (its own default: info, to a file)
   --write       puts the table into docs/benchmarks.md as well";
 

@@ -16,7 +16,7 @@ use crate::{
     work::{self, Redemptions, Refreshes, Same},
 };
 use anyhow::{Context, Result, bail};
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub const ROUNDS: usize = 2;
 /// What redemption and refresh have to reach: of the durable floor, and times the peer.
@@ -60,6 +60,15 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     if options.wants(Part::Gateway) {
         bench.gateway(report).await?;
     }
+    if options.wants(Part::OneConnection) {
+        bench.one_connection(report).await?;
+    }
+    if options.wants(Part::NeverSeen) {
+        bench.never_seen(report).await?;
+    }
+    if options.wants(Part::LongList) {
+        bench.long_list(report).await?;
+    }
     if options.wants(Part::Introspection) {
         bench.introspections(report).await?;
     }
@@ -74,6 +83,15 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     }
     if options.wants(Part::Bound) {
         bench.bound(report).await?;
+    }
+    if options.wants(Part::Streams) {
+        bench.streams(report).await?;
+    }
+    if options.wants(Part::Middleware) {
+        bench.middleware(report).await?;
+    }
+    if options.wants(Part::Client) {
+        bench.client(report).await?;
     }
     if options.wants(Part::Million) {
         bench.million(report).await?;
@@ -90,11 +108,13 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
 }
 
 pub struct Bench<'a> {
-    options: &'a Options,
+    /// As typed.
+    pub options: &'a Options,
     pub subject: Subject,
     pub account: Arc<Account>,
     pub folder: &'a Scratch,
-    upstream: u16,
+    /// Port of the upstream.
+    pub upstream: u16,
 }
 
 impl Bench<'_> {
@@ -175,28 +195,6 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn gateway(&self, report: &mut Report) -> Result<()> {
-        let tokens = self.grants(1).await?;
-        let mut works = Vec::new();
-        let mut connection = Connection::open(self.address()).await?;
-        for token in tokens.iter().flatten() {
-            let call = Same::call(&self.host(), &token.access);
-            seen(&mut connection, &call).await?;
-            works.push(call);
-        }
-        let floor = Bare::start(Floor::Proxy(self.upstream))?;
-        let bare_works: Vec<Same> =
-            tokens.iter().flatten().map(|token| Same::call(&floor.host(), &token.access)).collect();
-        let (mut bare, mut own) = (Rounds::new(), Rounds::new());
-        for _ in 0..ROUNDS {
-            bare.run(self, &floor.process, floor.address, bare_works.clone()).await?;
-            works = own.run(self, &self.subject.process, self.address(), works).await?;
-        }
-        report.floor(bare.row("bare hyper reverse proxy"));
-        report.own(&own.row("d. gateway, token seen before"), &[Goal::PerCoreSecond(0.6)]);
-        Ok(())
-    }
-
     /// Opens grants: so many for each connection. Each connection gets them in an order of its own, so that those which
     /// are refreshed at the same time are not neighbours in the database.
     pub async fn grants(&self, each: usize) -> Result<Vec<Vec<Tokens>>> {
@@ -226,24 +224,12 @@ impl Bench<'_> {
     }
 }
 
+/// Of one grant.
 pub struct Tokens {
-    access: String,
-    refresh: String,
-}
-
-/// Calls until it is let through: just after the start the gateway waits for the first load of revocations.
-async fn seen(connection: &mut Connection, call: &Same) -> Result<()> {
-    let mut request = Vec::new();
-    call.clone().request(&mut request)?;
-    for _ in 0..50 {
-        let answer = connection.ask(&request).await?;
-        match answer.status {
-            200 => return Ok(()),
-            503 => tokio::time::sleep(Duration::from_millis(20)).await,
-            status => bail!("the gateway answered {status}: {}", answer.text()),
-        }
-    }
-    bail!("the gateway was not ready within a second")
+    /// For calls.
+    pub access: String,
+    /// For refreshes.
+    pub refresh: String,
 }
 
 pub fn each<W>(make: impl Fn() -> W) -> Vec<W> {

@@ -28,9 +28,21 @@ pub enum Part {
     Machines,
     /// Refreshes with a proof of the key that their grants are bound to.
     Bound,
+    /// A call through the gateway, one at a time.
+    OneConnection,
+    /// Calls through the gateway, each with a token that it has not seen.
+    NeverSeen,
+    /// Calls while thousands of streams are open.
+    Streams,
+    /// A list of hundreds of tools, of which some are left out.
+    LongList,
+    /// The tower layer, without a network.
+    Middleware,
+    /// The client: a command, its layer, its bridge.
+    Client,
 }
 
-const LETTERS: [(&str, Part); 12] = [
+const LETTERS: [(&str, Part); 20] = [
     ("a", Part::Metadata),
     ("b", Part::Redemption),
     ("c", Part::Refresh),
@@ -43,6 +55,14 @@ const LETTERS: [(&str, Part); 12] = [
     ("j", Part::Machines),
     ("k", Part::Machines),
     ("l", Part::Bound),
+    ("m", Part::OneConnection),
+    ("n", Part::NeverSeen),
+    ("o", Part::Streams),
+    ("p", Part::LongList),
+    ("q", Part::Middleware),
+    ("r", Part::Client),
+    ("s", Part::Client),
+    ("t", Part::Client),
 ];
 
 /// The options.
@@ -95,7 +115,7 @@ impl Options {
 
 fn part(letter: &str) -> Result<Part> {
     let found = LETTERS.iter().find(|(name, _)| *name == letter.trim());
-    found.map(|(_, part)| *part).with_context(|| format!("--only knows a to i, not {letter:?}"))
+    found.map(|(_, part)| *part).with_context(|| format!("--only knows a to t, not {letter:?}"))
 }
 
 #[cfg(test)]

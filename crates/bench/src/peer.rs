@@ -21,6 +21,8 @@ use std::{
 };
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/oidc-provider");
+/// Of the bridge from stdio.
+pub const BRIDGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/mcp-remote");
 const CLIENT: &str = "benchmark";
 
 /// How it keeps what it keeps.
@@ -48,7 +50,7 @@ pub struct Peer {
 impl Peer {
     /// Starts one that has made so many codes, refresh tokens or access tokens, such as `code:1000`.
     pub fn start(keeps: Keeps, folder: PathBuf, made: &str) -> Result<Self> {
-        install()?;
+        install(FOLDER)?;
         fs::create_dir_all(&folder)?;
         let kind = match keeps {
             Keeps::Sqlite => "sqlite",
@@ -132,22 +134,22 @@ impl Work for OfPeer {
     }
 }
 
-/// Installs what the lock pins, where it is not there yet.
-fn install() -> Result<()> {
-    let wanted = fs::read(Path::new(FOLDER).join("package-lock.json"))?;
-    let stamp = Path::new(FOLDER).join("node_modules/.installed-lock");
+/// Installs what the lock in this folder pins, where it is not there yet.
+pub fn install(folder: &str) -> Result<()> {
+    let wanted = fs::read(Path::new(folder).join("package-lock.json"))?;
+    let stamp = Path::new(folder).join("node_modules/.installed-lock");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    println!("npm ci, in {FOLDER}");
+    println!("npm ci, in {folder}");
     let done = Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(FOLDER)
+        .current_dir(folder)
         .stdout(Stdio::null())
         .status()
         .context("npm cannot be started: it is a Debian package")?;
     if !done.success() {
-        bail!("npm ci failed in {FOLDER}");
+        bail!("npm ci failed in {folder}");
     }
     Ok(fs::write(stamp, wanted)?)
 }

@@ -33,6 +33,13 @@ pub fn move_self(cores: &str) -> Result<()> {
     if moved.status.success() { Ok(()) } else { anyhow::bail!("taskset cannot move a process to {cores}") }
 }
 
+/// Resident memory of this process in KiB, as [`Running::resident_kib`].
+pub fn resident_kib(process: u32) -> Result<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the process is gone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    line.split_whitespace().next().and_then(|text| text.parse().ok()).context("VmRSS is no number")
+}
+
 /// A running child, stopped when dropped.
 #[derive(Debug)]
 pub struct Running(Child);
@@ -55,10 +62,7 @@ impl Running {
 
     /// Resident memory in KiB, everything included that is mapped and touched, the program's own text too.
     pub fn resident_kib(&self) -> Result<u32> {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.0.id())).context("the server is gone")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        line.split_whitespace().next().and_then(|text| text.parse().ok()).context("VmRSS is no number")
+        resident_kib(self.0.id())
     }
 
     /// SIGTERM, then waits: everything is on disk afterwards.

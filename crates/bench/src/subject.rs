@@ -1,8 +1,9 @@
 //! The real program under test: started as a person starts it, with an account made through its own forms.
 
 use crate::{
+    client,
     exchange::{self, Connection},
-    machines,
+    gateway, machines,
     process::{BOTH_CORES, Running, SERVER_CORE, pinned},
     work::member,
 };
@@ -74,10 +75,15 @@ impl Setting {
             "public_url = \"http://localhost:{public_port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = {}\n\
              [[client]]\nid = \"asks\"\nname = \"Asks\"\nauth = \"client_secret_basic\"\nsecret_file = {}\n\
              grant_types = []\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n\
-             upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n{more}",
+             upstream = \"http://127.0.0.1:{upstream}/mcp\"\nintrospection_clients = [\"asks\"]\n{}{more}",
             quoted(&self.folder),
-            quoted(&secret)
-        ) + &machines::clients(&self.folder, &quoted(&secret))?;
+            quoted(&secret),
+            gateway::servers(upstream) + &client::server(),
+        ) + &machines::clients(
+            &self.folder,
+            &quoted(&secret),
+            &format!("http://localhost:{public_port}/mcp"),
+        )?;
         Ok(fs::write(self.folder.with_extension("toml"), text)?)
     }
 
@@ -293,15 +299,25 @@ impl Account {
 
     /// An access token of this grant that nobody has seen yet.
     pub fn access_token(&self, signer: &AccessTokenSigner, grant: GrantId) -> Result<SecretString> {
+        self.access_token_for(signer, grant, ("/mcp", "mcp"))
+    }
+
+    /// The same for the server at this path, with this scope.
+    pub fn access_token_for(
+        &self,
+        signer: &AccessTokenSigner,
+        grant: GrantId,
+        (path, scope): (&str, &str),
+    ) -> Result<SecretString> {
         let now = SystemClock.now();
         let token = AccessToken {
             issuer: self.issuer.clone(),
             subject: self.person.to_string(),
-            audience: format!("{}/mcp", self.issuer),
+            audience: format!("{}{path}", self.issuer),
             client_id: self.client_id.clone(),
             issued_at: now,
             expires_at: now.plus(std::time::Duration::from_mins(10)),
-            scope: Some("mcp".to_owned()),
+            scope: Some(scope.to_owned()),
             grant: GrantReference {
                 grant,
                 generation: 0,

@@ -38,12 +38,25 @@ impl Same {
 
     /// A message to an MCP server, with this token.
     pub fn call(host: &str, token: &str) -> Self {
-        let fields = format!(
-            "authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-             accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-06-18\r\n"
-        );
-        Self(exchange::post(host, "/mcp", &fields, MESSAGE).into())
+        Self(call(host, "/mcp", token).into())
     }
+}
+
+/// A message to the MCP server at this path, with this token.
+pub fn call(host: &str, path: &str, token: &str) -> Vec<u8> {
+    let fields = format!(
+        "authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-06-18\r\n"
+    );
+    exchange::post(host, path, &fields, MESSAGE)
+}
+
+/// The stream of the server's own messages, with this token.
+pub fn listen(host: &str, token: &str) -> Vec<u8> {
+    let fields = format!(
+        "authorization: Bearer {token}\r\naccept: text/event-stream\r\nmcp-protocol-version: 2025-06-18\r\n"
+    );
+    exchange::get(host, "/mcp", &fields)
 }
 
 impl Same {

@@ -118,7 +118,8 @@ impl From<String> for Upstream {
     }
 }
 
-/// An MCP server on stdio. One process is started for each session.
+/// An MCP server on stdio. One process is started for each session, and one for each person with one client of the newest
+/// revision, which knows no sessions.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StdioCommand {
     /// A path, or a name to be found in the `PATH` of `environment`.
@@ -129,6 +130,9 @@ pub struct StdioCommand {
     pub folder: Option<PathBuf>,
     /// All of its environment. Nothing of ours is added.
     pub environment: Vec<(OsString, OsString)>,
+    /// Processes that serve everybody's requests of the newest revision in turn; 0: each person has their own with each
+    /// client. Only for a server that keeps nothing about anybody.
+    pub shared_processes: usize,
     /// Bounds.
     pub limits: StdioLimits,
 }

@@ -295,7 +295,8 @@ async fn shown_list(
         tracing::warn!(server = %server.name, %error, "a list is no message and not passed on");
         AnswerFault::List
     })?;
-    let message = server.handles(caller, call).sealed(&message).unwrap_or(message);
+    let sealed = if handles::may_have(&read) { server.handles(caller, call).sealed(&message) } else { None };
+    let message = sealed.unwrap_or(message);
     let shown = lists::filtered(&server.rules, &asker(caller), &message);
     Ok(Body::from(shown.unwrap_or_else(|| message.to_canonical())))
 }

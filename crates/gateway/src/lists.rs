@@ -5,8 +5,9 @@ use crate::{
     tools::Kind,
 };
 use hallpass_core::mcp::{Message, Outcome};
-use serde_json::{Value, value::RawValue};
-use std::collections::BTreeMap;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, fmt};
 
 /// Whether the answer to this method is a list.
 pub(crate) fn is_list(method: &str) -> bool {
@@ -50,10 +51,73 @@ pub(crate) fn filtered(rules: &Rules, asker: &Asker<'_>, message: &Message) -> O
 
 /// What has no name cannot be asked for, and is not shown.
 fn shows(rules: &Rules, asker: &Asker<'_>, (kind, key): (Option<Kind>, &str), item: &RawValue) -> bool {
-    let item: Option<Value> = serde_json::from_str(item.get()).ok();
-    let name = item.as_ref().and_then(|item| item.get(key)).and_then(Value::as_str);
-    name.is_some_and(|name| match kind {
-        Some(kind) => rules.shows(asker, kind, name),
-        None => rules.shows_template(asker, name),
+    text_of(item, key).is_some_and(|name| match kind {
+        Some(kind) => rules.shows(asker, kind, &name),
+        None => rules.shows_template(asker, &name),
     })
+}
+
+/// The text of this member. The rest of an item, which may be long, is not read once more: it is known to be JSON without
+/// repeated members.
+fn text_of(item: &RawValue, key: &str) -> Option<String> {
+    let mut found = None;
+    let mut reader = serde_json::Deserializer::from_str(item.get());
+    // Whether it went on to the end does not matter: what was found was found.
+    drop(Member { key, found: &mut found }.deserialize(&mut reader));
+    found
+}
+
+/// Reads an object as far as this member.
+struct Member<'m> {
+    key: &'m str,
+    found: &'m mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == self.key {
+                *self.found = members.next_value().ok();
+                return Ok(());
+            }
+            members.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_known_by_its_member_wherever_it_stands_and_however_it_is_written() {
+        let text = |item: &str| text_of(&RawValue::from_string(item.to_owned()).unwrap(), "name");
+        for item in [
+            r#"{"name":"read_file","more":{"name":"x"}}"#,
+            r#"{"more":{"name":"x"},"list":[{"name":"y"}],"name":"read_file"}"#,
+            r#"{"n\u0061me":"read\u005ffile"}"#,
+        ] {
+            assert_eq!(text(item).as_deref(), Some("read_file"), "{item}");
+        }
+        for item in
+            [r"{}", r#"{"name":7}"#, r#"{"name":null}"#, r#"{"Name":"x"}"#, "7", r#""name""#, r#"["name"]"#]
+        {
+            assert_eq!(text(item), None, "{item}");
+        }
+    }
 }

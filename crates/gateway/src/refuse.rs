@@ -222,6 +222,11 @@ fn upstream_row(error: UpstreamError) -> (StatusCode, i64, &'static str) {
         }
         // Answered above, with the versions.
         UpstreamError::Version => (StatusCode::BAD_REQUEST, UNSUPPORTED_VERSION, VERSION),
+        UpstreamError::NoStream => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            INVALID_REQUEST,
+            "This revision has neither sessions nor streams of their own: POST each request",
+        ),
     }
 }
 
@@ -229,10 +234,9 @@ const VERSION: &str = "Unsupported protocol version";
 /// MCP 2026-07-28, schema: the request's protocol version is not supported.
 const UNSUPPORTED_VERSION: i64 = -32022;
 
-/// Says which versions are understood, so that a client of the newest revision takes an older one.
+/// Says which versions are understood, so that a client takes one of them.
 fn unsupported_version(id: Option<&Raw>) -> Response<Body> {
-    let supported = Revision::ALL.into_iter().filter(|revision| revision.has_sessions());
-    let supported: Vec<_> = supported.map(Revision::as_str).collect();
+    let supported = Revision::ALL.map(Revision::as_str);
     let error =
         json!({ "code": UNSUPPORTED_VERSION, "message": VERSION, "data": { "supported": supported } });
     let mut response = self::error(StatusCode::BAD_REQUEST, id, UNSUPPORTED_VERSION, VERSION);

@@ -2,6 +2,7 @@
 //! ours. Each is this program again, as a child on the core of the server.
 
 mod durable;
+mod nginx;
 mod proxy;
 mod sign;
 
@@ -22,6 +23,7 @@ use std::{
 use tokio::net::TcpListener;
 
 pub use durable::ROWS;
+pub use nginx::Nginx;
 
 /// The floors.
 #[derive(Clone, Copy, Debug)]

@@ -14,12 +14,18 @@ pub enum Goal {
     OfFloor(f64),
     /// Share of the floor's answers in a second of processor time.
     PerCoreSecond(f64),
+    /// Answers in a second of processor time.
+    CallsPerCoreSecond(f64),
     /// So many times the answers of the peer a second.
     TimesPeer(f64),
     /// The p99 is at most this, in microseconds.
     Slowest(u32),
     /// The p99 is at most this many times the p99 of the floor.
     SlowestOfFloor(f64),
+    /// The p50 is at most this many times the p50 of the floor.
+    TypicalOfFloor(f64),
+    /// The p50 is at most so many microseconds above the p50 of the floor.
+    TypicalAbove(u32),
 }
 
 /// A goal that was looked at.
@@ -61,6 +67,10 @@ impl Goal {
                 let goal = format!("≥ {} per core-second", percent(least));
                 verdict(goal, shown(found, percent), at_least(found, least))
             }
+            Self::CallsPerCoreSecond(least) => {
+                let goal = format!("≥ {} per core-second", thousands(least));
+                verdict(goal, String::new(), row.per_core_second >= least)
+            }
             Self::TimesPeer(least) => {
                 let found = share(peer.map(|peer| peer.per_second)).map(|of| row.per_second / of);
                 let goal = format!("≥ {least:.0} × the peer");
@@ -74,6 +84,21 @@ impl Goal {
                 let goal = format!("p99 ≤ {most} × of the row above");
                 let words = shown(found, |times| format!("{times:.1} ×"));
                 verdict(goal, words, found.is_some_and(|times| times <= most))
+            }
+            Self::TypicalOfFloor(most) => {
+                let found = share(floor.map(|floor| f64::from(floor.p50))).map(|of| f64::from(row.p50) / of);
+                let words = shown(found, |times| format!("{times:.2} ×"));
+                verdict(
+                    format!("p50 ≤ {most} × of the row above"),
+                    words,
+                    found.is_some_and(|times| times <= most),
+                )
+            }
+            Self::TypicalAbove(most) => {
+                let found = floor.map(|floor| row.p50.saturating_sub(floor.p50));
+                let words = found.map_or_else(|| "nothing to compare with".to_owned(), milliseconds);
+                let goal = format!("p50 ≤ {} above the row above", milliseconds(most));
+                verdict(goal, words, found.is_some_and(|above| above <= most))
             }
         }
     }
@@ -105,9 +130,12 @@ mod tests {
             (Goal::PerSecond(650.0), own(650, 900, 1), own(649, 900, 1)),
             (Goal::OfFloor(0.65), own(650, 900, 1), own(649, 900, 1)),
             (Goal::PerCoreSecond(0.5), own(900, 900, 1), own(899, 900, 1)),
+            (Goal::CallsPerCoreSecond(1000.0), own(900, 900, 1), own(899, 900, 1)),
             (Goal::TimesPeer(12.0), own(600, 900, 1), own(599, 900, 1)),
             (Goal::Slowest(200), own(1, 900, 200), own(1, 900, 201)),
             (Goal::SlowestOfFloor(2.0), own(1, 900, 200), own(1, 900, 201)),
+            (Goal::TypicalOfFloor(1.25), own(1, 900, 125), own(1, 900, 126)),
+            (Goal::TypicalAbove(50), own(1, 900, 150), own(1, 900, 151)),
         ];
         for (goal, enough, too_little) in cases {
             assert!(goal.judge(&enough, Some(&floor), Some(&peer)).reached, "{goal:?}");
@@ -118,9 +146,14 @@ mod tests {
     #[test]
     fn without_anything_to_compare_with_nothing_is_reached() {
         let own = row("own", 1_000_000, 1, 1);
-        for goal in
-            [Goal::OfFloor(0.1), Goal::PerCoreSecond(0.1), Goal::TimesPeer(1.0), Goal::SlowestOfFloor(9.0)]
-        {
+        for goal in [
+            Goal::OfFloor(0.1),
+            Goal::PerCoreSecond(0.1),
+            Goal::TimesPeer(1.0),
+            Goal::SlowestOfFloor(9.0),
+            Goal::TypicalOfFloor(9.0),
+            Goal::TypicalAbove(9),
+        ] {
             let verdict = goal.judge(&own, None, None);
             assert!(
                 !verdict.reached && verdict.words().ends_with("(nothing to compare with): **not reached**")

@@ -13,10 +13,11 @@ pub struct Row {
     /// Answers in a second of the server's processor time.
     pub per_core_second: f64,
     /// In microseconds.
+    pub p50: u32,
+    /// In microseconds.
     pub p99: u32,
     rounds: Vec<f64>,
     busy: f64,
-    p50: u32,
 }
 
 impl Row {

@@ -110,6 +110,7 @@ impl Check<'_> {
             ("secret_env", entry.secret_env.as_ref().map(|at| at.span().start)),
             ("max_processes", entry.max_processes.as_ref().map(|at| at.span().start)),
             ("max_processes_per_person", entry.max_processes_per_person.as_ref().map(|at| at.span().start)),
+            ("shared_processes", entry.shared_processes.as_ref().map(|at| at.span().start)),
             ("idle_time", entry.idle_time.as_ref().map(|at| at.span().start)),
         ];
         for (key, at) in stray {
@@ -150,6 +151,7 @@ impl Check<'_> {
             arguments: arguments.to_vec(),
             folder: entry.cwd.as_ref().map(|cwd| folder.join(cwd.get_ref())),
             environment,
+            shared_processes: self.shared(entry, limits),
             limits,
         };
         Some(Behind::Command { command, pass })
@@ -195,6 +197,20 @@ impl Check<'_> {
         }
     }
 
+    /// Processes for everybody; none unless the file says so.
+    fn shared(&mut self, entry: &ServerEntry, limits: StdioLimits) -> usize {
+        let Some(at) = &entry.shared_processes else { return 0 };
+        let count = usize::from(*at.get_ref());
+        if count > limits.processes && limits.processes > 0 {
+            self.wrong(
+                at,
+                "shared_processes is more than max_processes",
+                "raise max_processes, or share fewer",
+            );
+        }
+        count
+    }
+
     fn count(&mut self, at: Option<&Spanned<u16>>, usual: usize) -> usize {
         let Some(at) = at else { return usual };
         if *at.get_ref() == 0 {
@@ -228,6 +244,7 @@ mod tests {
             arguments: vec![],
             folder: None,
             environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            shared_processes: 0,
             limits: StdioLimits::default(),
         }
     }

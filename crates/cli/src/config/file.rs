@@ -215,6 +215,8 @@ pub struct ServerEntry {
     pub max_processes: Option<Spanned<u16>>,
     /// Of them, those of one person.
     pub max_processes_per_person: Option<Spanned<u16>>,
+    /// Processes that all share, for clients without sessions.
+    pub shared_processes: Option<Spanned<u16>>,
     /// "15m": an unused process ends.
     pub idle_time: Option<Spanned<String>>,
     /// For people.

@@ -94,6 +94,7 @@ cwd = "work"
 env = { API_KEY = "k" }
 pass_env = ["GITHUB_TOKEN"]
 max_processes = 5
+shared_processes = 2
 idle_time = "1h"
 "#;
 
@@ -110,6 +111,7 @@ fn a_command() {
         (command.environment.as_slice(), pass.as_slice()),
         (&[("API_KEY".into(), "k".into())][..], &["GITHUB_TOKEN".to_owned()][..])
     );
+    assert_eq!(command.shared_processes, 2);
     let limits = command.limits;
     assert_eq!(
         (limits.processes, limits.processes_per_subject, limits.idle),
@@ -130,7 +132,8 @@ fn t_101_what_is_wrong_with_a_command_is_told_with_line_and_fix() {
         ("GITHUB_TOKEN", "HALLPASS_LOG", 9, "hallpass itself"),
         ("GITHUB_TOKEN", "A=B", 9, "pass_env"),
         ("= 5", "= 0", 10, "no process"),
-        ("1h", "1 hour", 11, "length of time"),
+        ("shared_processes = 2", "shared_processes = 6", 11, "more than max_processes"),
+        ("1h", "1 hour", 12, "length of time"),
     ] {
         let text = COMMAND.replacen(from, to, 1);
         assert_ne!(text, COMMAND);
@@ -140,7 +143,7 @@ fn t_101_what_is_wrong_with_a_command_is_told_with_line_and_fix() {
         assert!(right, "{from}: {found:?}");
     }
     let stray = problems(&COMMAND.replace("command = [\"npx\", \"-y\", \"some-server\", \"/data\"]", ""));
-    assert_eq!(stray.len(), 5, "{stray:?}");
+    assert_eq!(stray.len(), 6, "{stray:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A piece of JSON that was read once and is passed on as text, always on one line.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// The text of one JSON value, valid, without white space between its tokens, and without characters that any
 /// reader takes for the end of a line.
@@ -36,6 +36,27 @@ impl Raw {
     /// The text.
     pub const fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The members of an object by their names, each value as it is written; nothing for anything else.
+    pub fn members(&self) -> Option<BTreeMap<String, Self>> {
+        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&self.0).ok()?;
+        Some(members.into_iter().map(|(name, value)| (name, Self(value.get().into()))).collect())
+    }
+
+    /// An object of these members.
+    pub fn object(members: &BTreeMap<String, Self>) -> Self {
+        let mut out = String::from("{");
+        for (at, (name, value)) in members.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            write_string(&mut out, name);
+            out.push(':');
+            out.push_str(value.as_str());
+        }
+        out.push('}');
+        Self(out.into())
     }
 
     /// The value as strict JSON was read before; nothing for a number that does not fit.
@@ -101,5 +122,23 @@ fn push_escape(out: &mut String, c: char) {
     out.push_str("\\u");
     for shift in [12, 8, 4, 0] {
         out.push(char::from_digit((code >> shift) & 0xf, 16).unwrap_or('0'));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_taken_apart_and_put_together_as_they_are_written() {
+        let text = r#"{"b":1.00000000000000000001,"a\u0000\"":{"x":[1e999]}}"#;
+        let members = Raw(text.into()).members().unwrap();
+        assert_eq!(members["b"].as_str(), "1.00000000000000000001");
+        assert_eq!(
+            Raw::object(&members).as_str(),
+            r#"{"a\u0000\"":{"x":[1e999]},"b":1.00000000000000000001}"#
+        );
+        assert_eq!(Raw::object(&BTreeMap::new()).as_str(), "{}");
+        assert!(Raw::integer(7).members().is_none());
     }
 }

@@ -22,6 +22,7 @@ mod policy;
 mod proofs;
 mod rules;
 mod sessions;
+mod stateless;
 #[cfg(unix)]
 mod stdio;
 mod streams;

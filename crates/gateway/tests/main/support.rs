@@ -74,6 +74,7 @@ pub fn script(text: &str) -> hallpass_gateway::StdioCommand {
         arguments: vec!["-c".into(), text.into()],
         folder: None,
         environment: vec![("PATH".into(), "/bin:/usr/bin".into())],
+        shared_processes: 0,
         limits: hallpass_gateway::StdioLimits {
             stop: Duration::from_millis(300),
             ..hallpass_gateway::StdioLimits::default()

@@ -1,8 +1,8 @@
 //! An MCP server that speaks over its standard input and output: we start it, and speak streamable HTTP for it.
 //!
-//! One process for each session of the 2025 revisions, never one for two people: such servers know nothing of
-//! people, and what they keep, they keep for whoever speaks to them (T-81, RS-056). A session lives on the node that
-//! started it.
+//! One process for each session of the 2025 revisions, and for each person with one client of the newest, never one for two
+//! people unless the operator says so: such servers know nothing of people, and what they keep, they keep for whoever
+//! speaks to them (T-81, RS-056). A session lives on the node that started it.
 
 mod body;
 mod lines;
@@ -10,6 +10,8 @@ mod places;
 mod process;
 mod queue;
 mod session;
+mod standing;
+mod stateless;
 
 pub(crate) use body::Events;
 
@@ -28,7 +30,8 @@ use hallpass_core::{
 use hallpass_resource::Authorized;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use places::{Place, Places};
-use session::{NotTaken, Owner, Session};
+use session::{NotTaken, Owner, Peer, Session};
+use standing::Standing;
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -63,6 +66,7 @@ struct Inner {
     command: StdioCommand,
     places: Arc<Places>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
+    standing: Standing,
     /// Session ids are sealed for their owner, so they need not be secret; the time of our start and a number make
     /// them different from all before.
     started: Timestamp,
@@ -79,6 +83,7 @@ impl StdioUpstream {
             command,
             places,
             sessions: Mutex::default(),
+            standing: Standing::default(),
             started: now,
             numbers: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
@@ -93,8 +98,16 @@ impl StdioUpstream {
     /// Does for a call what a server on HTTP would do.
     pub(crate) async fn send(&self, authorized: &Authorized<Call>) -> Result<Answer, UpstreamError> {
         let call = authorized.operation();
-        if !speaks(call) {
+        if !is_known(call.version.as_ref()) {
             return Err(UpstreamError::Version);
+        }
+        if call.mirrors {
+            return match &call.action {
+                Action::Message(message) => {
+                    self.stateless(owner(authorized), message, takes_events(&call.headers)).await
+                }
+                Action::Listen | Action::EndSession => Err(UpstreamError::NoStream),
+            };
         }
         match &call.action {
             Action::Message(message @ Message::Request { .. }) if message.method() == Some("initialize") => {
@@ -102,7 +115,7 @@ impl StdioUpstream {
             }
             Action::Message(message @ Message::Request { .. }) => {
                 let session = self.session(authorized)?;
-                request(session, message, takes_events(&call.headers)).await
+                answered(session, message, takes_events(&call.headers)).await
             }
             Action::Message(message) => {
                 let session = self.session(authorized)?;
@@ -136,20 +149,7 @@ impl StdioUpstream {
         authorized: &Authorized<Call>,
         message: &Message,
     ) -> Result<Answer, UpstreamError> {
-        let inner = &self.0;
-        if inner.stopping.load(Ordering::Relaxed) {
-            return Err(UpstreamError::Busy(LATER));
-        }
-        let place = inner.places.take(authorized.subject(), Instant::now()).ok_or_else(|| {
-            tracing::warn!(server = %inner.name, subject = authorized.subject(), "no place for another process");
-            UpstreamError::Busy(LATER)
-        })?;
-        let delay = place.delay(Instant::now());
-        if delay > PATIENCE {
-            return Err(UpstreamError::Crashing(delay.as_secs() + 1));
-        }
-        tokio::time::sleep(delay).await;
-        let (id, session) = inner.start(owner(authorized), place)?;
+        let (id, session) = self.0.process_for(owner(authorized), Peer::Client).await?;
         let (ours, line, queue) = session.begin(message, false).map_err(not_taken)?;
         // Dropped before the answer, it ends the process.
         let reading = Reading::Request(Arc::clone(&session), ours);
@@ -196,7 +196,12 @@ impl StdioUpstream {
 }
 
 impl Inner {
-    fn start(self: &Arc<Self>, owner: Owner, place: Place) -> Result<(String, Arc<Session>), UpstreamError> {
+    fn start(
+        self: &Arc<Self>,
+        owner: Owner,
+        peer: Peer,
+        place: Place,
+    ) -> Result<(String, Arc<Session>), UpstreamError> {
         let child = process::spawn(&self.command).map_err(|error| {
             tracing::error!(server = %self.name, program = %self.command.program, %error, "the MCP server cannot be started");
             UpstreamError::CannotStart
@@ -205,7 +210,7 @@ impl Inner {
         let id = format!("{}-{number}", self.started.seconds());
         let (to_process, from_clients) = mpsc::channel(WAITING);
         tracing::info!(server = %self.name, subject = %owner.subject, process = child.id(), "an MCP server is started");
-        let session = Arc::new(Session::new(owner, to_process));
+        let session = Arc::new(Session::new(owner, peer, to_process));
         self.lock().insert(id.clone(), Arc::clone(&session));
         let run = Run { inner: Arc::clone(self), id: id.clone(), session: Arc::clone(&session), place };
         tokio::spawn(run.see_through(child, from_clients));
@@ -245,7 +250,7 @@ impl Run {
 }
 
 /// The answer as JSON when it is there soon and comes alone, else as a stream.
-async fn request(session: Arc<Session>, message: &Message, streams: bool) -> Result<Answer, UpstreamError> {
+async fn answered(session: Arc<Session>, message: &Message, streams: bool) -> Result<Answer, UpstreamError> {
     let (ours, line, queue) = session.begin(message, streams).map_err(not_taken)?;
     let reading = Reading::Request(Arc::clone(&session), ours);
     session.write(line).await.ok_or(UpstreamError::NoSession)?;
@@ -261,12 +266,9 @@ async fn request(session: Arc<Session>, message: &Message, streams: bool) -> Res
     })
 }
 
-/// Whether a call is of a revision that such a server can be asked in. Revision 2026-07-28 is not bridged yet.
-fn speaks(call: &Call) -> bool {
-    let known = |version: &HeaderValue| {
-        version.to_str().ok().and_then(Revision::parse).is_some_and(Revision::has_sessions)
-    };
-    !call.mirrors && call.version.as_ref().is_none_or(known)
+/// Whether a revision is named that we know, or none, as before 2025-06-18.
+fn is_known(version: Option<&HeaderValue>) -> bool {
+    version.is_none_or(|version| version.to_str().ok().and_then(Revision::parse).is_some())
 }
 
 fn takes_events(headers: &HeaderMap) -> bool {

@@ -3,11 +3,12 @@
 //! Requests get ids of ours on their way to the process. Two requests can then never have the same one, however
 //! the client numbers them, and an answer that comes after its request was given up belongs to nobody.
 
-use super::queue::Queue;
+use super::{queue::Queue, stateless};
 use bytes::Bytes;
 use hallpass_core::mcp::{Message, Raw, error::INTERNAL_ERROR, error_body};
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,10 +22,22 @@ use tokio::{
 const IN_FLIGHT: usize = 64;
 
 /// Whom a session belongs to. Checked on each use, beside the seal of its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Owner {
     pub subject: String,
     pub client_id: String,
+}
+
+impl Owner {
+    /// Of one of the processes that all share. Nobody's token has this subject, so nobody can name it as a session.
+    pub(super) fn everybody(number: usize) -> Self {
+        Self { subject: String::new(), client_id: number.to_string() }
+    }
+
+    /// By whom its processes and crashes are counted: those that all share each by itself.
+    pub(super) fn counted(&self) -> Cow<'_, str> {
+        if self.subject.is_empty() { format!("\0{}", self.client_id).into() } else { (&self.subject).into() }
+    }
 }
 
 /// Why a session takes no request.
@@ -36,10 +49,20 @@ pub(super) enum NotTaken {
     TooMany,
 }
 
+/// Who speaks to the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A client, in a session that it began.
+    Client,
+    /// We, for the requests of clients that know no sessions ([`stateless`]).
+    Gateway,
+}
+
 /// A running process, as requests see it.
 #[derive(Debug)]
 pub(super) struct Session {
     pub owner: Owner,
+    peer: Peer,
     to_process: mpsc::Sender<Bytes>,
     state: Mutex<State>,
     /// Wakes whoever looks after the process when it shall end.
@@ -69,11 +92,13 @@ struct Pending {
     streams: bool,
     /// MCP forbids to cancel it; a session whose client left before it was made is nobody's.
     initialize: bool,
+    /// The method, where the answer goes to a client that knows no sessions.
+    stateless: Option<String>,
 }
 
 impl Session {
     /// Of this owner; lines for the process go into `to_process`.
-    pub(super) fn new(owner: Owner, to_process: mpsc::Sender<Bytes>) -> Self {
+    pub(super) fn new(owner: Owner, peer: Peer, to_process: mpsc::Sender<Bytes>) -> Self {
         let state = State {
             next_id: 1,
             pending: BTreeMap::new(),
@@ -83,7 +108,7 @@ impl Session {
             used: Instant::now(),
             ended: false,
         };
-        Self { owner, to_process, state: Mutex::new(state), end: Notify::new() }
+        Self { owner, peer, to_process, state: Mutex::new(state), end: Notify::new() }
     }
 
     /// Registers a request: our id, what to send to the process, and where its messages will be.
@@ -103,17 +128,23 @@ impl Session {
         state.next_id += 1;
         state.used = Instant::now();
         let queue = Arc::new(Queue::default());
+        let initialize = request.method() == Some("initialize");
+        let stateless =
+            (self.peer == Peer::Gateway && !initialize).then(|| request.method().map(str::to_owned));
         let pending = Pending {
             id: request.id().cloned().unwrap_or_else(|| Raw::integer(ours)),
             token: progress_token(request),
             queue: Arc::clone(&queue),
             streams,
-            initialize: request.method() == Some("initialize"),
+            initialize,
+            stateless: stateless.flatten(),
         };
+        let translated = pending.stateless.is_some();
         state.pending.insert(ours, pending);
         drop(state);
-        let line = request.clone().with_id(Raw::integer(ours)).to_canonical();
-        Ok((ours, line.into(), queue))
+        let request = request.clone().with_id(Raw::integer(ours));
+        let request = if translated { stateless::to_process(request, ours) } else { request };
+        Ok((ours, request.to_canonical().into(), queue))
     }
 
     /// What to send to the process for a notification or response of the client. A cancellation ends the request
@@ -153,8 +184,15 @@ impl Session {
                     tracing::debug!("an answer to no request");
                     return;
                 };
+                let outcome = match &pending.stateless {
+                    Some(method) => stateless::to_client(method, outcome),
+                    None => outcome,
+                };
                 let answer = Message::Response { id: Some(pending.id), outcome };
                 pending.queue.push_last(answer.to_canonical().into());
+            }
+            Message::Request { .. } | Message::Notification { .. } if self.peer == Peer::Gateway => {
+                self.deliver_to_us(&message);
             }
             Message::Notification { .. } => {
                 let queue = self.queue_of(&message);
@@ -169,6 +207,27 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What the process says to us of itself: progress belongs to the request whose number its token is; the rest is for
+    /// nobody, and what it asks is refused, since no client stands behind us.
+    fn deliver_to_us(&self, message: &Message) {
+        if let Message::Request { id, call } = message {
+            let _ = self.to_process.try_send(stateless::refuse(id, call.method()));
+            return;
+        }
+        let Some(ours) = stateless::progress_of(message) else { return };
+        let found = self.lock().pending.get(&ours).filter(|pending| pending.streams).and_then(|pending| {
+            Some((stateless::with_token(message, pending.token.as_ref()?)?, Arc::clone(&pending.queue)))
+        });
+        if let Some((progress, queue)) = found {
+            queue.push(progress.into());
+        }
+    }
+
+    /// Whether no request is taken any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// Where a message of the process belongs: progress to its request; all else to the stream of the session, or,
@@ -267,7 +326,7 @@ fn cancellation(params: &Value) -> Bytes {
 }
 
 /// `params._meta.progressToken`, which progress notifications repeat.
-fn progress_token(request: &Message) -> Option<Value> {
+pub(super) fn progress_token(request: &Message) -> Option<Value> {
     let params = request.call()?.params()?;
     // Most requests have none; arguments may be long.
     if !params.as_str().contains("rogress") {

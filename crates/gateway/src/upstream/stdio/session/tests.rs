@@ -5,7 +5,10 @@ use std::task::{Context, Poll, Waker};
 
 fn session() -> (Session, mpsc::Receiver<Bytes>) {
     let (sender, receiver) = mpsc::channel(8);
-    (Session::new(Owner { subject: "ann".into(), client_id: "client".into() }, sender), receiver)
+    (
+        Session::new(Owner { subject: "ann".into(), client_id: "client".into() }, Peer::Client, sender),
+        receiver,
+    )
 }
 
 fn message(text: &str) -> Message {

@@ -1,0 +1,163 @@
+//! The processes that serve clients without sessions: one for each person with one client, kept for the next request, or a
+//! few for everybody where the operator says that the server keeps nothing about anybody.
+
+use super::{
+    Inner, LATER, PATIENCE, Reading, StdioUpstream, answered, not_taken,
+    session::{Owner, Peer, Session},
+    stateless,
+};
+use crate::upstream::{Answer, AnswerBody, UpstreamError};
+use hallpass_core::{
+    json,
+    mcp::{Message, Outcome, Raw},
+};
+use http::StatusCode;
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::time::Instant;
+
+/// One process and what it said of itself.
+#[derive(Clone, Debug)]
+struct Ready {
+    session: Arc<Session>,
+    initialized: Arc<Value>,
+}
+
+/// Held while a process is started, so that one is started for all who wait.
+type Place = Arc<tokio::sync::Mutex<Option<Ready>>>;
+
+/// Who has which.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    of: Mutex<HashMap<Owner, Place>>,
+    next: AtomicUsize,
+}
+
+impl Standing {
+    /// The place of this owner. Places whose process has ended, and which nobody waits for, are forgotten.
+    fn place(&self, owner: &Owner) -> Place {
+        let mut of = self.lock();
+        if !of.contains_key(owner) {
+            of.retain(|_, place| {
+                Arc::strong_count(place) > 1
+                    || place
+                        .try_lock()
+                        .is_ok_and(|ready| ready.as_ref().is_some_and(|ready| !ready.session.has_ended()))
+            });
+        }
+        Arc::clone(of.entry(owner.clone()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Place>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StdioUpstream {
+    /// Does for a request without a session what a server of the newest revision would do.
+    pub(super) async fn stateless(
+        &self,
+        owner: Owner,
+        message: &Message,
+        streams: bool,
+    ) -> Result<Answer, UpstreamError> {
+        let Message::Request { id, call } = message else { return Ok(Answer::empty(StatusCode::ACCEPTED)) };
+        if !stateless::is_there(call.method()) {
+            return Ok(not_found(stateless::no_such_method(id)));
+        }
+        let owner = self.whose(owner);
+        let Some(ready) = self.ready(&owner).await? else {
+            return Ok(Answer::json(stateless::not_initialized(id).into()));
+        };
+        if call.method() == "server/discover" {
+            return Ok(Answer::json(stateless::discovery(id, &ready.initialized).into()));
+        }
+        let answer = answered(ready.session, message, streams).await?;
+        if let AnswerBody::Whole(Some(text)) = &answer.body
+            && stateless::is_no_such_method(text)
+        {
+            return Ok(not_found(text.to_vec()));
+        }
+        Ok(answer)
+    }
+
+    /// Whose process a request of this owner goes to: theirs, or one of those that all share, in turn.
+    fn whose(&self, owner: Owner) -> Owner {
+        let shared = self.0.command.shared_processes;
+        if shared == 0 {
+            return owner;
+        }
+        let turn = self.0.standing.next.fetch_add(1, Ordering::Relaxed) % shared;
+        Owner::everybody(turn)
+    }
+
+    /// The process of this owner, started if there is none; nothing when it takes no session.
+    async fn ready(&self, owner: &Owner) -> Result<Option<Ready>, UpstreamError> {
+        let place = self.0.standing.place(owner);
+        let mut kept = place.lock().await;
+        if let Some(ready) = kept.as_ref().filter(|ready| !ready.session.has_ended()) {
+            return Ok(Some(ready.clone()));
+        }
+        *kept = None;
+        *kept = self.0.begin(owner).await?;
+        Ok(kept.clone())
+    }
+}
+
+impl Inner {
+    async fn begin(self: &Arc<Self>, owner: &Owner) -> Result<Option<Ready>, UpstreamError> {
+        let Some(initialize) = stateless::initialize() else { return Ok(None) };
+        let (_, session) = self.process_for(owner.clone(), Peer::Gateway).await?;
+        let (ours, line, queue) = session.begin(&initialize, false).map_err(not_taken)?;
+        // Dropped before the answer, it ends the process.
+        let reading = Reading::Request(Arc::clone(&session), ours);
+        let _ = session.write(line).await;
+        poll_fn(|context| queue.poll_ready(true, context)).await;
+        drop(reading);
+        let answer = queue.only_answer().ok_or(UpstreamError::Broken)?;
+        let read = Message::parse(&answer, json::Limits { bytes: usize::MAX, ..Message::LIMITS });
+        let Ok(Message::Response { outcome: Outcome::Result(result), .. }) = read else {
+            // It has crashed, which the next start waits for, or it does not know the method.
+            let (server, ended) = (&self.name, session.has_ended());
+            tracing::warn!(%server, ended, "the MCP server does not take `initialize`");
+            session.end.notify_one();
+            return if ended { Err(UpstreamError::Broken) } else { Ok(None) };
+        };
+        let written = session.write(stateless::INITIALIZED.into()).await;
+        written.ok_or(UpstreamError::Broken)?;
+        let initialized = Arc::new(Raw::to_value(&result).unwrap_or_default());
+        Ok(Some(Ready { session, initialized }))
+    }
+
+    /// A new process for this owner, when there is a place for it and the last one did not just crash.
+    pub(super) async fn process_for(
+        self: &Arc<Self>,
+        owner: Owner,
+        peer: Peer,
+    ) -> Result<(String, Arc<Session>), UpstreamError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(UpstreamError::Busy(LATER));
+        }
+        let place = self.places.take(&owner.counted(), Instant::now()).ok_or_else(|| {
+            tracing::warn!(server = %self.name, subject = %owner.subject, "no place for another process");
+            UpstreamError::Busy(LATER)
+        })?;
+        let delay = place.delay(Instant::now());
+        if delay > PATIENCE {
+            return Err(UpstreamError::Crashing(delay.as_secs() + 1));
+        }
+        tokio::time::sleep(delay).await;
+        self.start(owner, peer, place)
+    }
+}
+
+fn not_found(text: Vec<u8>) -> Answer {
+    Answer { status: StatusCode::NOT_FOUND, ..Answer::json(text.into()) }
+}

@@ -1,0 +1,241 @@
+//! Clients that know no sessions (revision 2026-07-28), and processes that know nothing else: what differs between the two.
+//! Pure.
+//!
+//! We are the process's client then. It has our `initialize`, which offers it nothing, so it asks nobody for anything;
+//! requests go to it without what the revision puts into `params._meta`, and its answers get what the revision wants in
+//! them.
+
+use bytes::Bytes;
+use hallpass_core::mcp::{
+    Message, Outcome, Raw, Revision,
+    error::{INTERNAL_ERROR, METHOD_NOT_FOUND},
+    error_body,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What the revision puts into `params._meta` of each request, for servers that keep nothing between two.
+const OF_THE_REVISION: &str = "io.modelcontextprotocol/";
+const META: &str = "_meta";
+const TOKEN: &str = "progressToken";
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// How long, in milliseconds, what a process says of itself may be used again: tomorrow it may be another one.
+const KNOWN_FOR: u32 = 60_000;
+/// What the newest revision has taken away, and what a process could only say on a stream that is not there.
+const ABSENT: [&str; 6] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+];
+/// Results that say how long they may be kept (SEP-2549). What a process says nothing of is kept by nobody.
+const KEPT: [&str; 5] =
+    ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
+/// What a process can do that such a client can use.
+const CAPABILITIES: [&str; 4] = ["tools", "prompts", "resources", "completions"];
+
+/// Whether it is a method that such a client can use here.
+pub(super) fn is_there(method: &str) -> bool {
+    !ABSENT.contains(&method) && !method.starts_with("tasks/")
+}
+
+/// Our own first request to a process.
+pub(super) fn initialize() -> Option<Message> {
+    let version = Revision::ALL.into_iter().rfind(|revision| revision.has_sessions())?;
+    let params = json!({
+        "protocolVersion": version.as_str(),
+        "capabilities": {},
+        "clientInfo": { "name": "hallpass", "version": env!("CARGO_PKG_VERSION") },
+    });
+    let text = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }).to_string();
+    Message::parse(text.as_bytes(), Message::LIMITS).ok()
+}
+
+/// What follows its answer.
+pub(super) const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// The request without what only the newest revision knows. A progress token becomes the number `ours`: two clients that
+/// share the process, or two requests of one, may have chosen the same (T-82).
+pub(super) fn to_process(request: Message, ours: i64) -> Message {
+    let Message::Request { id, call } = request else { return request };
+    let Some(mut params) = call.params().and_then(Raw::members) else { return Message::Request { id, call } };
+    if let Some(mut meta) = params.get(META).and_then(Raw::members) {
+        meta.retain(|name, _| !name.starts_with(OF_THE_REVISION));
+        if let Some(token) = meta.get_mut(TOKEN) {
+            *token = Raw::integer(ours);
+        }
+        if meta.is_empty() {
+            params.remove(META);
+        } else {
+            params.insert(META.to_owned(), Raw::object(&meta));
+        }
+    }
+    // What else is in it was not looked at by anybody who knows only older revisions (MRTR, SEP-2322).
+    for stray in ["requestState", "inputResponses"] {
+        params.remove(stray);
+    }
+    Message::Request { id, call: call.with_params(Raw::object(&params)) }
+}
+
+/// The answer with what the newest revision wants in a result.
+pub(super) fn to_client(method: &str, outcome: Outcome) -> Outcome {
+    let Outcome::Result(result) = &outcome else { return outcome };
+    let Some(mut members) = result.members() else { return outcome };
+    complete(method, &mut members);
+    Outcome::Result(Raw::object(&members))
+}
+
+fn complete(method: &str, members: &mut BTreeMap<String, Raw>) {
+    let text = |text: &str| Raw::from_value(&Value::from(text));
+    // A process that knows nothing of other types cannot mean one by this name.
+    members.insert("resultType".to_owned(), text("complete"));
+    if KEPT.contains(&method) {
+        members.entry("ttlMs".to_owned()).or_insert_with(|| Raw::integer(0));
+        members.entry("cacheScope".to_owned()).or_insert_with(|| text("private"));
+    }
+}
+
+/// The answer to `server/discover`, from what the process answered to our `initialize`.
+pub(super) fn discovery(id: &Raw, initialized: &Value) -> Vec<u8> {
+    let of_process = |name: &str| initialized.get(name).cloned();
+    let offered = of_process("capabilities").unwrap_or_default();
+    let mut capabilities = serde_json::Map::new();
+    for name in CAPABILITIES {
+        if offered.get(name).is_some_and(Value::is_object) {
+            // Without `listChanged` and `subscribe`: nobody listens to the process.
+            capabilities.insert(name.to_owned(), json!({}));
+        }
+    }
+    let mut result = json!({
+        "resultType": "complete",
+        "supportedVersions": Revision::ALL.map(Revision::as_str),
+        "capabilities": capabilities,
+        "ttlMs": KNOWN_FOR,
+        "cacheScope": "private",
+        "_meta": { SERVER_INFO: of_process("serverInfo").unwrap_or_else(|| json!({})) },
+    });
+    if let (Some(instructions), Some(members)) = (of_process("instructions"), result.as_object_mut()) {
+        members.insert("instructions".to_owned(), instructions);
+    }
+    let answer =
+        Message::Response { id: Some(id.clone()), outcome: Outcome::Result(Raw::from_value(&result)) };
+    answer.to_canonical()
+}
+
+/// What a process is told that asks us for something: there is no client that it could ask.
+pub(super) fn refuse(id: &Raw, method: &str) -> Bytes {
+    if method == "ping" {
+        let result = Outcome::Result(Raw::from_value(&json!({})));
+        return Message::Response { id: Some(id.clone()), outcome: result }.to_canonical().into();
+    }
+    error_body(Some(id), METHOD_NOT_FOUND, "Nobody can be asked: no capability was offered").into()
+}
+
+/// The number of the request whose progress this is.
+pub(super) fn progress_of(message: &Message) -> Option<i64> {
+    let call = message.call().filter(|call| call.method() == "notifications/progress")?;
+    call.params()?.members()?.get(TOKEN)?.as_str().parse().ok()
+}
+
+/// The progress under the token that its client chose.
+pub(super) fn with_token(message: &Message, token: &Value) -> Option<Vec<u8>> {
+    let call = message.call()?;
+    let mut params = call.params()?.members()?;
+    params.insert(TOKEN.to_owned(), Raw::from_value(token));
+    let call = call.clone().with_params(Raw::object(&params));
+    Some(Message::Notification { call }.to_canonical())
+}
+
+/// The answer to a method that is not there.
+pub(super) fn no_such_method(id: &Raw) -> Vec<u8> {
+    error_body(Some(id), METHOD_NOT_FOUND, "No such method")
+}
+
+/// Whether an answer says that there is no such method, which is 404 in this revision.
+pub(super) fn is_no_such_method(answer: &[u8]) -> bool {
+    let read: Option<Value> = serde_json::from_slice(answer).ok();
+    let code = read.as_ref().and_then(|read| read.pointer("/error/code"));
+    code.is_some_and(|code| *code == METHOD_NOT_FOUND)
+}
+
+/// The answer of a process that did not take our `initialize`.
+pub(super) fn not_initialized(id: &Raw) -> Vec<u8> {
+    error_body(
+        Some(id),
+        INTERNAL_ERROR,
+        "The MCP server takes no session; its operator finds more in the log",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.as_bytes(), Message::LIMITS).unwrap()
+    }
+
+    fn written(message: &Message) -> String {
+        String::from_utf8(message.to_canonical()).unwrap()
+    }
+
+    #[test]
+    fn what_only_the_newest_revision_knows_does_not_reach_the_process() {
+        let request = message(
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","arguments":{"n":1.000000000000000000001},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"progressToken":"mine","example.com/x":1},"requestState":"s","inputResponses":{}}}"#,
+        );
+        assert_eq!(
+            written(&to_process(request, 9)),
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"_meta":{"example.com/x":1,"progressToken":9},"arguments":{"n":1.000000000000000000001},"name":"a"}}"#
+        );
+        let request = message(
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
+        );
+        assert_eq!(
+            written(&to_process(request, 9)),
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{}}"#
+        );
+    }
+
+    #[test]
+    fn results_say_what_they_are_and_that_nobody_else_may_have_them() {
+        let of = |method, text: &str| {
+            let Message::Response { outcome, .. } = message(text) else { unreachable!() };
+            match to_client(method, outcome) {
+                Outcome::Result(raw) => raw.as_str().to_owned(),
+                Outcome::Error(raw) => format!("error {}", raw.as_str()),
+            }
+        };
+        let list = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#;
+        let expected = r#"{"cacheScope":"private","resultType":"complete","tools":[],"ttlMs":0}"#;
+        assert_eq!(of("tools/list", list), expected);
+        let says = r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","ttlMs":5}}"#;
+        assert_eq!(of("tools/call", says), r#"{"resultType":"complete","ttlMs":5}"#);
+        assert_eq!(of("x", r#"{"jsonrpc":"2.0","id":1,"result":[1]}"#), "[1]");
+        assert_eq!(of("x", r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#), r#"error {"code":1}"#);
+    }
+
+    #[test]
+    fn what_is_discovered_is_what_such_a_client_can_use() {
+        let initialized = json!({
+            "protocolVersion": "2025-11-25", "serverInfo": { "name": "files", "version": "1" }, "instructions": "Read",
+            "capabilities": { "tools": { "listChanged": true }, "logging": {}, "resources": { "subscribe": true } },
+        });
+        let answer: Value = serde_json::from_slice(&discovery(&Raw::integer(3), &initialized)).unwrap();
+        let result = &answer["result"];
+        assert_eq!(result["capabilities"], json!({ "tools": {}, "resources": {} }));
+        assert_eq!((&answer["id"], &result["instructions"]), (&json!(3), &json!("Read")));
+        assert_eq!(result["_meta"][SERVER_INFO]["name"], "files");
+        assert!(result["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")));
+    }
+
+    #[test]
+    fn a_process_that_asks_is_told_that_nobody_is_there() {
+        let refused = |method| serde_json::from_slice::<Value>(&refuse(&Raw::integer(3), method)).unwrap();
+        assert_eq!(refused("ping"), json!({ "jsonrpc": "2.0", "id": 3, "result": {} }));
+        assert_eq!(refused("sampling/createMessage")["error"]["code"], METHOD_NOT_FOUND);
+        assert!(!is_there("tasks/get") && !is_there("ping") && is_there("tools/call"));
+    }
+}
