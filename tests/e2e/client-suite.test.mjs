@@ -1,11 +1,13 @@
 // The client leg of the official conformance suite, strict: one scenario at a time, and failures, warnings, timeouts
-// and exit codes all count. The client is crates/conformance, which is the public API of hallpass-client and no more.
+// and exit codes all count. The client is crates/conformance, which is the public API of hallpass-client and no more; for the bridge
+// it is the official client on stdio.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { binary } from './lib/hallpass.mjs';
 import { folder, start } from './lib/programs.mjs';
 
@@ -70,7 +72,7 @@ const EXTENSIONS = [
   'auth/wif-jwt-bearer',
 ];
 
-const CONVERSATION = 'the server asks the client something, or a stream is resumed: the bridge will bring that';
+const CONVERSATION = 'the server asks the client something, or a stream is resumed: shown through the bridge';
 const SKILLS = 'about skills, which this client does not load';
 const notYet = {
   'elicitation-sep1034-client-defaults': CONVERSATION,
@@ -82,6 +84,14 @@ const notYet = {
   'sep-2640-client-verify-frontmatter': SKILLS,
 };
 
+/** Scenarios without a sign-in, by the official client on stdio, which has the bridge for its server. */
+const BRIDGED = {
+  ...Object.fromEntries(Object.entries(SCENARIOS).filter(([name]) => !name.startsWith('auth/'))),
+  'elicitation-sep1034-client-defaults': [SESSION],
+  'sse-retry': [SESSION],
+  'sep-2322-client-request-state': STATELESS_ONLY,
+};
+
 const revisionsOf = (row) => row.revisions ?? row;
 
 test('conformance suite, client leg', { concurrency: 4, timeout: 300_000 }, async (t) => {
@@ -89,7 +99,15 @@ test('conformance suite, client leg', { concurrency: 4, timeout: 300_000 }, asyn
     ...Object.entries(SCENARIOS).flatMap(([name, row]) => revisionsOf(row).map((revision) => [name, revision, row.words])),
     ...EXTENSIONS.flatMap((name) => BOTH.map((revision) => [name, revision])),
   ];
-  await Promise.all(rows.map(([name, revision, words]) => t.test(`${name} at ${revision}`, LIMIT, (t) => passes(t, name, revision, words))));
+  const client = join(dirname(binary()), 'hallpass-conformance');
+  assert.ok(existsSync(client), `${client} was not built`);
+  await Promise.all(rows.map(([name, revision, words]) => t.test(`${name} at ${revision}`, LIMIT, (t) => passes(t, client, [name, revision], words))));
+});
+
+test('cl_099 conformance suite through the bridge', { concurrency: 2, timeout: 300_000 }, async (t) => {
+  const client = `${process.execPath} ${fileURLToPath(new URL('lib/over-stdio.mjs', import.meta.url))}`;
+  const rows = Object.entries(BRIDGED).flatMap(([name, revisions]) => revisions.map((revision) => [name, revision]));
+  await Promise.all(rows.map((row) => t.test(`${row[0]} at ${row[1]}`, LIMIT, (t) => passes(t, client, row))));
 });
 
 test('the table is the suite, whole', () => {
@@ -107,13 +125,11 @@ function listed() {
   return Object.fromEntries(lines.map(([, name, revisions]) => [name, revisions.split(',')]));
 }
 
-async function passes(t, scenario, revision, words) {
-  const client = join(dirname(binary()), 'hallpass-conformance');
-  assert.ok(existsSync(client), `${client} was not built`);
+async function passes(t, client, [scenario, revision], words) {
   const results = folder(t);
   // Without --force the suite skips an extension, and that is green.
   const settings = ['--command', client, '--scenario', scenario, '--spec-version', revision, '--force', '-o', results];
-  const suite = start(t, process.execPath, [SUITE, 'client', ...settings]);
+  const suite = start(t, process.execPath, [SUITE, 'client', ...settings], { env: { HALLPASS_BIN: binary(), XDG_DATA_HOME: folder(t) } });
   assert.equal(await suite.ends(50), 0, suite.output);
 
   const read = (end) => readFileSync(join(results, readdirSync(results, { recursive: true }).find((name) => name.endsWith(end))), 'utf8');

@@ -16,6 +16,7 @@
 //! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
 //! | all of it over the network | [`driver`], [`error`] |
 //! | all of it around an HTTP client of your own | [`layer`] |
+//! | all of it under rmcp, the SDK for Rust | `rmcp`, behind the feature of that name |
 //!
 //! ```no_run
 //! use hallpass_client::{driver::{Client, Interaction, LoginOptions, Settings, WhatFor}, browser::PageUrl, storage::Store};
@@ -59,6 +60,8 @@ pub mod push;
 pub mod refresh;
 pub mod registration;
 pub mod revoke;
+#[cfg(any(test, feature = "rmcp"))]
+pub mod rmcp;
 pub mod sse;
 pub mod step_up;
 pub mod storage;

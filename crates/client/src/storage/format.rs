@@ -140,13 +140,13 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
         client: read_client(members)?,
         token_endpoint: text(members, "token_endpoint")?,
         revocation_endpoint: text(members, "revocation_endpoint"),
-        requested_scope: Scope::parse(&text(members, "requested_scope")?).ok()?,
+        requested_scope: scope(members, "requested_scope")?,
         tokens: Tokens {
             access_token: secret(members, "access_token")?,
             issued_at: time(members, "issued_at")?,
             expires_at: time(members, "expires_at"),
             refresh_token: secret(members, "refresh_token"),
-            scope: Scope::parse(&text(members, "scope")?).ok()?,
+            scope: scope(members, "scope")?,
             proof_key: match secret(members, "proof_key") {
                 None => None,
                 Some(key) => Some(read_key(&key)?),
@@ -198,6 +198,11 @@ fn list<'a>(
 
 fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
     members.get(name)?.as_str().map(str::to_owned)
+}
+
+/// However long: metadata of a server may list more than one parameter may hold, and what was kept has to be read.
+fn scope(members: &Map<String, Value>, name: &str) -> Option<Scope> {
+    text(members, name).map(|text| Scope::of(text.split(' ')))
 }
 
 fn secret(members: &Map<String, Value>, name: &str) -> Option<SecretString> {

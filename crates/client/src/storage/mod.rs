@@ -52,6 +52,9 @@ pub enum StorageError {
     /// Damaged, or sealed with another key.
     #[error("{path} is damaged or belongs to another key; delete it and sign in again", path = .0.display())]
     Unreadable(PathBuf),
+    /// Something in it would not be read back.
+    #[error("what the server answered cannot be kept; nothing was changed")]
+    NotKept,
     /// Written by a newer release.
     #[error("{path} was written by a newer release of this program", path = .0.display())]
     Newer(PathBuf),
@@ -125,6 +128,10 @@ impl Store {
             let path = self.file();
             let sealed = format::seal(&key, &contents, entropy)
                 .ok_or_else(|| StorageError::Unreadable(self.key_file()))?;
+            // A server has a say in what is kept: nothing that it says may cost the sign-ins at all the others.
+            if format::open(&key, &sealed).as_ref() != Ok(&contents) {
+                return Err(StorageError::NotKept);
+            }
             file::write_private(&path, &sealed, entropy)?;
         }
         // Held until here: the lock ends with the file handle.

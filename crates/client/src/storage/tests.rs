@@ -75,6 +75,20 @@ fn what_is_kept_is_read_back() {
     assert!(kept.registration("https://as.example", NOW.minus(std::time::Duration::from_secs(1))).is_some());
 }
 
+#[test]
+fn cl_061_t_52_what_a_server_says_does_not_cost_the_sign_ins_at_others() {
+    let (_folder, store) = Folder::new();
+    put(&store, entry("https://as.example", "default", "r"));
+    let names: Vec<String> = (0..1000).map(|number| format!("scope:{number}")).collect();
+    let mut long = entry("https://evil.example", "default", "r");
+    long.server = "https://evil.example/mcp".into();
+    long.requested_scope = Scope::of(names.iter().map(String::as_str));
+    long.tokens.scope = long.requested_scope.clone();
+    put(&store, long.clone());
+    let kept = store.read().unwrap();
+    assert_eq!((kept.entries.len(), kept.for_server(&long.server, "default")), (2, Some(&long)));
+}
+
 #[cfg(unix)]
 #[test]
 fn cl_061_only_the_owner_can_read_and_nothing_stands_in_clear() {

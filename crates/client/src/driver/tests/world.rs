@@ -121,7 +121,7 @@ async fn answer(mut stream: TcpStream, log: &Log, handle: &(impl Fn(&Seen) -> Re
 }
 
 /// Time that stands still until it is pushed.
-pub(super) struct TestClock(AtomicI64);
+pub(super) struct TestClock(pub(super) AtomicI64);
 
 impl TestClock {
     pub(super) fn push(&self, by: Duration) {
