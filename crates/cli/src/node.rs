@@ -1,6 +1,7 @@
 //! One process: authorization server and gateway on one listener, the feed between them.
 
 mod host;
+mod issuers;
 mod listen;
 mod patient;
 mod reload;
@@ -34,6 +35,7 @@ use hallpass_server::{
     feed::Change,
 };
 use hallpass_store::{ErrorKind, StoreError};
+use issuers::Issuers;
 use reload::{InForce, Running};
 use std::{
     error::Error as _,
@@ -68,6 +70,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let store = store::open(&config, &state, true).await?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
     let fetch = fetch(&config, Arc::clone(&clock))?;
+    let issuers = Issuers::new(fetch.clone());
     let parts = Parts {
         settings: config.settings.clone(),
         masters,
@@ -84,7 +87,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         .map(|at| format!("http://{at}/mcp"));
     let revocations = Arc::new(Revocations::new());
     let keys = Arc::new(KeySource::fixed(app.tokens.current().verifying.clone()));
-    let gateway_config = gateway(&config, &app, (&revocations, &keys), demo_url.as_deref())?;
+    let gateway_config = gateway(&config, &app, (&revocations, &keys, &issuers), demo_url.as_deref())?;
     let gateway = hallpass_gateway::start(gateway_config)?;
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
     let running = Running {
@@ -93,6 +96,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         router: listen::Current::new(router),
         revocations,
         keys,
+        issuers,
         stop: listen::Stop::new(),
         in_force: Mutex::new(InForce { config, gateway, demo: demo_url }),
     };
@@ -184,7 +188,7 @@ async fn demo(config: &Config) -> anyhow::Result<Option<(TcpListener, Router)>> 
 fn gateway(
     config: &Config,
     app: &Arc<App>,
-    (revocations, keys): (&Arc<Revocations>, &Arc<KeySource>),
+    (revocations, keys, issuers): (&Arc<Revocations>, &Arc<KeySource>, &Issuers),
     demo_url: Option<&str>,
 ) -> anyhow::Result<GatewayConfig> {
     let issuer = config.settings.issuer.as_str().to_owned();
@@ -203,7 +207,14 @@ fn gateway(
             path: server.path.clone(),
             resource: resource.uri.clone(),
             issuer: issuer.clone(),
-            authorization_servers: vec![issuer.clone()],
+            own_tokens: server.trust.own,
+            issuers: issuers.of(server, resource.uri.as_str())?,
+            authorization_servers: server
+                .trust
+                .order
+                .iter()
+                .map(|named| named.as_ref().map_or_else(|| issuer.clone(), |named| named.as_str().to_owned()))
+                .collect(),
             scopes: resource.usual(),
             required_scope: server.required_scope.clone(),
             upstream,
@@ -262,7 +273,8 @@ impl CallLog for Calls {
     fn call(&self, record: &CallRecord<'_>) {
         let call = audit::Call {
             server: record.server,
-            person: record.person.and_then(PersonId::parse),
+            person: record.person.filter(|_| record.issuer.is_none()).and_then(PersonId::parse),
+            foreign: record.issuer.map(|issuer| audit::Foreign { issuer, person: record.person }),
             client: record.client,
             actors: audit::Actors(record.actors),
             grant: record.grant,

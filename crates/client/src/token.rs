@@ -7,7 +7,6 @@ use crate::{
     proof::ProofKey,
     storage::{ClientCredentials, TokenAuth, Tokens},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hallpass_core::{json, parameters::encode, scope::Scope, secret::SecretString, time::Timestamp};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -130,12 +129,9 @@ pub(crate) fn form_post(
     request.body(Bytes::from(encode(form))).map_err(|_| TokenError::Request)
 }
 
-/// Both parts are form-encoded before they are joined: a `:` in an id would move the border (OAuth 2.1 §2.4.1).
 fn basic(client_id: &str, secret: &SecretString) -> Result<HeaderValue, TokenError> {
-    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).map_err(|_| TokenError::Request)?;
+    let text = hallpass_core::basic::written(client_id, secret);
+    let mut value = HeaderValue::try_from(text.expose()).map_err(|_| TokenError::Request)?;
     value.set_sensitive(true);
     Ok(value)
 }

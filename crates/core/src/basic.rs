@@ -1,6 +1,6 @@
 //! Client credentials in the `Authorization` header (RFC 6749 §2.3.1, RFC 7617).
 
-use crate::parameters;
+use crate::{parameters, secret::SecretString};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// Longest header value that is read.
@@ -19,6 +19,14 @@ pub fn credentials(value: &str) -> Option<(String, String)> {
     Some((part(id)?, part(secret)?))
 }
 
+/// The header value of a client. Both parts are form-encoded before they are joined: a `:` in an id would move the border
+/// (OAuth 2.1 §2.4.1).
+pub fn written(client_id: &str, secret: &SecretString) -> SecretString {
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose()));
+    SecretString::new(format!("Basic {}", STANDARD.encode(pair)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +42,14 @@ mod tests {
         assert_eq!(scheme("a%3Ab:%25%26+x"), Some(("a:b".into(), "%& x".into())));
         for bad in ["no colon", "a:%zz", "a:%"] {
             assert_eq!(scheme(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (id, secret) in [("id", "secret"), ("i:d", "se&c ret%"), ("ü", "=+/")] {
+            let value = written(id, &SecretString::new(secret));
+            assert_eq!(credentials(value.expose()), Some((id.into(), secret.into())));
         }
     }
 

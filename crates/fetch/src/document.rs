@@ -41,7 +41,12 @@ pub struct Document {
 impl Document {
     /// Whether the media type is `application/json` or `application/*+json`, parameters aside.
     pub fn is_json(&self) -> bool {
-        let media_type = self.content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        Self::is_json_type(&self.content_type)
+    }
+
+    /// The same of a media type as sent.
+    pub fn is_json_type(content_type: &str) -> bool {
+        let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         media_type.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
     }
 }

@@ -21,7 +21,10 @@ pub trait CallLog: Send + Sync + 'static {
 pub struct CallRecord<'a> {
     /// The short name of the server.
     pub server: &'a str,
-    /// The person of the token; nobody where a machine calls.
+    /// The authorization server of the token, where that is not the gateway's own.
+    pub issuer: Option<&'a str>,
+    /// The person of the token; nobody where a machine calls. Of another authorization server, its issuer and the person's
+    /// name there, with a space between; so is the client.
     pub person: Option<&'a str>,
     /// The `client_id` of the token.
     pub client: Option<&'a str>,
@@ -157,6 +160,7 @@ fn tell(
     let Some(calls) = &server.calls else { return };
     calls.call(&CallRecord {
         server: &server.name,
+        issuer: caller.and_then(Authenticated::foreign_issuer),
         person: caller.and_then(Authenticated::person),
         client: caller.map(Authenticated::client_id),
         actors: caller.map_or(&[], Authenticated::actors),
@@ -206,6 +210,7 @@ const fn token_rule(reason: Reason) -> &'static str {
         Reason::Revoked => "token_revoked",
         Reason::InsufficientScope => "scope",
         Reason::RevocationsNotReady => "feed_not_loaded",
+        Reason::IntrospectionNotAvailable => "introspection_not_available",
         Reason::KeysNotAvailable => "keys_not_available",
     }
 }

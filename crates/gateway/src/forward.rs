@@ -147,7 +147,7 @@ fn allow<'r>(
         let refusal = match decision.outcome {
             Outcome::Allowed => return within_limits(server, caller, call),
             Outcome::Lacks(needed) => {
-                let scope = rules.challenged(needed, granted);
+                let scope = server.asked.by(caller, &rules.challenged(needed, granted));
                 Refusal::Scope { scope, style: style(server, caller, call) }
             }
             Outcome::Denied(why) => Refusal::Denied(why),

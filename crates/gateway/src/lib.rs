@@ -16,7 +16,7 @@
 //! | what is asked | `message`, `session`, `handles` |
 //! | what it takes, and for whom | `tools`, `rules`, `explain` |
 //! | how often, and how many streams | `traffic` |
-//! | how more scope is asked for | `challenge` |
+//! | how more scope is asked for, by which name | `challenge`, `trust` |
 //! | what of it is shown | `lists`, `events` |
 //! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
@@ -47,6 +47,7 @@ pub mod session;
 mod stream;
 mod tools;
 mod traffic;
+mod trust;
 mod upstream;
 mod upstream_credential;
 

@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     /// For lack of scopes.
     #[error("more scope is needed")]
     Scope {
-        /// All that the client has to ask for.
+        /// All that the client has to ask for, by the names of its authorization server.
         scope: Scope,
         /// How this client wants to be told.
         style: ChallengeStyle,
@@ -69,8 +69,8 @@ pub(crate) fn respond(
     scheme: Scheme,
 ) -> Response<Body> {
     let challenged = match refusal {
-        Refusal::Token(reason) => Some((*reason, &server.rules.required)),
-        Refusal::Scope { scope, .. } => Some((Reason::InsufficientScope, scope)),
+        Refusal::Token(reason) => Some((*reason, server.asked.without_token(&server.rules.required))),
+        Refusal::Scope { scope, .. } => Some((Reason::InsufficientScope, scope.clone())),
         Refusal::Denied(_)
         | Refusal::Details
         | Refusal::TooMany(_)
@@ -81,7 +81,7 @@ pub(crate) fn respond(
         | Refusal::Answer(_) => None,
     };
     if let Some((reason, scope)) = challenged {
-        let mut response = server.resource.refuse(reason, scope, scheme).map(Body::from);
+        let mut response = server.resource.refuse(reason, &scope, scheme).map(Body::from);
         if let (Refusal::Scope { style: ChallengeStyle::ToolResult, .. }, Some(id)) = (refusal, id) {
             in_a_result(&mut response, id);
         }

@@ -11,6 +11,7 @@ use crate::{
     rules::Rules,
     session::SessionSealer,
     traffic::Traffic,
+    trust::Asked,
     upstream::{HttpUpstream, StdioUpstream, Upstream},
     upstream_credential::UpstreamCredential,
 };
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     pub traffic: Arc<Traffic>,
     pub assertions: Option<Assertions>,
     pub credential: Option<UpstreamCredential>,
+    pub asked: Asked,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -161,7 +163,7 @@ fn document(protected: &ProtectedServer) -> Bytes {
     metadata::document(&metadata::Description {
         resource: protected.resource.clone(),
         authorization_servers: protected.authorization_servers.clone(),
-        scopes: protected.scopes.clone(),
+        scopes: Asked::new(protected).without_token(&protected.scopes),
         title: protected.title.clone(),
         bound_tokens: protected.bound_tokens,
         reads_details: true,
@@ -184,6 +186,8 @@ fn server(
         told.map(|(audience, signer)| Assertions::new(Arc::clone(signer), &protected.issuer, audience));
     let resource =
         ProtectedResource::new(settings, Arc::clone(&config.keys), Arc::clone(&config.revocations));
+    let resource = resource.with_issuers(protected.issuers.clone());
+    let resource = if protected.own_tokens { resource } else { resource.without_own_tokens() };
     Server {
         name: protected.name.clone(),
         resource: resource
@@ -203,6 +207,7 @@ fn server(
         traffic,
         assertions,
         credential: protected.upstream_credential.clone(),
+        asked: Asked::new(protected),
     }
 }
 

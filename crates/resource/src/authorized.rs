@@ -13,6 +13,8 @@ pub struct Authenticated(pub(crate) Arc<Identity>);
 /// What a token says once it is verified.
 #[derive(Debug)]
 pub(crate) struct Identity {
+    /// Of another server than the resource's own.
+    pub issuer: Option<Arc<str>>,
     pub subject: Box<str>,
     pub client_id: Box<str>,
     pub scope: Scope,
@@ -25,7 +27,9 @@ pub(crate) struct Identity {
 }
 
 impl Authenticated {
-    /// The `sub` of the token: the person, or a machine. [`Self::person`] tells them apart.
+    /// The `sub` of the token: the person, or a machine. [`Self::person`] tells them apart. Of a server that was added with
+    /// [`crate::ProtectedResource::with_issuers`] it is the issuer and the `sub` there, with a space between: the same `sub` is
+    /// somebody else at another server. So is [`Self::client_id`].
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
@@ -40,6 +44,12 @@ impl Authenticated {
     /// The client that the token was issued to.
     pub fn client_id(&self) -> &str {
         &self.0.client_id
+    }
+
+    /// Whose token it is, where that is another server than the resource's own: one of those that were added with
+    /// [`crate::ProtectedResource::with_issuers`].
+    pub fn foreign_issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
     }
 
     /// What was granted.

@@ -1,7 +1,11 @@
 //! Tokens that were verified before: a signature is checked once, everything that can change is checked each time.
+//!
+//! What was verified is good for as long as its proof: with keys, as long as they are the same; by an answer of its server,
+//! as long as that may be used. Whose it was is kept with it, because two servers count their keys from the same number.
 
 use crate::authorized::Authenticated;
 use aws_lc_rs::digest;
+use hallpass_core::time::Timestamp;
 use quick_cache::sync::Cache;
 
 /// Most tokens that are remembered, per resource.
@@ -14,8 +18,18 @@ pub(crate) struct SeenTokens(Cache<[u8; 32], Seen>);
 #[derive(Clone)]
 struct Seen {
     caller: Authenticated,
-    /// Which keys verified it: when keys are withdrawn, so is what they signed.
-    keys: u64,
+    proof: Proof,
+}
+
+/// What a token was verified by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The keys of the resource's own server, of this version: when keys are withdrawn, so is what they signed.
+    Own(u64),
+    /// Those of another, by its place.
+    Keys(usize, u64),
+    /// An answer that may be used until then.
+    Answer(Timestamp),
 }
 
 /// The name of a token in the cache.
@@ -30,6 +44,11 @@ impl Fingerprint {
         }
         Self(bytes)
     }
+
+    /// For another map.
+    pub(crate) const fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl SeenTokens {
@@ -37,13 +56,17 @@ impl SeenTokens {
         Self(Cache::new(CAPACITY))
     }
 
-    /// The caller, when this token was verified by the keys of this version.
-    pub(crate) fn find(&self, token: &Fingerprint, keys: u64) -> Option<Authenticated> {
-        self.0.get(&token.0).filter(|seen| seen.keys == keys).map(|seen| seen.caller)
+    /// The caller, when what this token was verified by still holds.
+    pub(crate) fn find(
+        &self,
+        token: &Fingerprint,
+        holds: impl FnOnce(Proof) -> bool,
+    ) -> Option<Authenticated> {
+        self.0.get(&token.0).filter(|seen| holds(seen.proof)).map(|seen| seen.caller)
     }
 
-    pub(crate) fn keep(&self, token: &Fingerprint, caller: Authenticated, keys: u64) {
-        self.0.insert(token.0, Seen { caller, keys });
+    pub(crate) fn keep(&self, token: &Fingerprint, caller: Authenticated, proof: Proof) {
+        self.0.insert(token.0, Seen { caller, proof });
     }
 
     pub(crate) fn forget(&self, token: &Fingerprint) {
@@ -55,11 +78,12 @@ impl SeenTokens {
 mod tests {
     use super::*;
     use crate::authorized::Identity;
-    use hallpass_core::{scope::Scope, time::Timestamp};
+    use hallpass_core::scope::Scope;
     use std::sync::Arc;
 
     fn caller(name: &str) -> Authenticated {
         Authenticated(Arc::new(Identity {
+            issuer: None,
             subject: name.into(),
             client_id: "client".into(),
             scope: Scope::none(),
@@ -75,19 +99,21 @@ mod tests {
     fn rs_059_each_token_has_its_own_caller_and_its_own_keys() {
         let seen = SeenTokens::new();
         let (a, b) = (Fingerprint::of("a"), Fingerprint::of("b"));
-        seen.keep(&a, caller("ann"), 1);
-        assert_eq!(seen.find(&a, 1).unwrap().subject(), "ann");
-        assert!(seen.find(&b, 1).is_none());
-        assert!(seen.find(&a, 2).is_none(), "withdrawn keys take their tokens along");
+        let by = |proof| move |found| found == proof;
+        seen.keep(&a, caller("ann"), Proof::Own(1));
+        assert_eq!(seen.find(&a, by(Proof::Own(1))).unwrap().subject(), "ann");
+        assert!(seen.find(&b, by(Proof::Own(1))).is_none());
+        assert!(seen.find(&a, by(Proof::Own(2))).is_none(), "withdrawn keys take their tokens along");
+        assert!(seen.find(&a, by(Proof::Keys(0, 1))).is_none(), "another server's keys of the same number");
         seen.forget(&a);
-        assert!(seen.find(&a, 1).is_none());
+        assert!(seen.find(&a, by(Proof::Own(1))).is_none());
     }
 
     #[test]
     fn rs_065_bounded() {
         let seen = SeenTokens::new();
         for number in 0..CAPACITY * 2 {
-            seen.keep(&Fingerprint::of(&number.to_string()), caller("ann"), 1);
+            seen.keep(&Fingerprint::of(&number.to_string()), caller("ann"), Proof::Own(1));
         }
         assert!(seen.0.len() <= CAPACITY);
     }

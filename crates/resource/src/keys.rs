@@ -1,8 +1,13 @@
-//! The keys that access tokens are verified with: given, or fetched from one URL.
+//! The keys that access tokens are verified with: given, or fetched from one URL, or from where the metadata of one issuer says.
 
+use crate::discovery::{self, NotFound};
 use arc_swap::ArcSwapOption;
-use hallpass_core::{jose::KeySet, time::Timestamp};
-use hallpass_fetch::{Fetch, Policy};
+use hallpass_core::{
+    jose::{Algorithm, KeySet},
+    time::Timestamp,
+    uri::Issuer,
+};
+use hallpass_fetch::{Document, Fetch, Policy};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -48,9 +53,11 @@ impl Keys {
 }
 
 struct Remote {
-    url: Url,
+    place: Place,
     fetch: Fetch,
     policy: Policy,
+    /// Keys of others are not used.
+    algorithms: Vec<Algorithm>,
     /// When the last fetch was begun.
     tried: Mutex<Option<Timestamp>>,
     /// The bytes of the last set: the same again is no change.
@@ -58,10 +65,19 @@ struct Remote {
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
+/// Where keys are.
+#[derive(Debug)]
+enum Place {
+    /// At an address that somebody wrote down.
+    At(Url),
+    /// At the `jwks_uri` of this issuer's metadata.
+    Discovered(Issuer),
+}
+
 impl std::fmt::Debug for KeySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeySource")
-            .field("url", &self.remote.as_ref().map(|r| r.url.as_str()))
+            .field("place", &self.remote.as_ref().map(|remote| &remote.place))
             .finish_non_exhaustive()
     }
 }
@@ -76,10 +92,30 @@ impl KeySource {
     /// Keys from a `jwks_uri` that the operator or verified metadata named. Nothing is fetched before the first
     /// token; until a fetch succeeds every token is refused with 503.
     pub fn jwks(url: Url, fetch: Fetch, policy: Policy) -> Self {
+        Self::remote(Place::At(url), fetch, policy)
+    }
+
+    /// Keys of an issuer that somebody wrote down, from where its own metadata says (RFC 8414, OpenID Connect Discovery). As
+    /// [`Self::jwks`] otherwise.
+    pub fn discovered(issuer: &Issuer, fetch: Fetch) -> Self {
+        Self::remote(Place::Discovered(issuer.clone()), fetch, discovery::policy(issuer))
+    }
+
+    /// Uses keys for these algorithms only, of a source that fetches.
+    #[must_use]
+    pub fn with_algorithms(mut self, algorithms: &[Algorithm]) -> Self {
+        if let Some(remote) = &mut self.remote {
+            remote.algorithms = algorithms.to_vec();
+        }
+        self
+    }
+
+    fn remote(place: Place, fetch: Fetch, policy: Policy) -> Self {
         let remote = Remote {
-            url,
+            place,
             fetch,
             policy,
+            algorithms: Algorithm::ALL.to_vec(),
             tried: Mutex::default(),
             body: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::new(()),
@@ -138,16 +174,16 @@ impl KeySource {
             }
             *tried = Some(now);
         }
-        let document = match remote.fetch.get_document_again(&remote.url, &remote.policy).await {
+        let document = match remote.document().await {
             Ok(document) => document,
             Err(error) => {
-                tracing::warn!(url = %remote.url, %error, "the key set could not be fetched");
+                tracing::warn!(place = ?remote.place, %error, "the key set could not be fetched");
                 return;
             }
         };
         match KeySet::parse(&document.body) {
-            Ok(keys) => self.take(remote, keys, document.body, now),
-            Err(error) => tracing::warn!(url = %remote.url, %error, "the key set could not be read"),
+            Ok(keys) => self.take(remote, remote.usable(keys), document.body, now),
+            Err(error) => tracing::warn!(place = ?remote.place, %error, "the key set could not be read"),
         }
     }
 
@@ -162,5 +198,27 @@ impl KeySource {
                 self.store(keys, now);
             }
         }
+    }
+}
+
+impl Remote {
+    async fn document(&self) -> Result<Document, NotFound> {
+        let found;
+        let url = match &self.place {
+            Place::At(url) => url,
+            Place::Discovered(issuer) => {
+                found = discovery::endpoint(&self.fetch, &self.policy, issuer, "jwks_uri").await?;
+                &found
+            }
+        };
+        Ok(self.fetch.get_document_again(url, &self.policy).await?)
+    }
+
+    fn usable(&self, keys: KeySet) -> KeySet {
+        if self.algorithms.len() == Algorithm::ALL.len() {
+            return keys;
+        }
+        let listed = keys.keys().iter().filter(|key| self.algorithms.contains(&key.algorithm()));
+        KeySet::from_keys(listed.cloned().collect())
     }
 }

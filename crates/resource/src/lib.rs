@@ -11,6 +11,7 @@
 //! | proofs of tokens that are bound to a key | [`head`], [`proof`] |
 //! | what it results in | [`authorized`], [`refuse`] |
 //! | what it needs | [`keys`], [`revocations`] |
+//! | tokens of other servers | [`issuer`], [`introspection`] |
 //! | the document that names the authorization server | [`metadata`] |
 //! | the ways to use it | [`layer`], [`axum`] |
 //!
@@ -45,7 +46,10 @@ pub mod authorized;
 pub mod axum;
 mod cache;
 pub mod cors;
+mod discovery;
 pub mod head;
+pub mod introspection;
+pub mod issuer;
 pub mod keys;
 pub mod layer;
 pub mod metadata;
@@ -57,6 +61,8 @@ pub mod validate;
 
 pub use authorized::{Authenticated, Authorized};
 pub use head::{Head, Scheme};
+pub use introspection::Introspector;
+pub use issuer::{ScopeNames, TrustedIssuer, Verification};
 pub use keys::KeySource;
 pub use layer::ProtectLayer;
 pub use proof::{BoundTokens, Proofs};

@@ -1,10 +1,11 @@
 //! One protected resource: its names, its keys, and the check that every request goes through.
 
 use crate::{
-    authorized::{Authenticated, Authorized},
-    cache::{Fingerprint, SeenTokens},
+    authorized::{Authenticated, Authorized, Identity},
+    cache::{Fingerprint, Proof, SeenTokens},
     head::{Head, Scheme},
-    keys::{KeySource, Keys},
+    issuer::{self, TrustedIssuer, Verification, Whose},
+    keys::KeySource,
     proof::{BoundTokens, ProofCheck, Proofs},
     refuse::{self, Reason},
     revocations::Revocations,
@@ -12,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use hallpass_core::{
-    jose::JwsError,
+    jose::{JwsError, KeySet},
     jwt::AccessTokenError,
     scope::Scope,
     time::{Clock, SystemClock, Timestamp},
@@ -41,7 +42,16 @@ pub struct ProtectedResource {
     proofs: ProofCheck,
     bound_tokens: BoundTokens,
     reads_details: bool,
+    takes_own: bool,
+    others: Vec<TrustedIssuer>,
     clock: Arc<dyn Clock>,
+}
+
+/// A token with its name in the cache.
+#[derive(Clone, Copy)]
+struct Presented<'t> {
+    token: &'t str,
+    fingerprint: &'t Fingerprint,
 }
 
 impl fmt::Debug for ProtectedResource {
@@ -55,8 +65,33 @@ impl ProtectedResource {
     pub fn new(settings: Settings, keys: Arc<KeySource>, revocations: Arc<Revocations>) -> Self {
         let proofs = ProofCheck::new(&settings.resource, Proofs::default());
         let (seen, bound_tokens) = (SeenTokens::new(), BoundTokens::default());
-        let clock = Arc::new(SystemClock);
-        Self { settings, keys, revocations, seen, proofs, bound_tokens, reads_details: false, clock }
+        let (clock, others) = (Arc::new(SystemClock), Vec::new());
+        let (takes_own, reads_details) = (true, false);
+        Self {
+            settings,
+            keys,
+            revocations,
+            seen,
+            proofs,
+            bound_tokens,
+            reads_details,
+            takes_own,
+            others,
+            clock,
+        }
+    }
+
+    /// Takes the tokens of these servers too. Their callers have names of their own, see [`Authenticated::subject`]. None of
+    /// them may be called as [`Settings::issuer`]; of one that is, no token is taken.
+    #[must_use]
+    pub fn with_issuers(self, others: Vec<TrustedIssuer>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// Takes no tokens of [`Settings::issuer`]: those of other servers alone.
+    #[must_use]
+    pub fn without_own_tokens(self) -> Self {
+        Self { takes_own: false, ..self }
     }
 
     /// With this to say about tokens that are bound to a key, and this to check their proofs with. Without it such tokens
@@ -106,13 +141,9 @@ impl ProtectedResource {
             return Err(Reason::RevocationsNotReady);
         }
         let fingerprint = Fingerprint::of(token);
-        let known = match self.keys.usable_version(now) {
-            Some(version) => self.seen.find(&fingerprint, version),
-            None => None,
-        };
-        let caller = match known {
+        let caller = match self.seen.find(&fingerprint, |proof| self.holds(proof, now)) {
             Some(caller) => caller,
-            None => self.verify(token, &fingerprint, now).await?,
+            None => self.verify(Presented { token, fingerprint: &fingerprint }, now).await?,
         };
         if let Err(reason) = self.recheck(&caller, now) {
             self.seen.forget(&fingerprint);
@@ -170,40 +201,84 @@ impl ProtectedResource {
         }
     }
 
-    async fn verify(
-        &self,
-        token: &str,
-        fingerprint: &Fingerprint,
-        now: Timestamp,
-    ) -> Result<Authenticated, Reason> {
-        let keys = self.keys.keys(now).await.ok_or(Reason::KeysNotAvailable)?;
-        match self.verify_with(token, fingerprint, &keys, now) {
-            Err(Reason::Token(AccessTokenError::Jws(JwsError::UnknownKey))) => {
-                let newer = self.keys.keys_after_unknown(&keys, now).await;
-                let newer = newer.ok_or(Reason::Token(AccessTokenError::Jws(JwsError::UnknownKey)))?;
-                self.verify_with(token, fingerprint, &newer, now)
+    /// Whether what a token was verified by can be relied on still, without asking anybody.
+    fn holds(&self, proof: Proof, now: Timestamp) -> bool {
+        match proof {
+            Proof::Own(version) => self.keys.usable_version(now) == Some(version),
+            Proof::Answer(until) => now < until,
+            Proof::Keys(at, version) => {
+                let usable = self.others.get(at).and_then(|other| match &other.verification {
+                    Verification::Keys(keys) => keys.usable_version(now),
+                    Verification::Introspection(_) => None,
+                });
+                usable == Some(version)
             }
-            outcome => outcome,
         }
     }
 
-    fn verify_with(
+    async fn verify(&self, presented: Presented<'_>, now: Timestamp) -> Result<Authenticated, Reason> {
+        let whose = if self.others.is_empty() {
+            Whose::Own
+        } else {
+            let own = self.takes_own.then_some(self.settings.issuer.as_str());
+            issuer::whose(presented.token, own, &self.others)?
+        };
+        let other = match whose {
+            Whose::Own if !self.takes_own => return Err(Reason::Token(AccessTokenError::WrongIssuer)),
+            Whose::Own => {
+                let (issuer, resource) = (&self.settings.issuer, self.settings.resource.as_str());
+                let check = |set: &KeySet| validate::verify(presented.token, set, issuer, resource, now);
+                return self.verify_by_keys(presented, (&self.keys, &Proof::Own), check, now).await;
+            }
+            Whose::Of(at) => (at, self.others.get(at)),
+        };
+        match other {
+            (at, Some(other)) => match &other.verification {
+                Verification::Keys(keys) => {
+                    let check = |set: &KeySet| other.verify(presented.token, set, now);
+                    let proof = |version| Proof::Keys(at, version);
+                    self.verify_by_keys(presented, (keys, &proof), check, now).await
+                }
+                Verification::Introspection(introspector) => {
+                    let (identity, until) = other.ask(introspector, presented.token, now).await?;
+                    self.keep(presented, identity, Proof::Answer(until))
+                }
+            },
+            (_, None) => Err(Reason::Token(AccessTokenError::WrongIssuer)),
+        }
+    }
+
+    async fn verify_by_keys(
         &self,
-        token: &str,
-        fingerprint: &Fingerprint,
-        keys: &Keys,
+        presented: Presented<'_>,
+        (source, proof): (&KeySource, &(dyn Fn(u64) -> Proof + Sync)),
+        check: impl Fn(&KeySet) -> Result<Identity, Reason> + Sync,
         now: Timestamp,
     ) -> Result<Authenticated, Reason> {
-        if let Some(caller) = self.seen.find(fingerprint, keys.version()) {
+        let keys = source.keys(now).await.ok_or(Reason::KeysNotAvailable)?;
+        if let Some(caller) = self.seen.find(presented.fingerprint, |seen| seen == proof(keys.version())) {
             return Ok(caller);
         }
-        let (issuer, resource) = (&self.settings.issuer, self.settings.resource.as_str());
-        let identity = validate::verify(token, keys.set(), issuer, resource, now)?;
+        match check(keys.set()) {
+            Err(unknown @ Reason::Token(AccessTokenError::Jws(JwsError::UnknownKey))) => {
+                let newer = source.keys_after_unknown(&keys, now).await.ok_or(unknown)?;
+                self.keep(presented, check(newer.set())?, proof(newer.version()))
+            }
+            outcome => self.keep(presented, outcome?, proof(keys.version())),
+        }
+    }
+
+    fn keep(
+        &self,
+        presented: Presented<'_>,
+        identity: Identity,
+        proof: Proof,
+    ) -> Result<Authenticated, Reason> {
         if identity.details.is_some() && !self.reads_details {
             return Err(Reason::Token(AccessTokenError::Details));
         }
         let caller = Authenticated(Arc::new(identity));
-        self.seen.keep(fingerprint, caller.clone(), keys.version());
+        self.seen.keep(presented.fingerprint, caller.clone(), proof);
         Ok(caller)
     }
 }

@@ -66,6 +66,9 @@ pub enum Reason {
     /// The revocations were not loaded yet.
     #[error("the revocations are not loaded yet")]
     RevocationsNotReady,
+    /// Its authorization server, which alone can read it, does not answer.
+    #[error("the authorization server does not say whether the token is good")]
+    IntrospectionNotAvailable,
     /// There are no keys to verify with.
     #[error("the keys of the authorization server are not available")]
     KeysNotAvailable,
@@ -107,7 +110,7 @@ impl Reason {
             Self::Proof(_) | Self::ProofMissing | Self::ProofReplayed => Class::InvalidProof,
             Self::NonceNeeded => Class::UseNonce,
             Self::InsufficientScope => Class::InsufficientScope,
-            Self::RevocationsNotReady | Self::KeysNotAvailable => Class::Unavailable,
+            Self::RevocationsNotReady | Self::IntrospectionNotAvailable | Self::KeysNotAvailable => Class::Unavailable,
         }
     }
 }
@@ -300,7 +303,9 @@ mod tests {
 
     #[test]
     fn rs_064_not_ready_is_503_without_a_challenge() {
-        for reason in [Reason::RevocationsNotReady, Reason::KeysNotAvailable] {
+        for reason in
+            [Reason::RevocationsNotReady, Reason::IntrospectionNotAvailable, Reason::KeysNotAvailable]
+        {
             let (status, challenges, response) = refused(reason);
             assert_eq!((status, challenges.len()), (503, 0));
             assert_eq!(response.headers()["retry-after"], "2");

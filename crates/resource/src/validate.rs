@@ -77,6 +77,7 @@ pub(crate) fn verify(
     };
     let scope = Scope::parse(&token.scope).map_err(|_| Reason::Token(AccessTokenError::ScopeForm))?;
     Ok(Identity {
+        issuer: None,
         subject: token.subject.into(),
         client_id: token.client_id.into(),
         scope,

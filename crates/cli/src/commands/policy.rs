@@ -1,7 +1,10 @@
 //! `hallpass policy`: what the rules of a server say, and why.
 
 use super::place::PlaceArgs;
-use crate::{config::Protected, say};
+use crate::{
+    config::{self, Protected},
+    say,
+};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hallpass_core::{id::GrantId, mcp::Message, scope::Scope};
@@ -20,10 +23,10 @@ pub enum PolicyCommand {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXPLAIN)]
 pub struct ExplainArgs {
-    /// Who calls: the name of an account. Without it, a machine.
+    /// Who calls: the name of an account, or NAME:SUB for a person of the authorization server NAME. Without it, a machine.
     #[arg(long = "as", value_name = "NAME")]
     person: Option<String>,
-    /// The client that calls, by its client_id.
+    /// The client that calls, by its client_id, or NAME:CLIENT_ID for a client of the authorization server NAME.
     #[arg(long, value_name = "CLIENT_ID", default_value = "")]
     client: String,
     /// The grant that its token belongs to, by its id.
@@ -67,7 +70,10 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         (None, Some(resource)) => Scope::of(resource.scopes.iter().map(|scope| scope.name.as_str())),
         (None, None) => Scope::none(),
     };
+    let theirs = |written: &str| config::foreign(&config.authorization_servers, written);
+    let client = theirs(&args.client).unwrap_or_else(|| args.client.clone());
     let person = match &args.person {
+        Some(name) if theirs(name).is_some() => theirs(name),
         Some(name) => Some(args.place.open().await?.person(name).await?.id.to_string()),
         None => None,
     };
@@ -75,7 +81,7 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         args.grant.as_deref().map(|id| GrantId::parse(id).context("--grant is not the id of a grant"));
     let question = Question {
         person: person.as_deref(),
-        client: &args.client,
+        client: &client,
         grant: grant.transpose()?,
         scope: &scope,
         message: &message,

@@ -6,6 +6,7 @@ use super::{
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
+    trust::{AuthorizationServerEntry, TokensEntry},
     upstream_secrets::UpstreamHeaderEntry,
     watching::{AdminEntry, AuditEntry},
 };
@@ -61,6 +62,9 @@ pub struct ConfigFile {
     /// `[[identity_provider]]`.
     #[serde(default)]
     pub identity_provider: Vec<IdentityProviderEntry>,
+    /// `[[authorization_server]]`.
+    #[serde(default)]
+    pub authorization_server: Vec<AuthorizationServerEntry>,
     /// `[[cross_domain_access]]`.
     #[serde(default)]
     pub cross_domain_access: Vec<CrossDomainEntry>,
@@ -241,6 +245,10 @@ pub struct ServerEntry {
     pub max_streams_per_person: Option<Spanned<u32>>,
     /// Whether it takes tokens only that are bound to a key.
     pub bound_tokens_only: Option<Spanned<bool>>,
+    /// Whose tokens it takes, by name, the best first. Default: ours, `["self"]`.
+    pub authorization_servers: Option<Spanned<Vec<String>>>,
+    /// `[server.tokens.NAME]`: how the tokens of another authorization server are for this one.
+    pub tokens: Option<BTreeMap<String, Spanned<TokensEntry>>>,
     /// Clients that may introspect its tokens.
     pub introspection_clients: Option<Spanned<Vec<String>>>,
     /// Which of them every call needs. Default: the only one, where there is one.

@@ -13,6 +13,7 @@ mod local;
 mod problem;
 mod proofs;
 mod rules;
+mod trust;
 mod upstream_secrets;
 mod watching;
 
@@ -22,6 +23,7 @@ pub use database::Database;
 pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
+pub use trust::{AuthorizationServer, KeyPlace, Trusted, VerifiedBy, foreign};
 pub use watching::OPERATOR;
 
 use file::{ConfigFile, Dangerous, ServerEntry, TokenSection};
@@ -38,6 +40,7 @@ use std::{
     time::Duration,
 };
 use toml::Spanned;
+use trust::Trust;
 
 /// A protected server, as the gateway needs it.
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub struct Protected {
     pub caller_audience: Option<String>,
     /// How hallpass is known to it.
     pub upstream_credential: Option<UpstreamCredential>,
+    /// Whose tokens it takes.
+    pub trust: Trust,
 }
 
 /// Everything that a node is started with.
@@ -67,6 +72,8 @@ pub struct Config {
     pub settings: Settings,
     /// For the gateway.
     pub servers: Vec<Protected>,
+    /// Other authorization servers.
+    pub authorization_servers: Vec<AuthorizationServer>,
     /// Bounds of one call through the gateway.
     pub gateway: GatewayLimits,
     /// How some clients want to be told that more scope is needed.
@@ -101,7 +108,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
 /// Reads a text; relative paths in it are below `folder`.
 pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let file: ConfigFile = toml::from_str(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
-    let mut check = Check { text, problems: Vec::new() };
+    let mut check = Check { text, problems: Vec::new(), trusted: Vec::new() };
     let config = check.config(&file, folder);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
@@ -133,6 +140,8 @@ fn weakened(dangerous: &Dangerous) -> Vec<String> {
 struct Check<'a> {
     text: &'a str,
     problems: Vec<Problem>,
+    /// Other authorization servers, for whatever names them.
+    trusted: Vec<AuthorizationServer>,
 }
 
 impl Check<'_> {
@@ -147,6 +156,7 @@ impl Check<'_> {
     fn config(&mut self, file: &ConfigFile, folder: &Path) -> Option<Config> {
         let issuer = self.issuer(&file.public_url);
         let listen = self.listen(&file.listen);
+        self.authorization_servers(&file.authorization_server, folder, issuer.as_ref());
         let (mut resources, mut servers) = (Vec::new(), Vec::new());
         for entry in &file.server {
             if let Some((resource, server)) = self.server(entry, folder, issuer.as_ref(), &servers) {
@@ -163,6 +173,9 @@ impl Check<'_> {
         // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
         self.dry_run(&file.dangerous.rules_dry_run, &mut servers);
         let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
+        if servers.len() == file.server.len() {
+            self.one_audience_each(&file.server, &servers, &issuer);
+        }
         let mut settings = Settings::new(issuer, resources);
         self.tokens(&file.tokens, &mut settings);
         settings.session_lifetime =
@@ -194,6 +207,7 @@ impl Check<'_> {
         Some(Config {
             settings,
             servers,
+            authorization_servers: std::mem::take(&mut self.trusted),
             gateway,
             challenge_styles: self.challenge_styles(&file.clients),
             listen,
@@ -354,6 +368,7 @@ impl Check<'_> {
         let policy = self.policy(entry, &scopes);
         let (callers, caller_audience) = (self.callers(entry), self.caller_audience(entry));
         let upstream_credential = self.upstream_credential(entry, folder);
+        let trust = self.trust(entry, &scopes);
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
             Ok(resource) if self.problems.len() == before => {
@@ -368,6 +383,7 @@ impl Check<'_> {
                     callers,
                     caller_audience,
                     upstream_credential,
+                    trust,
                 };
                 Some((resource, protected))
             }

@@ -104,14 +104,15 @@ impl Check<'_> {
     /// People and grants by id: a name can become somebody else's.
     fn about(&mut self, entry: &RuleEntry) -> Callers {
         let people = entry.people.as_ref().map(|people| {
-            if let Some(bad) = people.get_ref().iter().find(|id| PersonId::parse(id).is_none()) {
+            let known = |id: &String| PersonId::parse(id).is_some() || self.foreign(id).is_some();
+            if let Some(bad) = people.get_ref().iter().find(|id| !known(id)) {
                 self.wrong(
                     people,
                     format!("{bad:?} is not the id of a person"),
-                    "write the id that `hallpass user list` shows; a name could be given to somebody else later",
+                    "write the id that `hallpass user list` shows, or NAME:SUB for a person of another authorization server; a name could be given to somebody else later",
                 );
             }
-            people.get_ref().clone()
+            self.named(people.get_ref())
         });
         let clients = entry.clients.as_ref().map(|clients| {
             if clients.get_ref().iter().any(String::is_empty) {
@@ -121,7 +122,7 @@ impl Check<'_> {
                     "write the client_id, as `hallpass grant list` shows it",
                 );
             }
-            clients.get_ref().clone()
+            self.named(clients.get_ref())
         });
         let grants = entry.grants.as_ref().map(|grants| {
             let ids: Vec<GrantId> = grants.get_ref().iter().filter_map(|id| GrantId::parse(id)).collect();
@@ -131,6 +132,11 @@ impl Check<'_> {
             ids
         });
         Callers { people, clients, grants }
+    }
+
+    /// As callers are called: those of another authorization server by its issuer too.
+    fn named(&self, written: &[String]) -> Vec<String> {
+        written.iter().map(|id| self.foreign(id).unwrap_or_else(|| id.clone())).collect()
     }
 
     fn arguments(&mut self, entry: &RuleEntry) -> Constraints {

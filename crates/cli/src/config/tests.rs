@@ -604,3 +604,5 @@ fn as_172_t_101_companies_and_the_accounts_that_they_speak_for() {
         assert!(found.len() == 1 && found[0].what.contains(what), "{what}: {found:?}");
     }
 }
+
+mod trust;

@@ -1,7 +1,7 @@
 //! Another configuration while the node runs: open connections, streams and processes go on, the next request meets the
 //! new settings. A file with anything wrong in it changes nothing. The same for other master keys.
 
-use super::{demo, fetch, gateway, listen};
+use super::{demo, fetch, gateway, issuers::Issuers, listen};
 use crate::{
     config::{self, Config},
     state::StateFolder,
@@ -35,6 +35,8 @@ pub struct Running {
     pub revocations: Arc<Revocations>,
     /// The keys that verify access tokens.
     pub keys: Arc<KeySource>,
+    /// The other authorization servers that are in use.
+    pub issuers: Issuers,
     /// Tells listeners to stop.
     pub stop: listen::Stop,
     /// What the last good configuration made.
@@ -114,6 +116,9 @@ impl Running {
         next.database = now.database.clone();
         let other_fetch = next.extra_ca != now.extra_ca || next.private_hosts != now.private_hosts;
         let fetch = if other_fetch { Some(fetch(&next, Arc::clone(&app.clock))?) } else { None };
+        if let Some(fetch) = &fetch {
+            self.issuers.ask_with(fetch.clone());
+        }
         let app = app.with_settings(next.settings.clone(), fetch)?;
         let mut demo_url = in_force.demo.clone();
         if demo_url.is_none()
@@ -122,13 +127,15 @@ impl Running {
             demo_url = Some(format!("http://{}/mcp", listener.local_addr().context("the demo server")?));
             tokio::spawn(listen::serve(listener, listen::Current::new(router), self.stop.clone()));
         }
-        let config = gateway(&next, &app, (&self.revocations, &self.keys), demo_url.as_deref())?;
+        let shared = (&self.revocations, &self.keys, &self.issuers);
+        let config = gateway(&next, &app, shared, demo_url.as_deref())?;
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
         for weak in next.dangerous.iter().filter(|weak| !in_force.config.dangerous.contains(weak)) {
             tracing::warn!("{weak}");
         }
         let machines = machines_changed(&in_force.config, &next, &app);
         self.put_in_force(app, &gateway);
+        self.issuers.keep(&next.authorization_servers);
         // When nothing can be issued to them any more.
         self.revocations.add(machines);
         *in_force = InForce { config: next, gateway, demo: demo_url };
@@ -169,7 +176,7 @@ impl Running {
         self.state.sync_master_key()?;
         let mut in_force = self.in_force.lock().await;
         let app = self.live.app().with_master_keys(&masters).await?;
-        let shared = (&self.revocations, &self.keys);
+        let shared = (&self.revocations, &self.keys, &self.issuers);
         let config = gateway(&in_force.config, &app, shared, in_force.demo.as_deref())?;
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
         self.put_in_force(Arc::clone(&app), &gateway);

@@ -1,6 +1,7 @@
 //! Token responses as servers really send them.
 use super::*;
 use crate::{authorize::AuthorizationRequest, discovery::tests::server};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hallpass_core::{entropy::SystemEntropy, parameters::Parameters};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

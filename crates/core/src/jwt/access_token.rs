@@ -18,9 +18,9 @@ pub const TYPE: &str = "at+jwt";
 /// Most that clocks may differ, whatever is configured.
 pub const MAX_LEEWAY: Duration = Duration::from_mins(1);
 /// Longest text of one claim that is read, in bytes.
-const MAX_CLAIM_LENGTH: usize = 2048;
+pub(super) const MAX_CLAIM_LENGTH: usize = 2048;
 /// Longest `scope` that is read, in bytes.
-const MAX_SCOPE_LENGTH: usize = crate::scope::MAX_LENGTH;
+pub(super) const MAX_SCOPE_LENGTH: usize = crate::scope::MAX_LENGTH;
 
 /// What an access token of ours says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,6 +222,13 @@ pub enum AccessTokenError {
     /// `cnf` binds the token by means that we cannot check. Taking it as a bearer token would undo the binding.
     #[error("the token is bound to a key in an unsupported way")]
     ConfirmationUnsupported,
+    /// What says so is an ID token, a refresh token or a token of another kind, in a form that access tokens of this issuer
+    /// have too.
+    #[error("the token is of another kind than an access token")]
+    OtherKind,
+    /// Its authorization server says that it is not alive (RFC 7662 §2.2).
+    #[error("the token is not active")]
+    Inactive,
 }
 
 /// Verifies an access token (RFC 9068 §4): signature and type, issuer, audience, times, and the form of every claim
@@ -268,7 +275,7 @@ pub fn unverified_issuer(compact: &str) -> Result<String, AccessTokenError> {
     text(&claims, "iss", MAX_CLAIM_LENGTH).map(str::to_owned).ok_or(AccessTokenError::IssuerForm)
 }
 
-fn parse_claims(payload: &[u8]) -> Result<Map<String, Value>, AccessTokenError> {
+pub(super) fn parse_claims(payload: &[u8]) -> Result<Map<String, Value>, AccessTokenError> {
     let limits = Limits { bytes: jws::MAX_LENGTH, ..Limits::default() };
     json::parse_object(payload, limits).map_err(AccessTokenError::ClaimsJson)
 }
@@ -279,7 +286,7 @@ pub(super) fn text<'a>(claims: &'a Map<String, Value>, name: &str, longest: usiz
 }
 
 /// A string or an array of strings (RFC 7519 §4.1.3), each within bounds.
-fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, AccessTokenError> {
+pub(super) fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, AccessTokenError> {
     let read = |value: &Value| {
         let text = value.as_str().filter(|text| text.len() <= MAX_CLAIM_LENGTH);
         text.map(str::to_owned).ok_or(AccessTokenError::AudienceForm)
@@ -292,7 +299,7 @@ fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, AccessTokenErro
 }
 
 /// `iat` and `exp`, after `exp`, `nbf` and `iat` were compared with the present (RFC 7519 §4.1.4 to §4.1.6).
-fn times(
+pub(super) fn times(
     claims: &Map<String, Value>,
     expected: &Expectations<'_>,
 ) -> Result<(Option<Timestamp>, Timestamp), AccessTokenError> {
@@ -333,12 +340,12 @@ fn scope(claims: &Map<String, Value>) -> Result<String, AccessTokenError> {
 }
 
 /// A token that is limited in a way which we cannot check is not taken for one without limits.
-fn details(claims: &Map<String, Value>) -> Result<Option<AuthorizationDetails>, AccessTokenError> {
+pub(super) fn details(claims: &Map<String, Value>) -> Result<Option<AuthorizationDetails>, AccessTokenError> {
     let read = |value| AuthorizationDetails::from_value(value).map_err(|_| AccessTokenError::Details);
     claims.get("authorization_details").map(read).transpose()
 }
 
-fn key_thumbprint(claims: &Map<String, Value>) -> Result<Option<String>, AccessTokenError> {
+pub(super) fn key_thumbprint(claims: &Map<String, Value>) -> Result<Option<String>, AccessTokenError> {
     let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
     let members = confirmation.as_object().ok_or(AccessTokenError::ConfirmationForm)?;
     let thumbprint = members.get("jkt").ok_or(AccessTokenError::ConfirmationUnsupported)?;

@@ -4,6 +4,7 @@
 //! | to read | file |
 //! |---|---|
 //! | access tokens (RFC 9068): sign and verify | [`access_token`] |
+//! | access tokens of other authorization servers: verify, and read what introspection says | [`foreign_token`] |
 //! | who acts for the subject of one (RFC 8693 §4.1) | [`actor`] |
 //! | client assertions (RFC 7523): verify | [`client_assertion`] |
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
@@ -17,6 +18,7 @@ pub mod actor;
 mod assertion;
 pub mod caller_assertion;
 pub mod client_assertion;
+pub mod foreign_token;
 pub mod grant_assertion;
 pub mod grant_reference;
 pub mod identity_assertion;

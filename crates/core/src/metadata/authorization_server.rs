@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::MetadataError;
 use crate::{
@@ -113,6 +114,16 @@ pub struct AuthorizationServerMetadata {
     /// Terms for clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub op_tos_uri: Option<String>,
+}
+
+/// The URL that the metadata of this issuer gives under a name, for whoever needs one endpoint of a server that may have written
+/// the rest in its own way. The document has to be the issuer's own, compared as written (RFC 8414 §3.3).
+pub fn endpoint_of(issuer: &str, document: &[u8], name: &'static str) -> Option<Url> {
+    let members = json::parse_object(document, Limits { bytes: document.len(), ..Limits::default() }).ok()?;
+    if json::string(&members, "issuer").ok()? != Some(issuer) {
+        return None;
+    }
+    json::string(&members, name).ok()??.parse().ok()
 }
 
 impl AuthorizationServerMetadata {

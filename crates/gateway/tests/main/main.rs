@@ -27,4 +27,5 @@ mod stateless;
 mod stdio;
 mod streams;
 mod support;
+mod trust;
 mod upstream_sees;

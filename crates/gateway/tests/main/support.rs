@@ -128,6 +128,8 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         path: path.into(),
         resource: ResourceUri::parse(&format!("{ORIGIN}{path}")).unwrap(),
         issuer: ORIGIN.into(),
+        own_tokens: true,
+        issuers: vec![],
         authorization_servers: vec![ORIGIN.into()],
         scopes: Scope::parse("files:read files:write").unwrap(),
         required_scope: Scope::parse("files:read").unwrap(),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod introspection;
+mod issuers;
 mod keys;
 mod proofs;
 mod support;

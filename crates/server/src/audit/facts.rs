@@ -46,6 +46,8 @@ pub struct Call<'a> {
     pub server: &'a str,
     /// Whose token.
     pub person: Option<PersonId>,
+    /// Whose token, where it is of another authorization server.
+    pub foreign: Option<Foreign<'a>>,
     /// Which client's.
     pub client: Option<&'a str>,
     /// Who acts for the person.
@@ -60,6 +62,15 @@ pub struct Call<'a> {
     pub rule: Option<&'a str>,
     /// Until its answer began, in milliseconds.
     pub took: u64,
+}
+
+/// A caller of another authorization server. Its texts name nobody here: what is read back for a restore is `person`.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<'a> {
+    /// Which server, as an operator wrote it.
+    pub issuer: &'a str,
+    /// The person's name here, which begins with the issuer; nobody where a machine calls.
+    pub person: Option<&'a str>,
 }
 
 /// Who did it.
@@ -160,6 +171,18 @@ impl Call<'_> {
         let (person, client, grant) = (self.person, self.client, self.grant);
         let actors = self.actors.some();
         Facts { person, client, grant, actors, call: Some(self), ..Facts::default() }
+    }
+
+    /// The authorization server of the token, where that is another one.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.foreign.map(|foreign| foreign.issuer)
+    }
+
+    /// Whose token it is there, as far as it is written.
+    pub(super) fn subject(&self) -> Option<&str> {
+        let foreign = self.foreign?;
+        let named = foreign.person?.strip_prefix(foreign.issuer)?;
+        named.strip_prefix(' ').map(cut)
     }
 
     /// As far as it is written.

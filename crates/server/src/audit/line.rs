@@ -31,7 +31,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 29)?;
+        let mut out = serializer.serialize_struct("Line", 31)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -44,6 +44,8 @@ impl Serialize for Body<'_> {
             "by" facts.by.map(By::name);
             "server" facts.call.map(|call| call.server);
             "person" facts.person.map(|id| id.to_string());
+            "issuer" facts.call.and_then(Call::issuer);
+            "subject" facts.call.and_then(Call::subject);
             "name" facts.name;
             "client" facts.client;
             "act" facts.actors.map(|actors| actors.0);

@@ -8,9 +8,8 @@ use arc_swap::ArcSwapOption;
 use hallpass_core::{
     grant::digest16,
     jose::{Algorithm, JwsError, KeySet},
-    json,
     jwt::client_assertion::{self, ClientAssertion, ClientAssertionError, Expectations},
-    metadata::well_known,
+    metadata::{authorization_server::endpoint_of, well_known},
     time::Timestamp,
     uri::Issuer,
 };
@@ -248,7 +247,10 @@ impl ClientKeySource {
         for url in well_known::issuer_urls(issuer.as_str()) {
             let Ok(url) = url.parse() else { continue };
             match self.document(&url, policy).await {
-                Ok(document) => return jwks_uri(issuer, &document.body).ok_or(Unread::Gone),
+                Ok(document) => {
+                    let found = endpoint_of(issuer.as_str(), &document.body, "jwks_uri");
+                    return found.ok_or(Unread::Gone);
+                }
                 Err(error) => missing = error,
             }
         }
@@ -263,13 +265,4 @@ impl ClientKeySource {
             Err(error) => Err(Unread::Unreachable(error)),
         }
     }
-}
-
-fn jwks_uri(issuer: &Issuer, body: &[u8]) -> Option<Url> {
-    let members =
-        json::parse_object(body, json::Limits { bytes: body.len(), ..json::Limits::default() }).ok()?;
-    if json::string(&members, "issuer").ok()? != Some(issuer.as_str()) {
-        return None;
-    }
-    json::string(&members, "jwks_uri").ok()??.parse().ok()
 }
