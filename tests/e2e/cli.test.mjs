@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commands, signIn } from './lib/commands.mjs';
-import { everything, run } from './lib/hallpass.mjs';
+import { binary, everything, run } from './lib/hallpass.mjs';
+import { start } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 120_000 };
 const SIGN_IN_NEEDED = 3;
@@ -83,6 +84,24 @@ test('hallpass login --paste, and nobody there', LIMIT, async (t) => {
   alone.types();
   assert.equal(await alone.ends(), NOBODY_THERE, alone.output);
   assert.match(alone.output, /nobody is there to sign in[\s\S]*--device/);
+});
+
+test('cl_097 hallpass call asks about a page at a terminal, and only there', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t, { upstream: await everything(t) });
+  const hallpass = commands(t);
+  await signIn(hallpass.begin('login', '--no-browser', url), issuer, person);
+  const params = JSON.stringify({ name: 'trigger-url-elicitation', arguments: { url: 'https://pay.example/confirm?id=1', message: 'Confirm' } });
+  const unasked = await hallpass('call', url, 'tools/call', params);
+  assert.equal(unasked.code, 4, 'without a terminal it is not offered');
+  assert.doesNotMatch(unasked.output, /wants you to open/);
+  const line = ['call', url, 'tools/call', params].map((word) => `'${word}'`).join(' ');
+  for (const [typed, said] of [['n', /declined/i], ['y', /accepted|completed|opened/i]]) {
+    const call = start(t, 'script', ['-qefc', `${binary()} ${line}`, '/dev/null'], { env: { ...hallpass.env, BROWSER: 'true' }, input: true });
+    await call.says(/wants you to open a page[\s\S]*https:\/\/pay\.example\/confirm\?id=1[\s\S]*another host: pay\.example[\s\S]*\[y\/N\]/);
+    call.types(`${typed}\n`);
+    await call.ends();
+    assert.match(call.output, said, call.output);
+  }
 });
 
 test('the built-in demo server works the same way', LIMIT, async (t) => {

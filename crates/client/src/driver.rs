@@ -153,7 +153,12 @@ impl Client {
     }
 
     fn info(&self) -> ClientInfo<'_> {
-        ClientInfo { name: &self.settings.name, version: &self.settings.version, extensions: &[] }
+        ClientInfo {
+            name: &self.settings.name,
+            version: &self.settings.version,
+            extensions: &[],
+            pages: false,
+        }
     }
 
     /// Reads the store off the runtime's threads.

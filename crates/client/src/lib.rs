@@ -14,6 +14,7 @@
 //! | tokens bound to a key | [`proof`] |
 //! | where they are kept | [`storage`] |
 //! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
+//! | pages that a server wants opened | [`elicitation`] |
 //! | all of it over the network | [`driver`], [`error`] |
 //! | all of it around an HTTP client of your own | [`layer`] |
 //! | all of it under rmcp, the SDK for Rust | `rmcp`, behind the feature of that name |
@@ -49,6 +50,7 @@ pub mod callback;
 pub mod device;
 pub mod discovery;
 pub mod driver;
+pub mod elicitation;
 pub mod error;
 pub mod layer;
 pub mod loopback;

@@ -8,7 +8,11 @@ use crate::{
 };
 use bytes::Bytes;
 use hallpass_core::{
-    json, metadata::ClientRegistrationResponse, secret::SecretString, time::Timestamp, uri::EndpointUrl,
+    json,
+    metadata::ClientRegistrationResponse,
+    secret::SecretString,
+    time::Timestamp,
+    uri::{ClientMetadataUrl, EndpointUrl},
 };
 use http::{Request, Response, header};
 
@@ -38,6 +42,11 @@ pub enum RegistrationError {
     /// Success without a usable answer.
     #[error("the authorization server's registration answer cannot be read")]
     Malformed,
+    /// What was given as the URL of the client's own document is none (CL-019).
+    #[error(
+        "the URL of this client's metadata document has to be https with a path, without query, fragment and dots"
+    )]
+    DocumentUrl,
     /// It insists on a method that this client cannot do.
     #[error("the authorization server wants a client authentication that this client cannot do")]
     AuthMethod,
@@ -68,7 +77,7 @@ pub struct Identity<'a> {
 /// The order of MCP: configured, metadata document where it is supported, registration, ask the person (CL-018).
 ///
 /// # Errors
-/// `NotOffered`, `AuthMethod`.
+/// `NotOffered`, `AuthMethod`, `DocumentUrl`.
 pub fn route(server: &AuthorizationServer, identity: Identity<'_>) -> Result<Route, RegistrationError> {
     if let Some((client_id, secret)) = identity.configured {
         let auth = match secret {
@@ -82,6 +91,7 @@ pub fn route(server: &AuthorizationServer, identity: Identity<'_>) -> Result<Rou
         }));
     }
     if let Some(url) = identity.metadata_document.filter(|_| server.takes_metadata_documents) {
+        ClientMetadataUrl::parse(url).map_err(|_| RegistrationError::DocumentUrl)?;
         return Ok(Route::Known(ClientCredentials {
             client_id: url.to_owned(),
             client_secret: None,

@@ -46,6 +46,8 @@ pub enum Incoming {
         id: Value,
         /// What it asks for.
         method: String,
+        /// Its parameters; null where there are none.
+        params: Value,
     },
 }
 
@@ -58,6 +60,8 @@ pub struct ClientInfo<'a> {
     pub version: &'a str,
     /// Extensions of MCP that are in use. Declared on the stateless wire.
     pub extensions: &'a [&'a str],
+    /// Whether somebody is there to be asked about pages. Offered on the session wire.
+    pub pages: bool,
 }
 
 /// The first request of the session wire, which offers this revision.
@@ -71,7 +75,7 @@ pub fn initialize(
 ) -> Result<Request<Bytes>, http::Error> {
     let params = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": {},
+        "capabilities": if info.pages { json!({ "elicitation": { "url": {} } }) } else { json!({}) },
         "clientInfo": { "name": info.name, "version": info.version },
     });
     let body = json!({ "jsonrpc": "2.0", "id": id, "method": "initialize", "params": params });
@@ -254,7 +258,10 @@ pub fn read(bytes: &[u8]) -> Option<Incoming> {
     let mut members = json::parse_object(bytes, limits).ok()?;
     let method = members.get("method").and_then(Value::as_str).map(str::to_owned);
     match (method, members.remove("id")) {
-        (Some(method), Some(id)) => Some(Incoming::Request { id, method }),
+        (Some(method), Some(id)) => {
+            let params = members.remove("params").unwrap_or_default();
+            Some(Incoming::Request { id, method, params })
+        }
         (Some(_), None) => Some(Incoming::Notification(members)),
         (None, _) => match (members.remove("result"), members.remove("error")) {
             (Some(result), None) => Some(Incoming::Result(result)),
@@ -278,7 +285,7 @@ pub fn reply(id: &Value, method: &str) -> Value {
 mod tests {
     use super::*;
 
-    const INFO: ClientInfo<'_> = ClientInfo { name: "hallpass", version: "1", extensions: &[] };
+    const INFO: ClientInfo<'_> = ClientInfo { name: "hallpass", version: "1", extensions: &[], pages: false };
 
     fn server() -> ResourceUri {
         ResourceUri::parse("https://mcp.example/mcp").unwrap()
@@ -374,7 +381,10 @@ mod tests {
             Some(Incoming::Error(json!({ "code": 1 })))
         );
         let ping = read(br#"{"jsonrpc":"2.0","id":"x","method":"ping"}"#);
-        assert_eq!(ping, Some(Incoming::Request { id: json!("x"), method: "ping".into() }));
+        assert_eq!(
+            ping,
+            Some(Incoming::Request { id: json!("x"), method: "ping".into(), params: Value::Null })
+        );
         assert!(matches!(
             read(br#"{"jsonrpc":"2.0","method":"notifications/progress"}"#),
             Some(Incoming::Notification(_))

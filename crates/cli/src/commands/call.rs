@@ -1,6 +1,9 @@
 //! `hallpass call`: one request to an MCP server, with the kept sign-in.
 
-use super::login::{ClientArgs, explain};
+use super::{
+    login::{ClientArgs, explain},
+    pages::Terminal,
+};
 use crate::{output::note, say};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -16,7 +19,8 @@ use std::{fmt::Write as _, io::Read, process::ExitCode};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The result goes to standard output as JSON, or the error object if the server answered with one. Progress and
-other notifications go to standard error, one JSON object in a line.
+other notifications go to standard error, one JSON object in a line. At a terminal you are asked when the server
+wants you to open a page.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.
 
@@ -43,6 +47,9 @@ pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
         Ok(caller) => caller,
         Err(failed) => return Ok(explain(&args.url, &failed)),
     };
+    if let Some(person) = Terminal::there() {
+        caller = caller.with_pages(Box::new(person));
+    }
     let outcome = call(&mut caller, &args.method, params.as_ref()).await;
     caller.close().await;
     Ok(outcome.unwrap_or_else(|failed| explain(&args.url, &failed)))
@@ -71,6 +78,8 @@ async fn show(messages: &mut Messages<'_>) -> Result<ExitCode, Failed> {
                 say!("{}", json(&serde_json::json!({ "error": error })));
             }
             Incoming::Notification(notification) => note(&harmless(&Value::Object(notification).to_string())),
+            Incoming::Request { method, .. }
+                if method == "elicitation/create" && Terminal::there().is_some() => {}
             Incoming::Request { method, .. } => {
                 let method = harmless(&Value::String(method).to_string());
                 note(&format!("The server asked for {method}, which this command does not offer"));

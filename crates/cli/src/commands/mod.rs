@@ -15,6 +15,7 @@ pub mod list;
 pub mod login;
 pub mod logout;
 pub mod manual;
+mod pages;
 mod person;
 pub mod place;
 pub mod policy;

@@ -3,6 +3,7 @@
 use super::{Client, Proofs, challenges, server_policy, server_url};
 use crate::{
     discovery::Challenged,
+    elicitation::{Asked, Pages},
     error::{ClientError, Failed, Party},
     proof,
     sse::EventReader,
@@ -39,6 +40,7 @@ pub struct Caller {
     /// Whether the tokens in use are bound to a key.
     bound: bool,
     tool_headers: ToolHeaders,
+    pages: Asked,
     /// What is offered first, or what the server has asked for since.
     revision: Revision,
 }
@@ -66,12 +68,20 @@ impl Client {
             extension: None,
             bound: false,
             tool_headers: ToolHeaders::default(),
+            pages: Asked::default(),
             revision: self.settings.revision.unwrap_or(Revision::V2025_11_25),
         })
     }
 }
 
 impl Caller {
+    /// With somebody who is asked when the server wants a page opened. Before the first call: it is offered when the
+    /// conversation begins.
+    #[must_use]
+    pub fn with_pages(self, pages: Box<dyn Pages>) -> Self {
+        Self { pages: Asked(Some(pages)), ..self }
+    }
+
     /// Sends one request and gives the messages that come for it: notifications, then the answer. The first
     /// call opens the conversation.
     ///
@@ -168,7 +178,10 @@ impl Caller {
             return Ok(Wire::Stateless);
         }
         let response = self
-            .send(|caller, id| wire::initialize(&caller.server, caller.client.info(), (id, revision)))
+            .send(|caller, id| {
+                let info = ClientInfo { pages: caller.pages.0.is_some(), ..caller.client.info() };
+                wire::initialize(&caller.server, info, (id, revision))
+            })
             .await?;
         let (status, headers) = (response.status(), response.headers().clone());
         if !status.is_success() {
@@ -241,6 +254,12 @@ impl Caller {
         let (policy, uri) = (server_policy(&self.server), request.uri().clone());
         let response = self.client.fetch.stream(request, &policy, LIMITS, IDLE).await.map_err(of_server)?;
         Ok((response, uri))
+    }
+
+    fn answer(&mut self, id: &Value, method: &str, params: &Value) -> Value {
+        let Self { pages, server, .. } = self;
+        let answer = if method == "elicitation/create" { pages.answer(id, params, server) } else { None };
+        answer.unwrap_or_else(|| wire::reply(id, method))
     }
 
     fn without_refusal(
@@ -333,7 +352,10 @@ impl<'a> Messages<'a> {
                         self.finish();
                     }
                     Incoming::Error(_) => self.finish(),
-                    Incoming::Request { id, method } => self.reply(wire::reply(id, method)).await,
+                    Incoming::Request { id, method, params } => {
+                        let answer = self.caller.answer(id, method, params);
+                        self.reply(answer).await;
+                    }
                     Incoming::Notification(_) => {}
                 }
                 return Ok(Some(message));

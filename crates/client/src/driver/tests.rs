@@ -8,6 +8,7 @@ mod hostile;
 mod layers;
 mod logins;
 mod machines;
+mod pages;
 mod pastes;
 mod platforms;
 mod proofs;

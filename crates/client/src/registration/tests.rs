@@ -49,6 +49,31 @@ fn cl_018_the_order_of_routes() {
 }
 
 #[test]
+fn cl_019_a_url_that_no_server_would_take_is_not_sent() {
+    let by = |url: &str| {
+        let mut server = server();
+        server.takes_metadata_documents = true;
+        route(&server, Identity { metadata_document: Some(url), ..Identity::default() })
+    };
+    assert!(matches!(by("https://c.example/client.json"), Ok(Route::Known(_))));
+    let long = format!("https://c.example/{}", "a".repeat(4000));
+    for url in [
+        "http://c.example/client.json",
+        "https://c.example",
+        "https://c.example/",
+        "https://c.example/a/../b",
+        "https://c.example/a#b",
+        "https://u@c.example/a",
+        "https://C.example/a",
+        "c.example/a",
+        "",
+        &long,
+    ] {
+        assert!(matches!(by(url), Err(RegistrationError::DocumentUrl)), "{url}");
+    }
+}
+
+#[test]
 fn cl_025_b_41_t_63_a_registration_stays_with_its_issuer() {
     let other = kept("https://other.example");
     let identity = Identity { kept: Some(&other), ..Identity::default() };
