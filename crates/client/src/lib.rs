@@ -64,6 +64,7 @@ pub mod registration;
 pub mod revoke;
 #[cfg(any(test, feature = "rmcp"))]
 pub mod rmcp;
+mod spiffe;
 pub mod sse;
 pub mod step_up;
 pub mod storage;

@@ -7,6 +7,7 @@ use hallpass_core::{
     json,
     secret::SecretString,
 };
+use hallpass_fetch::FetchError;
 use serde_json::Value;
 use std::{fmt, io, sync::Arc};
 use zeroize::Zeroizing;
@@ -32,10 +33,16 @@ pub enum TokenSource {
     ),
     /// GitHub Actions, which are asked for one with the right audience.
     GitHubActions,
+    /// The SPIFFE Workload API, behind the socket that `SPIFFE_ENDPOINT_SOCKET` names.
+    Spiffe(
+        /// Of which identity, where the program has several; `None`: of its first.
+        Option<String>,
+    ),
 }
 
 impl TokenSource {
-    /// Reads `file:PATH`, `env:NAME`, `github` and `kubernetes`; the last is the file of the guide.
+    /// Reads `file:PATH`, `env:NAME`, `github`, `spiffe` or an id (`spiffe://…`), and `kubernetes`; the last is the file of the
+    /// guide.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Some(Self::File(path.to_owned())),
@@ -43,7 +50,11 @@ impl TokenSource {
                 Some(Self::Variable(name.to_owned()))
             }
             None if text == "kubernetes" => Some(Self::File(KUBERNETES.to_owned())),
+            Some(("spiffe", id)) if id.len() > 2 && id.starts_with("//") => {
+                Some(Self::Spiffe(Some(text.to_owned())))
+            }
             None if text == "github" => Some(Self::GitHubActions),
+            None if text == "spiffe" => Some(Self::Spiffe(None)),
             _ => None,
         }
     }
@@ -55,6 +66,7 @@ impl fmt::Display for TokenSource {
             Self::File(path) => write!(f, "file:{path}"),
             Self::Variable(name) => write!(f, "env:{name}"),
             Self::GitHubActions => f.write_str("github"),
+            Self::Spiffe(id) => f.write_str(id.as_deref().unwrap_or("spiffe")),
         }
     }
 }
@@ -86,6 +98,18 @@ pub enum PlatformError {
     /// GitHub gives this job no tokens.
     #[error("GitHub gives this job no token; its workflow has to say: permissions: {{ id-token: write }}")]
     NoJobToken,
+    /// No SPIFFE agent is named.
+    #[error("SPIFFE_ENDPOINT_SOCKET names no socket of this machine (unix:///path)")]
+    NoSocket,
+    /// The SPIFFE agent does not answer.
+    #[error("the SPIFFE agent: {0}")]
+    Agent(#[from] FetchError),
+    /// It answers, and there is no token.
+    #[error("the SPIFFE agent gives this program no token{}; it has to be registered there", .code.map_or(String::new(), |code| format!(" (gRPC status {code})")))]
+    NoIdentity {
+        /// The status of gRPC; 7 is a program that the agent does not know.
+        code: Option<u32>,
+    },
     /// There is something else than a token.
     #[error("{0} holds no token (a JWT of at most 16 KiB)")]
     NotAToken(TokenSource),
@@ -190,14 +214,24 @@ mod tests {
 
     #[test]
     fn sources_are_read_and_written() {
-        for text in ["file:/run/token", "env:MY_TOKEN", "github"] {
+        for text in ["file:/run/token", "env:MY_TOKEN", "github", "spiffe", "spiffe://example.org/billing"] {
             assert_eq!(TokenSource::parse(text).unwrap().to_string(), text);
         }
         let kubernetes = TokenSource::parse("kubernetes").unwrap();
         assert_eq!(kubernetes, TokenSource::File("/var/run/secrets/hallpass/token".to_owned()));
-        for wrong in
-            ["", "file:", "env:", "env:A=B", "gitlab", "kubernetes:x", "github:", "File:/x", "/run/token"]
-        {
+        for wrong in [
+            "",
+            "file:",
+            "env:",
+            "env:A=B",
+            "gitlab",
+            "kubernetes:x",
+            "spiffe:x",
+            "spiffe://",
+            "github:",
+            "File:/x",
+            "/run/token",
+        ] {
             assert_eq!(TokenSource::parse(wrong), None, "{wrong}");
         }
     }

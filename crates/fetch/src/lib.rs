@@ -10,6 +10,7 @@
 //! | how a name becomes the address that was checked | [`resolver`] |
 //! | the requests | [`client`], [`body`] |
 //! | documents by HTTP caching rules | [`cache`] |
+//! | a program of this machine, behind a socket | [`local`] |
 //! | what can go wrong | [`error`] |
 //!
 //! ```
@@ -28,6 +29,7 @@ pub mod cache;
 pub mod client;
 mod document;
 pub mod error;
+pub mod local;
 pub mod policy;
 pub mod resolver;
 
@@ -36,4 +38,5 @@ pub use cache::http_date;
 pub use client::{Fetch, Limits, Settings};
 pub use document::Document;
 pub use error::FetchError;
+pub use local::over_socket;
 pub use policy::Policy;

@@ -12,9 +12,10 @@ use hallpass_core::{scope::Scope, secret::SecretString};
 #[derive(Args, Debug)]
 pub struct WorkloadArgs {
     /// Sign in as the program that this is, by a token of the platform that it runs on: no page opens, and nobody is asked. One
-    /// of: kubernetes (the file of the guide), github (in a job that may have one), file:PATH (as spiffe-helper writes it), env:NAME.
+    /// of: kubernetes (the file of the guide), github (in a job that may have one), spiffe or spiffe://ID (the agent behind
+    /// SPIFFE_ENDPOINT_SOCKET), file:PATH, env:NAME.
     #[arg(long, value_name = "SOURCE", value_parser = source, conflicts_with_all = [
-        "no_browser", "paste", "device", "browser", "more_scope", "client_metadata_url", "through", "login_hint", "register_anew",
+        "no_browser", "paste", "device", "browser", "more_scope", "through", "login_hint", "register_anew",
     ])]
     workload: Option<TokenSource>,
     /// The one authorization server that the token may go to, exactly as its metadata writes it. Without, the one that the
@@ -55,7 +56,8 @@ impl WorkloadArgs {
 
 /// The source as somebody types it. It is kept for later, when another folder may be the current one.
 fn source(text: &str) -> Result<TokenSource, String> {
-    let source = TokenSource::parse(text).ok_or("one of: kubernetes, github, file:PATH, env:NAME")?;
+    let source = TokenSource::parse(text)
+        .ok_or("one of: kubernetes, github, spiffe, spiffe://ID, file:PATH, env:NAME")?;
     let TokenSource::File(path) = &source else { return Ok(source) };
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
     let absolute = absolute.into_os_string().into_string().map_err(|_| "the path is not UTF-8")?;

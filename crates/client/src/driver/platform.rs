@@ -5,6 +5,7 @@ use crate::{
     error::{ClientError, Failed, Party},
     machine::redeem_request,
     platform::{MAX_TOKEN, Platform, PlatformError, TokenSource, Variables, checked, job_token_url, mark},
+    spiffe,
     storage::{Entry, Renewal},
     token::{Asked, TokenError, read_tokens},
 };
@@ -14,7 +15,7 @@ use hallpass_core::{
     secret::SecretString,
     uri::{EndpointUrl, ResourceUri},
 };
-use hallpass_fetch::{Limits, Policy};
+use hallpass_fetch::{FetchError, Limits, Policy, over_socket};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use std::{fs::File, io, io::Read as _};
 use zeroize::Zeroizing;
@@ -37,6 +38,7 @@ impl Client {
             }
             TokenSource::Variable(name) => bytes_of(&variable(&self.settings.variables, name)?),
             TokenSource::GitHubActions => bytes_of(&self.job_token(source, audience).await?),
+            TokenSource::Spiffe(id) => bytes_of(&self.svid(id.as_deref(), audience).await?),
         };
         Ok(checked(&read, source, audience)?)
     }
@@ -65,6 +67,16 @@ impl Client {
             return Err(ClientError::Status { what, status: response.status().as_u16() }.into());
         }
         value_of(&response).ok_or_else(|| PlatformError::NotAToken(source.clone()).into())
+    }
+
+    /// Asks the SPIFFE agent, which knows by the socket's other end who asks.
+    async fn svid(&self, id: Option<&str>, audience: &str) -> Result<SecretString, PlatformError> {
+        let endpoint = self.settings.variables.get(spiffe::SOCKET);
+        let path =
+            endpoint.and_then(|endpoint| spiffe::socket(endpoint.expose())).ok_or(PlatformError::NoSocket)?;
+        let request = spiffe::request(audience, id).map_err(|_| FetchError::InvalidRequest)?;
+        let (response, trailers) = over_socket(&path, request, Limits::TOKEN).await?;
+        spiffe::read(&response, &trailers)
     }
 
     /// A newer token for a sign-in by the platform. What was refused is not tried again, and nothing else is tried (CL-093).

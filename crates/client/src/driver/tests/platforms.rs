@@ -257,3 +257,73 @@ async fn cl_093_no_person_mends_a_programs_sign_in() {
     assert_eq!(next.unwrap(), crate::driver::Next::Done);
     assert_eq!(*pages.lock().unwrap(), 0);
 }
+
+/// Calls with their headers and bodies.
+type Calls = Arc<Mutex<Vec<(http::HeaderMap, Vec<u8>)>>>;
+
+/// A Workload API behind a socket, as SPIRE's agent has one: it answers each call with the next of these tokens.
+fn agent(path: &std::path::Path, tokens: Vec<String>) -> Calls {
+    use http_body_util::{BodyExt as _, Full};
+    let listener = tokio::net::UnixListener::bind(path).unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (seen, tokens) = (Arc::clone(&asked), Arc::new(Mutex::new(tokens)));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (seen, tokens) = (Arc::clone(&seen), Arc::clone(&tokens));
+            let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let (seen, tokens) = (Arc::clone(&seen), Arc::clone(&tokens));
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes().to_vec();
+                    seen.lock().unwrap().push((head.headers, body));
+                    let mut all = tokens.lock().unwrap();
+                    let (body, code) = if all.is_empty() {
+                        (Vec::new(), "7")
+                    } else {
+                        (crate::spiffe::tests::answer(&all.remove(0)), "0")
+                    };
+                    let mut trailers = http::HeaderMap::new();
+                    trailers.insert("grpc-status", code.parse().unwrap());
+                    let body = Full::new(bytes::Bytes::from(body));
+                    let body = body
+                        .with_trailers(std::future::ready(Some(Ok::<_, std::convert::Infallible>(trailers))));
+                    Ok::<_, std::convert::Infallible>(http::Response::new(body))
+                }
+            });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http2::Builder::new(executor).serve_connection(io, service).await;
+        }
+    });
+    asked
+}
+
+#[tokio::test]
+async fn cl_093_the_spiffe_agent_is_asked_behind_its_socket_for_a_token_for_this_server() {
+    let world = World::new().await;
+    let path = world.folder.path().join("agent.sock");
+    let audience = json!([world.issuer]);
+    let asked =
+        agent(&path, vec![token(&json!(["https://other"]), 1), token(&audience, 2), token(&audience, 3)]);
+    let endpoint = format!("unix://{}", path.to_str().unwrap());
+    let client = with_variables(&world, &[("SPIFFE_ENDPOINT_SOCKET", endpoint)]);
+    let login = async |client: &Client| {
+        let source = TokenSource::parse("spiffe").unwrap();
+        client.login_machine(&world.mcp, &options(source)).await
+    };
+    assert!(matches!(error(login(&world.client).await), ClientError::Platform(PlatformError::NoSocket)));
+    assert!(matches!(error(login(&client).await), ClientError::Platform(PlatformError::Audience { .. })));
+    login(&client).await.unwrap();
+    world.clock.push(Duration::from_secs(3590));
+    client.token(&world.mcp, "default").await.unwrap();
+    assert_eq!(world.asked("/token").len(), 2);
+    world.clock.push(Duration::from_hours(2));
+    let end = error(client.token(&world.mcp, "default").await);
+    assert!(matches!(end, ClientError::Platform(PlatformError::NoIdentity { code: Some(7) })));
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 4);
+    for (headers, body) in asked.iter() {
+        assert_eq!(headers["workload.spiffe.io"], "true");
+        assert!(body.ends_with(world.issuer.as_bytes()));
+    }
+}
