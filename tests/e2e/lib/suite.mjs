@@ -1,0 +1,62 @@
+// The server leg of the official conformance suite, run once, and what it found as lines that can be compared.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { atEnd, folder, start } from './programs.mjs';
+
+const SUITE = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js');
+
+/** Listens on loopback until the test ends. The URL of its MCP endpoint. */
+export async function listen(t, listener) {
+  const server = http.createServer(listener);
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  atEnd(t, () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://localhost:${server.address().port}/mcp`;
+}
+
+/**
+ * Stands where a client with a token would: the suite has none. `Host`, `Origin` and everything else pass as they came,
+ * so that it is hallpass who judges them. `change` spoils what passes, for a proof that the comparison sees it.
+ */
+export const withToken = (url, token, change = (headers) => headers) => (request, answer) => {
+  const { hostname, port, pathname } = new URL(url);
+  const headers = change([...request.rawHeaders, 'Authorization', `Bearer ${token}`]);
+  const sent = http.request({ host: hostname, port, path: pathname, method: request.method, headers, setHost: false, agent: false });
+  sent.on('response', (got) => {
+    answer.writeHead(got.statusCode, got.rawHeaders);
+    answer.flushHeaders();
+    got.pipe(answer);
+    got.on('aborted', () => answer.destroy());
+  });
+  sent.on('error', () => answer.destroy());
+  answer.on('close', () => sent.destroy());
+  request.pipe(sent);
+};
+
+/** Runs it against a URL: all that a revision requires and what else it knows of it, or one scenario. */
+export async function suite(t, url, which) {
+  const results = folder(t);
+  const words = Object.entries({ '--url': url, ...which, '-o': results }).flat();
+  const program = start(t, process.execPath, [SUITE, 'server', ...words]);
+  await program.ends(120);
+  const found = new Map();
+  for (const name of readdirSync(results, { recursive: true }).filter((one) => one.endsWith('checks.json')).sort()) {
+    const [, scenario] = name.match(/^server-(.*?)-\d{4}-\d\d-\d\dT[^/]*\/checks\.json$/) ?? assert.fail(name);
+    for (const check of JSON.parse(readFileSync(join(results, name), 'utf8'))) {
+      const base = `${scenario} ${check.id}`;
+      let occurrence = 1;
+      while (found.has(`${base} ${occurrence}`)) occurrence += 1;
+      found.set(`${base} ${occurrence}`, check);
+    }
+  }
+  assert.ok(found.size > 0, program.output);
+  return found;
+}
+
+/** Each check with its status. */
+export const statuses = (found) => Object.fromEntries([...found].map(([name, { status }]) => [name, status]));

@@ -1,0 +1,107 @@
+// The server leg of the official conformance suite, against a server made for it: with hallpass in between it finds check by
+// check what it finds without.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sessions } from './lib/conformance/sessions.mjs';
+import { guarded, stateless } from './lib/conformance/stateless.mjs';
+import { byHand } from './lib/client.mjs';
+import { serve } from './lib/hallpass.mjs';
+import { listen, statuses, suite, withToken } from './lib/suite.mjs';
+
+const LIMIT = { timeout: 180_000 };
+
+/** Rules that allow everything: every list is then read, filtered and written anew. */
+const RULES = `
+[[server.rules]]
+tools = ["*"]
+prompts = ["*"]
+resources = ["*"]
+`;
+
+/** Where hallpass is stricter than the server behind it, each with its reason. */
+const STRICTER = {
+  // Tasks that a caller did not get from us do not exist for it, whatever the method, and the server is not asked.
+  'tasks-dispatch-and-envelope sep-2663-tasks-get-invalid-task-id-32602 1': ['FAILURE', 'SUCCESS'],
+  'tasks-dispatch-and-envelope sep-2663-tasks-result-removed-method-not-found 1': ['SUCCESS', 'FAILURE'],
+};
+
+/** The same where there are rules: what names no resource is denied, and the server is not asked either. */
+const STRICTER_BY_RULES = {
+  'server-stateless sep-2575-http-server-method-not-found-404-resources-subscribe 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-http-server-method-not-found-404-resources-unsubscribe 1': ['SUCCESS', 'FAILURE'],
+};
+
+/** Faults that this test has found. None of them may stay in this list. */
+const FAULTS = {
+  'input-required-result-multi-round sep-2322-multi-round-r2 1': ['SUCCESS', 'FAILURE'],
+  'input-required-result-multi-round sep-2322-multi-round-r3 1': ['SUCCESS', undefined],
+  'input-required-result-multiple-input-requests sep-2322-multiple-inputs-complete 1': ['SUCCESS', 'FAILURE'],
+  'input-required-result-request-state sep-2322-request-state-complete 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-request-meta-invalid-missing-meta 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-request-meta-invalid-missing-protocol-version 1': ['SUCCESS', 'FAILURE'],
+};
+
+/** An extension that the SDKs of these servers do not have: with and without hallpass its checks fail alike. */
+const WITHOUT = /^tasks-/;
+
+const REVISIONS = [
+  { revision: '2025-11-25', upstream: sessions, checks: 91, stricter: {}, byRules: {} },
+  { revision: '2026-07-28', upstream: stateless, checks: 190, stricter: { ...STRICTER, ...FAULTS }, byRules: STRICTER_BY_RULES },
+];
+
+for (const { revision, upstream, checks, stricter, byRules } of REVISIONS) {
+  test(`the official server suite finds the same with hallpass as without: ${revision}`, LIMIT, async (t) => {
+    const direct = await listen(t, guarded(upstream()));
+    const which = { '--requirements': revision };
+    const without = statuses(await suite(t, direct, which));
+    assert.ok(Object.keys(without).length >= checks, `${Object.keys(without).length} checks`);
+    const bad = Object.entries(without).filter(([name, status]) => /FAILURE|WARNING/.test(status) && !WITHOUT.test(name));
+    assert.deepEqual(bad, [], 'the server alone passes');
+
+    const kinds = [['without rules', '', stricter], ['with lists that are filtered', RULES, { ...stricter, ...byRules }]];
+    for (const [what, after, expected] of kinds) {
+      await t.test(what, LIMIT, async (t) => {
+        const shim = await throughHallpass(t, direct, { after });
+        assert.deepEqual(differences(without, await suite(t, shim, which)), expected);
+      });
+    }
+  });
+}
+
+test('hallpass keeps pages of the internet from a server that does not, with a valid token', LIMIT, async (t) => {
+  const unguarded = await listen(t, sessions());
+  const shim = await throughHallpass(t, unguarded);
+  const which = { '--scenario': 'dns-rebinding-protection' };
+  const without = statuses(await suite(t, unguarded, which));
+  assert.deepEqual(differences(without, await suite(t, shim, which)), {
+    'dns-rebinding-protection localhost-host-rebinding-rejected 1': ['FAILURE', 'SUCCESS'],
+  });
+});
+
+test('the comparison sees what is lost on the way', LIMIT, async (t) => {
+  const direct = await listen(t, guarded(sessions()));
+  const losing = (name) => ({
+    change: (headers) => headers.filter((_, at) => headers[at - (at % 2)].toLowerCase() !== name),
+  });
+  const whole = statuses(await suite(t, direct, { '--scenario': 'server-sse-polling' }));
+  const shim = await throughHallpass(t, direct, losing('last-event-id'));
+  const lost = differences(whole, await suite(t, shim, { '--scenario': 'server-sse-polling' }));
+  assert.deepEqual(lost['server-sse-polling server-sse-disconnect-resume 1'], ['SUCCESS', 'WARNING']);
+});
+
+/** The URL of a shim that adds a person's token, before hallpass, before a server. */
+async function throughHallpass(t, upstream, { after, change } = {}) {
+  const hallpass = await serve(t, { upstream, after });
+  const client = await byHand(t);
+  const redirect = await hallpass.person.authorize(await client.authorizationUrl(hallpass));
+  const { access_token: token } = await client.redeem(redirect.searchParams.get('code'));
+  return listen(t, withToken(hallpass.url, token, change));
+}
+
+/** What is not the same, and what was said of it. */
+function differences(without, found) {
+  const through = statuses(found);
+  const names = [...new Set([...Object.keys(without), ...Object.keys(through)])].filter((name) => without[name] !== through[name]);
+  for (const name of names) if (found.get(name)?.errorMessage) console.error(`${name}: ${found.get(name).errorMessage}`);
+  return Object.fromEntries(names.map((name) => [name, [without[name], through[name]]]));
+}
