@@ -4,9 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sessions } from './lib/conformance/sessions.mjs';
 import { guarded, stateless } from './lib/conformance/stateless.mjs';
-import { byHand } from './lib/client.mjs';
-import { serve } from './lib/hallpass.mjs';
-import { listen, statuses, suite, withToken } from './lib/suite.mjs';
+import { differences, listen, suite, throughHallpass } from './lib/suite.mjs';
 
 const LIMIT = { timeout: 180_000 };
 
@@ -53,15 +51,15 @@ for (const { revision, upstream, checks, stricter, byRules } of REVISIONS) {
   test(`the official server suite finds the same with hallpass as without: ${revision}`, LIMIT, async (t) => {
     const direct = await listen(t, guarded(upstream()));
     const which = { '--requirements': revision };
-    const without = statuses(await suite(t, direct, which));
-    assert.ok(Object.keys(without).length >= checks, `${Object.keys(without).length} checks`);
-    const bad = Object.entries(without).filter(([name, status]) => /FAILURE|WARNING/.test(status) && !WITHOUT.test(name));
+    const without = await suite(t, direct, which);
+    assert.ok(without.size >= checks, `${without.size} checks`);
+    const bad = [...without].filter(([name, { status }]) => /FAILURE|WARNING/.test(status) && !WITHOUT.test(name));
     assert.deepEqual(bad, [], 'the server alone passes');
 
     const kinds = [['without rules', '', stricter], ['with lists that are filtered', RULES, { ...stricter, ...byRules }]];
     for (const [what, after, expected] of kinds) {
       await t.test(what, LIMIT, async (t) => {
-        const shim = await throughHallpass(t, direct, { after });
+        const shim = await throughHallpass(t, { upstream: direct, after });
         assert.deepEqual(differences(without, await suite(t, shim, which)), expected);
       });
     }
@@ -70,38 +68,19 @@ for (const { revision, upstream, checks, stricter, byRules } of REVISIONS) {
 
 test('hallpass keeps pages of the internet from a server that does not, with a valid token', LIMIT, async (t) => {
   const unguarded = await listen(t, sessions());
-  const shim = await throughHallpass(t, unguarded);
+  const shim = await throughHallpass(t, { upstream: unguarded });
   const which = { '--scenario': 'dns-rebinding-protection' };
-  const without = statuses(await suite(t, unguarded, which));
+  const without = await suite(t, unguarded, which);
   assert.deepEqual(differences(without, await suite(t, shim, which)), {
     'dns-rebinding-protection localhost-host-rebinding-rejected 1': ['FAILURE', 'SUCCESS'],
   });
 });
 
 test('the comparison sees what is lost on the way', LIMIT, async (t) => {
-  const direct = await listen(t, guarded(sessions()));
-  const losing = (name) => ({
-    change: (headers) => headers.filter((_, at) => headers[at - (at % 2)].toLowerCase() !== name),
-  });
-  const whole = statuses(await suite(t, direct, { '--scenario': 'server-sse-polling' }));
-  const shim = await throughHallpass(t, direct, losing('last-event-id'));
-  const lost = differences(whole, await suite(t, shim, { '--scenario': 'server-sse-polling' }));
+  const upstream = await listen(t, guarded(sessions()));
+  const change = (headers) => headers.filter((_, at) => headers[at - (at % 2)].toLowerCase() !== 'last-event-id');
+  const shim = await throughHallpass(t, { upstream, change });
+  const which = { '--scenario': 'server-sse-polling' };
+  const lost = differences(await suite(t, upstream, which), await suite(t, shim, which));
   assert.deepEqual(lost['server-sse-polling server-sse-disconnect-resume 1'], ['SUCCESS', 'WARNING']);
 });
-
-/** The URL of a shim that adds a person's token, before hallpass, before a server. */
-async function throughHallpass(t, upstream, { after, change } = {}) {
-  const hallpass = await serve(t, { upstream, after });
-  const client = await byHand(t);
-  const redirect = await hallpass.person.authorize(await client.authorizationUrl(hallpass));
-  const { access_token: token } = await client.redeem(redirect.searchParams.get('code'));
-  return listen(t, withToken(hallpass.url, token, change));
-}
-
-/** What is not the same, and what was said of it. */
-function differences(without, found) {
-  const through = statuses(found);
-  const names = [...new Set([...Object.keys(without), ...Object.keys(through)])].filter((name) => without[name] !== through[name]);
-  for (const name of names) if (found.get(name)?.errorMessage) console.error(`${name}: ${found.get(name).errorMessage}`);
-  return Object.fromEntries(names.map((name) => [name, [without[name], through[name]]]));
-}

@@ -19,8 +19,11 @@ export async function run(t, { upstream, state = folder(t), person = new Person(
   return ready(start(t, binary(), args, { cwd: folder(t) }), person);
 }
 
-/** `hallpass serve --config` for one MCP server at /mcp; `more` goes into the file as it is, `after` behind all else. */
-export async function serve(t, { upstream, person = new Person(), more = '', after = '', port: known }) {
+/**
+ * `hallpass serve --config` for one MCP server at /mcp, which is at a URL or a command; `more` goes into the file as it is,
+ * `after` behind all else.
+ */
+export async function serve(t, { upstream, command, person = new Person(), more = '', after = '', port: known }) {
   const port = known ?? (await freePort());
   const dir = folder(t);
   const file = join(dir, 'hallpass.toml');
@@ -33,7 +36,7 @@ ${more}
 [[server]]
 name = "everything"
 path = "/mcp"
-upstream = ${text(upstream)}
+${command ? 'command' : 'upstream'} = ${text(command ?? upstream)}
 title = "Everything"
 scopes = [{ name = "mcp", title = "Use the tools" }]
 ${after}

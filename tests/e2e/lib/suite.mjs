@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { byHand } from './client.mjs';
+import { serve } from './hallpass.mjs';
 import { atEnd, folder, start } from './programs.mjs';
 
 const SUITE = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js');
@@ -38,7 +40,7 @@ export const withToken = (url, token, change = (headers) => headers) => (request
   request.pipe(sent);
 };
 
-/** Runs it against a URL: all that a revision requires and what else it knows of it, or one scenario. */
+/** Runs it against a URL: all that a revision requires and what else it knows of it, or one scenario. Each check by name. */
 export async function suite(t, url, which) {
   const results = folder(t);
   const words = Object.entries({ '--url': url, ...which, '-o': results }).flat();
@@ -58,5 +60,20 @@ export async function suite(t, url, which) {
   return found;
 }
 
-/** Each check with its status. */
-export const statuses = (found) => Object.fromEntries([...found].map(([name, { status }]) => [name, status]));
+/** The URL of a shim that adds a person's token, before hallpass, before a server. */
+export async function throughHallpass(t, { change, ...server }) {
+  const hallpass = await serve(t, server);
+  const client = await byHand(t);
+  const redirect = await hallpass.person.authorize(await client.authorizationUrl(hallpass));
+  const { access_token: token } = await client.redeem(redirect.searchParams.get('code'));
+  return listen(t, withToken(hallpass.url, token, change));
+}
+
+/** Checks that do not end the same, with how they end, of those that `counts`. */
+export function differences(without, found, counts = () => true) {
+  const names = [...new Set([...without.keys(), ...found.keys()])].filter(counts);
+  const [one, other] = [without, found].map((all) => (name) => all.get(name)?.status);
+  const differ = names.filter((name) => one(name) !== other(name));
+  for (const name of differ) if (found.get(name)?.errorMessage) console.error(`${name}: ${found.get(name).errorMessage.slice(0, 300)}`);
+  return Object.fromEntries(differ.map((name) => [name, [one(name), other(name)]]));
+}
