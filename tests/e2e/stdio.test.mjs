@@ -1,6 +1,5 @@
 // A real MCP server on stdio behind `hallpass run -- node …`, compared with what it answers when it is started directly.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { binary } from './lib/hallpass.mjs';
 import { Person } from './lib/person.mjs';
+import { children, isAlive, processes, until } from './lib/processes.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
@@ -35,17 +35,17 @@ test('a server on stdio behind hallpass run', LIMIT, async (t) => {
   }
 
   await t.test('each session has a process of its own, which ends with it', LIMIT, async () => {
-    assert.equal(await until(() => children(hallpass).length, 0), 0, 'those from before are gone');
+    assert.equal(await until(() => children(hallpass.pid).length, 0), 0, 'those from before are gone');
     const [sdk] = SDKS;
     const one = await signIn(sdk, hallpass);
     const two = await again(sdk, hallpass, one.provider);
-    assert.equal(children(hallpass).length, 2);
+    assert.equal(children(hallpass.pid).length, 2);
     assert.notEqual(one.transport.sessionId, two.transport.sessionId);
     await one.transport.terminateSession();
-    assert.equal(await until(() => children(hallpass).length, 1), 1);
+    assert.equal(await until(() => children(hallpass.pid).length, 1), 1);
     assert.equal(await echo(two.client, 'still here'), 'Echo: still here');
 
-    const [pid] = children(hallpass);
+    const [pid] = children(hallpass.pid);
     process.kill(pid, 'SIGKILL');
     await assert.rejects(echo(two.client, 'crashed'));
     const three = await again(sdk, hallpass, one.provider);
@@ -69,7 +69,7 @@ test('a server on stdio behind hallpass run', LIMIT, async (t) => {
 
   await t.test('no process is left when hallpass stops', LIMIT, async () => {
     const { client } = await signIn(SDKS[0], hallpass);
-    const left = children(hallpass);
+    const left = children(hallpass.pid);
     assert.ok(left.length > 0);
     const begin = Date.now();
     await hallpass.program.stop();
@@ -194,29 +194,4 @@ async function progressComesAsItHappens(sdk, client) {
 async function echo(client, message) {
   const { content } = await client.callTool({ name: 'echo', arguments: { message } });
   return content[0].text;
-}
-
-/** The process ids of the servers that hallpass has started. */
-function children({ pid }) {
-  return processes().filter(([, parent]) => parent === pid).map(([child]) => child);
-}
-
-function processes() {
-  const lines = execFileSync('ps', ['-e', '-ww', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).trim().split('\n');
-  return lines.map((line) => line.trim().match(/^(\d+)\s+(\d+)\s+(.*)$/)).filter(Boolean).map(([, pid, parent, words]) => [Number(pid), Number(parent), words]);
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** What `look` gives, once it is `wanted` or after five seconds. */
-async function until(look, wanted) {
-  for (let step = 0; step < 100 && look() !== wanted; step += 1) await new Promise((resolve) => setTimeout(resolve, 50));
-  return look();
 }
