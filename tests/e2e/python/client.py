@@ -98,4 +98,5 @@ async def calls(client, memory):
         await asyncio.sleep(SECONDS_BETWEEN_CALLS)
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,134 @@
+// Three scopes, and tools that take one, two and three of them: each official client gets what it lacks with one more
+// sign-in, and keeps what it had.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { everything, serve } from './lib/hallpass.mjs';
+import { exchange } from './lib/http.mjs';
+import { start } from './lib/programs.mjs';
+import { Provider, SDKS } from './lib/sdk.mjs';
+
+const LIMIT = { timeout: 120_000 };
+const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+const PYTHON = path('.venv/bin/python');
+
+const SERVER = `
+[[server]]
+name = "three"
+path = "/three"
+upstream = UPSTREAM
+scopes = [{ name = "read", title = "Read" }, { name = "write", title = "Write" }, { name = "admin", title = "Administer" }]
+required_scopes = ["read"]
+[[server.rules]]
+tools = ["echo"]
+[[server.rules]]
+tools = ["get-sum"]
+scopes = ["write"]
+[[server.rules]]
+tools = ["get-tiny-image"]
+scopes = ["write", "admin"]
+`;
+
+/** What is called one after the other, and which scopes there have to be then. Who has all is never asked again. */
+const CALLS = [
+  ['echo', { message: 'step' }, 'read'],
+  ['get-tiny-image', {}, 'admin read write'],
+  ['get-sum', { a: 2, b: 3 }, 'admin read write'],
+  ['echo', { message: 'step' }, 'admin read write'],
+];
+
+/** Step by step: first what takes two scopes, then what takes all three. */
+const STEPS = [
+  ['get-sum', { a: 2, b: 3 }, 'read write'],
+  ['get-tiny-image', {}, 'admin read write'],
+  ['get-sum', { a: 2, b: 3 }, 'admin read write'],
+];
+
+// The first generation answers a challenge with its refresh token where it has one, and gives up.
+const SETTINGS = [['', '[tokens]\nrefresh_tokens = "offline_access"\n'], ['', '']];
+
+for (const [at, sdk] of SDKS.entries()) {
+  test(`${sdk.name} steps up`, LIMIT, async (t) => {
+    const hallpass = await server(t, SETTINGS[at][1]);
+    for (const [name, calls, signIns] of [['at once', CALLS, 2], ['step by step', STEPS, 3]]) {
+      await t.test(name, LIMIT, async () => {
+        const session = new Session(sdk, hallpass);
+        await session.connect();
+        for (const call of calls) await session.call(call);
+        assert.equal(session.signIns, signIns);
+        await session.client.close();
+      });
+    }
+  });
+}
+
+test('the official Python client steps up', LIMIT, async (t) => {
+  assert.ok(existsSync(PYTHON), 'no .venv: run these tests by `cargo xtask test`');
+  const hallpass = await server(t, '');
+  for (const [name, calls, signIns] of [['at once', CALLS, 2], ['step by step', STEPS, 3]]) {
+    await t.test(name, LIMIT, async (t) => {
+      const client = start(t, PYTHON, [path('python/step_up.py'), hallpass.url, JSON.stringify(calls.map(([tool, given]) => [tool, given]))]);
+      for (let number = 1; number <= signIns; number += 1) {
+        const [, url] = await client.says(new RegExp(`^OPEN ${number} (\\S+)\n`, 'm'));
+        assert.equal((await exchange((await hallpass.person.authorize(url)).href)).status, 200);
+      }
+      assert.equal(await client.ends(), 0, client.output);
+      const had = [...client.output.matchAll(/^HAD (.*)$/gm)].map(([, scopes]) => scopesOf(scopes));
+      assert.deepEqual(had, calls.map(([, , scopes]) => scopes));
+      assert.doesNotMatch(client.output, new RegExp(`^OPEN ${signIns + 1}`, 'm'));
+    });
+  }
+});
+
+/** In order, without the one that only asks for a refresh token. */
+const scopesOf = (text) => text.split(' ').filter((scope) => scope !== 'offline_access').sort().join(' ');
+
+/** The server with three scopes at /three, behind one that a test helper brings along. */
+async function server(t, more) {
+  const upstream = await everything(t);
+  const hallpass = await serve(t, { upstream, more, after: SERVER.replace('UPSTREAM', JSON.stringify(upstream)) });
+  return { ...hallpass, url: `${hallpass.issuer}/three` };
+}
+
+/** A client that is sent to its person whenever it says so. */
+class Session {
+  #provider = new Provider();
+  signIns = 0;
+
+  constructor(sdk, hallpass) {
+    Object.assign(this, { sdk, hallpass, client: new sdk.Client({ name: 'hallpass-e2e', version: '1' }) });
+  }
+
+  async connect() {
+    const first = this.#transport();
+    await assert.rejects(new this.sdk.Client({ name: 'hallpass-e2e', version: '1' }).connect(first), this.sdk.UnauthorizedError);
+    await this.#signIn(first);
+    this.transport = this.#transport();
+    await this.client.connect(this.transport);
+  }
+
+  /** Calls a tool; sent away once, the person signs in and it is called again. A second time is a failure. */
+  async call([name, given, scopes]) {
+    const attempt = () => this.sdk.callTool(this.client, { name, arguments: given });
+    let result;
+    try {
+      result = await attempt();
+    } catch (error) {
+      assert.ok(error instanceof this.sdk.UnauthorizedError, String(error));
+      await this.#signIn(this.transport);
+      result = await attempt();
+    }
+    assert.ok(!result.isError && result.content.length > 0, JSON.stringify(result));
+    assert.equal(scopesOf(this.#provider.kept.tokens.scope), scopes, name);
+  }
+
+  async #signIn(transport) {
+    this.signIns += 1;
+    await this.sdk.finish(transport, await this.hallpass.person.authorize(this.#provider.kept.authorizationUrl.href));
+  }
+
+  #transport() {
+    return new this.sdk.Transport(new URL(this.hallpass.url), { authProvider: this.#provider });
+  }
+}
