@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sessions } from './lib/conformance/sessions.mjs';
-import { guarded } from './lib/conformance/stateless.mjs';
+import { guarded, stateless } from './lib/conformance/stateless.mjs';
 import { differences, listen, suite, throughHallpass } from './lib/suite.mjs';
 
 const LIMIT = { timeout: 240_000 };
@@ -13,6 +13,27 @@ const COMMAND = [process.execPath, join(import.meta.dirname, 'lib/conformance/st
 /** What hallpass does not do for a server on stdio: streams are not resumed, and an answer alone needs none. */
 const NOT_DONE = /^server-sse-polling |^server-sse-multiple-streams server-sse-streams-functional /;
 
+/** Of the newest revision, what a server can do that knows only the older ones, and that we do for it. */
+const BRIDGED = new RegExp(`^(${[
+  'completion-complete', 'tools-list', 'tools-call-(simple-text|image|audio|embedded-resource|mixed-content|error|with-progress)',
+  'server-sse-multiple-streams', 'resources-(list|read-text|read-binary)', 'resources-templates-read', 'sep-2164-resource-not-found',
+  'prompts-(list|get-simple|get-with-args|get-embedded-resource|get-with-image)', 'dns-rebinding-protection', 'caching',
+  'json-schema-2020-12', 'http-header-validation',
+].join('|')}) `);
+
+/** Of `server-stateless`, the checks that take no tool which only a server of the newest revision could have. */
+const STATELESS = /^server-stateless sep-2575-(request-meta-|http-server-(meta|unsupported|header|method|error)|server-(implements|identifies|declares|unsupported)|discover-)/;
+
+/** Faults that this test has found. None of them may stay in this list. */
+const FAULTS = {
+  'sep-2164-resource-not-found sep-2164-error-code 1': ['SUCCESS', 'WARNING'],
+  'server-stateless sep-2575-request-meta-invalid-missing-meta 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-request-meta-invalid-missing-protocol-version 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-request-meta-invalid-missing-client-capabilities 1': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-http-server-meta-invalid-400 3': ['SUCCESS', 'FAILURE'],
+  'server-stateless sep-2575-server-unsupported-version-error 1': ['SUCCESS', 'FAILURE'],
+};
+
 test('a server on stdio is what it is over HTTP: 2025-11-25', LIMIT, async (t) => {
   const which = { '--requirements': '2025-11-25' };
   const without = await suite(t, await listen(t, guarded(sessions())), which);
@@ -20,4 +41,14 @@ test('a server on stdio is what it is over HTTP: 2025-11-25', LIMIT, async (t) =
   const found = await suite(t, shim, which);
   assert.ok(found.size > 80, `${found.size} checks`);
   assert.deepEqual(differences(without, found, (name) => !NOT_DONE.test(name)), {});
+});
+
+test('a server on stdio that knows only older revisions serves clients of the newest: 2026-07-28', LIMIT, async (t) => {
+  const which = { '--requirements': '2026-07-28' };
+  const without = await suite(t, await listen(t, guarded(stateless())), which);
+  const shim = await throughHallpass(t, { command: COMMAND });
+  const found = await suite(t, shim, which);
+  const counts = (name) => BRIDGED.test(name) || STATELESS.test(name);
+  assert.ok([...found.keys()].filter(counts).length > 90, `${[...found.keys()].filter(counts).length} checks`);
+  assert.deepEqual(differences(without, found, counts), FAULTS);
 });
