@@ -5,6 +5,7 @@ import {
   acceptedContent, createMcpHandler, createRequestStateCodec, fromJsonSchema, inputRequired, McpServer,
   MissingRequiredClientCapabilityError, ProtocolError, ProtocolErrorCode, ResourceNotFoundError,
 } from '@modelcontextprotocol/server';
+import { EXTENSION, TASK_TOOLS, withTasks } from './tasks.mjs';
 import { asMessages, INFO, listed, needs, PROMPTS, read, RESOURCES, TEMPLATE, text, tool, TOOLS } from './things.mjs';
 
 const TEXT = { type: 'string' };
@@ -77,6 +78,7 @@ const OWN_TOOLS = [
     call.notify.promptsChanged();
     return done('The prompts changed');
   }),
+  tool('greet', ({ name: whom }) => done(`Hello, ${whom}!`), needs({ name: TEXT })),
   tool('test_x_mcp_header', ({ region }) => done(`In ${region}`), needs({ region: { ...TEXT, 'x-mcp-header': 'Region' } })),
 ];
 
@@ -89,11 +91,11 @@ const ASKING_PROMPT = {
   },
 };
 const prompts = [...PROMPTS, ASKING_PROMPT];
-const tools = [...TOOLS, ...OWN_TOOLS];
+const tools = [...TOOLS, ...OWN_TOOLS, ...TASK_TOOLS];
 
 const HINT = { ttlMs: 60_000, cacheScope: 'public' };
 const OPTIONS = {
-  capabilities: { tools: { listChanged: true }, prompts: { listChanged: true }, resources: {}, completions: {}, logging: {} },
+  capabilities: { tools: { listChanged: true }, prompts: { listChanged: true }, resources: {}, completions: {}, logging: {}, extensions: { [EXTENSION]: {} } },
   cacheHints: Object.fromEntries(
     ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list', 'resources/read'].map((method) => [method, HINT]),
   ),
@@ -146,7 +148,7 @@ function way({ mcpReq }, notify) {
 /** A listener for `node:http`. */
 export function stateless() {
   const handler = createMcpHandler(() => build(handler.notify), { legacy: 'reject' });
-  return node.toNodeHandler(handler);
+  return withTasks(node.toNodeHandler(handler));
 }
 
 /** What keeps pages of the internet from a server on this machine. */
