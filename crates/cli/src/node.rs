@@ -66,6 +66,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let listeners = listen::bind(&config.listen).await?;
     let admin = listen::bind(config.admin.as_slice()).await?.pop();
     let state = StateFolder::open(&config.state)?;
+    let had_key = state.has_master_key();
     let masters = state.master_keys()?;
     let store = store::open(&config, &state, true).await?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
@@ -79,7 +80,18 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         entropy: Arc::new(SystemEntropy),
         fetch,
     };
-    let app = App::start(parts).await.map_err(|error| start_words(error, &state))?;
+    let app = match App::start(parts).await {
+        // A key that was made a moment ago belongs to nothing: left here, it would be in the way of the right one.
+        Err(StartError::WrongMasterKey) if !had_key => {
+            state.forget_made_key()?;
+            bail!(
+                "the database belongs to a master.key that is not here: copy it from another node, or from your backup, to \
+                 {}, with mode 0600",
+                state.key_path()
+            );
+        }
+        started => started.map_err(|error| start_words(error, &state))?,
+    };
     let demo = demo(&config).await?;
     let demo_url = demo
         .as_ref()

@@ -84,10 +84,21 @@ impl StateFolder {
         self.path.join("master.key")
     }
 
+    /// Whether there is a `master.key`, or something in its place.
+    pub fn has_master_key(&self) -> bool {
+        !matches!(self.master_key_path().try_exists(), Ok(false))
+    }
+
+    /// Takes away a `master.key` that was just made here, before anything was sealed under it.
+    pub fn forget_made_key(&self) -> anyhow::Result<()> {
+        let path = self.master_key_path();
+        fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))
+    }
+
     /// Reads the master keys, or makes the first one when there is no database yet. A database without its key is
     /// never given a new one: everything in it would be void, and the old key might still be found.
     pub fn master_keys(&self) -> anyhow::Result<MasterKeys> {
-        if matches!(self.master_key_path().try_exists(), Ok(false)) && !self.database().exists() {
+        if !self.has_master_key() && !self.database().exists() {
             return self.make_key();
         }
         self.key_file().map(|file| file.master_keys())

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 /// What a page may read besides the body. Without `WWW-Authenticate` a browser client cannot discover anything.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, Allow",
+    "WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, Allow, X-Request-Id",
 );
 /// `*` does not cover `Authorization` (Fetch standard), and `Mcp-Param-*` has no end.
 const ALLOWED: HeaderValue = HeaderValue::from_static(

@@ -157,18 +157,24 @@ impl App {
             .map_err(|_| StartError::NoMasterKey)?;
         let now = parts.clock.now();
         let keys = Arc::new(keys);
+        let load = || TokenKeys::load(&*parts.store, &keys, (&parts.settings.keys, &*parts.entropy), now);
+        // Before the log is opened: lines under a key that does not belong to this database would stand in it for ever as
+        // lines that somebody changed.
+        let kept = if parts.store.keys_read().await?.is_empty() { None } else { Some(load().await?) };
         let audit = Audit::open(&parts.settings.audit, Arc::clone(&keys), Arc::clone(&parts.clock))
             .map_err(StartError::Audit)?;
         audit::compare(&audit, &*parts.store, now).await?;
         audit.record_at(now, Event::started(&env!("CARGO_PKG_VERSION")));
-        let had_keys = !parts.store.keys_read().await?.is_empty();
-        let tokens =
-            TokenKeys::load(&*parts.store, &keys, (&parts.settings.keys, &*parts.entropy), now).await?;
-        if !had_keys {
-            for key in parts.store.keys_read().await? {
-                audit.record_at(now, Event::key_made(&key.kid));
+        let tokens = match kept {
+            Some(tokens) => tokens,
+            None => {
+                let tokens = load().await?;
+                for key in parts.store.keys_read().await? {
+                    audit.record_at(now, Event::key_made(&key.kid));
+                }
+                tokens
             }
-        }
+        };
         let metadata = metadata::document(&parts.settings);
         let blocks = BlockList::load(&*parts.store).await?;
         Ok(Arc::new(Self {

@@ -283,7 +283,7 @@ fn open_to_browsers(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("WWW-Authenticate, Retry-After, DPoP-Nonce"),
+        HeaderValue::from_static("WWW-Authenticate, Retry-After, DPoP-Nonce, X-Request-Id"),
     );
 }
 

@@ -131,7 +131,8 @@ impl Place {
     async fn write(&self, events: &[Event<'_>]) -> anyhow::Result<()> {
         // Files also where the server's lines go to standard output: that of a command is its result.
         let to = AuditTo::Folder(self.audit_folder());
-        let settings = AuditSettings { node: config::OPERATOR.into(), to, ..self.settings.audit.clone() };
+        let node = config::operator_of(&self.settings.audit.node).into();
+        let settings = AuditSettings { node, to, ..self.settings.audit.clone() };
         let audit = Audit::open_in_turn(&settings, self.keys().await?, Arc::new(SystemClock))?;
         for event in events {
             audit.record_at(self.now, *event);

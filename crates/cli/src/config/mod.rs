@@ -24,7 +24,7 @@ pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 pub use trust::{AuthorizationServer, KeyPlace, Trusted, VerifiedBy, foreign};
-pub use watching::OPERATOR;
+pub use watching::operator_of;
 
 use file::{ConfigFile, Dangerous, ServerEntry, TokenSection};
 use hallpass_core::{

@@ -55,8 +55,17 @@ pub struct AdminEntry {
     pub listen: Option<Spanned<String>>,
 }
 
-/// The node's name of the commands that change something beside a running server.
-pub const OPERATOR: &str = "operator";
+/// Begins the node's name of the commands that change something beside a running server.
+const OPERATOR: &str = "operator";
+
+/// The name that the commands of this node have in the audit log: each node's own, as their folders are. Two logs of one
+/// name would each look as if its end had been taken off.
+pub fn operator_of(node: &str) -> String {
+    if node == ONLY_NODE { OPERATOR.to_owned() } else { format!("{OPERATOR}-{node}") }
+}
+
+/// The name of a node that was given none.
+const ONLY_NODE: &str = "main";
 
 impl Check<'_> {
     /// A listener of its own: what is on it must not be on the one that everybody reaches.
@@ -89,13 +98,13 @@ impl Check<'_> {
         };
         if let Some(node) = &entry.node {
             settings.node = node.get_ref().clone().into();
-            if !settings.has_node_name() || settings.node == OPERATOR {
+            if !settings.has_node_name() || settings.node.starts_with(OPERATOR) {
                 self.wrong(
                     node,
                     "node is not usable as a name of files",
-                    "write 1 to 32 lower case letters, digits and hyphens, such as \"a\"; \"operator\" is taken",
+                    "write 1 to 32 lower case letters, digits and hyphens, such as \"a\", that do not begin with operator",
                 );
-                settings.node = "main".into();
+                settings.node = ONLY_NODE.into();
             }
         }
         if let Some(size) = &entry.file_megabytes {

@@ -27,7 +27,7 @@ fn configure(folder: &Path, name: &str, issuer_port: u16, port: u16) -> String {
     let path = folder.join(format!("{name}.toml"));
     let text = format!(
         "public_url = \"http://localhost:{issuer_port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"{name}\"\n\
-         [database]\nurl_file = \"database.url\"\n[[server]]\nname = \"demo\"\npath = \"/mcp\"\n"
+         [database]\nurl_file = \"database.url\"\n[audit]\nnode = \"{name}\"\n[[server]]\nname = \"demo\"\npath = \"/mcp\"\n"
     );
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
@@ -144,10 +144,51 @@ fn p23_commands_work_beside_the_nodes_and_another_master_key_is_refused() {
     assert!(listed.contains(&client), "{listed}");
     pair.nodes.pop().unwrap().kill();
     fs::remove_file(pair.folder.path().join("two/master.key")).unwrap();
-    let (status, _, err) = finished(&["serve", "--config", config.to_str().unwrap()]);
-    assert_eq!(status, 1);
-    assert!(err.contains("another master key"), "{err}");
+    let key = pair.folder.path().join("two/master.key");
+    let serve = || finished(&["serve", "--config", config.to_str().unwrap()]);
+    let (status, _, err) = serve();
+    assert!(status == 1 && err.contains("copy it from another node"), "{err}");
     assert!(!err.contains("postgres://"), "{err}");
+    assert!(!key.exists(), "a key that belongs to nothing is in the way of the right one");
+    fs::write(&key, "0 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    std::process::Command::new("chmod").arg("600").arg(&key).status().unwrap();
+    let (status, _, err) = serve();
+    assert!(status == 1 && err.contains("another master key"), "{err}");
+    assert!(key.exists(), "what somebody put there stays");
+    // Neither start has written anything that looks like a changed line.
+    hand_over(&pair);
+    let (status, out, err) = finished(&["audit", "verify", "--config", config.to_str().unwrap()]);
+    assert!(status == 0 && out.contains("0 not as written"), "{out}{err}");
+}
+
+#[test]
+fn as_222_p23_each_node_verifies_its_own_log_and_the_commands_of_both_are_two_logs() {
+    let pair = Pair::start();
+    let run = |node: &str, words: &[&str]| {
+        let config = pair.folder.path().join(format!("{node}.toml"));
+        finished(&[words, &["--config", config.to_str().unwrap()]].concat())
+    };
+    for (node, name) in [("one", "ann"), ("two", "bob"), ("one", "eve")] {
+        assert_eq!(run(node, &["user", "add", name]).0, 0);
+    }
+    for (node, other) in [("one", "two"), ("two", "one")] {
+        let (status, out, err) = run(node, &["audit", "verify"]);
+        assert_eq!(status, 0, "{out}{err}");
+        assert!(out.contains(&format!("operator-{node}: ends with")), "{out}");
+        assert!(err.contains(&format!("the log of operator-{other} is not here")), "{err}");
+        let (status, _, err) = run(node, &["audit", "verify", "--all"]);
+        assert!(status == 1 && err.contains("was taken off"), "{err}");
+    }
+    // What is this node's own is missed without being asked for.
+    let folder = pair.folder.path().join("one/audit");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_str().unwrap().contains("operator-one") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let (status, _, err) = run("one", &["audit", "verify"]);
+    assert!(status == 1 && err.contains("operator-one"), "{err}");
 }
 
 /// `master.key` of node one, as the other node gets it.

@@ -4,7 +4,7 @@ mod export;
 mod tail;
 
 use super::place::{Place, PlaceArgs};
-use crate::{output::note, say};
+use crate::{config, output::note, say};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hallpass_core::{seal::KeyRing, time::Timestamp};
@@ -25,6 +25,9 @@ pub enum AuditCommand {
         /// Files, oldest first. Without any: all of the folder.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Take the log of another node for taken away when none of its files is in the folder, where all nodes write to one.
+        #[arg(long, conflicts_with = "files")]
+        all: bool,
         /// One JSON object.
         #[arg(long)]
         json: bool,
@@ -49,19 +52,24 @@ pub struct OlderKeys {
 pub async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::Tail(args) => tail::run(&args).await,
-        AuditCommand::Verify { files, json, older, place } => {
-            check(&place.open().await?, &older, &files, json).await
+        AuditCommand::Verify { files, all, json, older, place } => {
+            check(&place.open().await?, &older, (&files, all), json).await
         }
         AuditCommand::Export(args) => export::run(args).await,
     }
 }
 
-async fn check(place: &Place, older: &OlderKeys, named: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
+async fn check(
+    place: &Place,
+    older: &OlderKeys,
+    (named, all): (&[PathBuf], bool),
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let keys = place.keys_with(older.master_key.as_deref()).await?;
     // Before the files: a running node goes on meanwhile.
     let heads = if named.is_empty() { place.store.audit_heads().await? } else { Vec::new() };
     let mut verified = read(&keys, &chosen(place, named)?, |_, _| {})?;
-    taken_off(place, &heads, &mut verified);
+    taken_off(place, (&heads, all), &mut verified);
     if json {
         let findings: Vec<_> = verified
             .findings
@@ -90,9 +98,17 @@ async fn check(place: &Place, older: &OlderKeys, named: &[PathBuf], json: bool) 
     Ok(told(&verified))
 }
 
-/// Where a log ends before the line that the database remembers as its last.
-fn taken_off(place: &Place, heads: &[AuditHead], verified: &mut Verified) {
+/// Where a log ends before the line that the database remembers as its last. Nodes share a database and, mostly, no folder:
+/// of a node that is not this one, and of which nothing is here, nothing is known.
+fn taken_off(place: &Place, (heads, all): (&[AuditHead], bool), verified: &mut Verified) {
+    let here = &*place.settings.audit.node;
+    let ours = [here.to_owned(), config::operator_of(here)];
     for head in heads {
+        if !all && !ours.contains(&head.node) && !verified.heads.contains_key(&head.node) {
+            let node = &head.node;
+            verified.notes.push(format!("the log of {node} is not here: verify it on its node"));
+            continue;
+        }
         let (sequence, mac) = verified.heads.get(&head.node).cloned().unwrap_or_default();
         let remembered = u64::try_from(head.sequence).unwrap_or(0);
         let broken = if sequence < remembered {
