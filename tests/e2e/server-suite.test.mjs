@@ -29,36 +29,9 @@ const STRICTER_BY_RULES = {
   'server-stateless sep-2575-http-server-method-not-found-404-resources-unsubscribe 1': ['SUCCESS', 'FAILURE'],
 };
 
-/** Faults that this test has found. None of them may stay in this list. */
-const FAULTS = {
-  'input-required-result-multi-round sep-2322-multi-round-r2 1': ['SUCCESS', 'FAILURE'],
-  'input-required-result-multi-round sep-2322-multi-round-r3 1': ['SUCCESS', undefined],
-  'input-required-result-multiple-input-requests sep-2322-multiple-inputs-complete 1': ['SUCCESS', 'FAILURE'],
-  'input-required-result-request-state sep-2322-request-state-complete 1': ['SUCCESS', 'FAILURE'],
-  'server-stateless sep-2575-request-meta-invalid-missing-meta 1': ['SUCCESS', 'FAILURE'],
-  'server-stateless sep-2575-request-meta-invalid-missing-protocol-version 1': ['SUCCESS', 'FAILURE'],
-  'tasks-dispatch-and-envelope tasks-result-type-complete-on-non-task-responses 1': ['SUCCESS', 'FAILURE'],
-  'tasks-dispatch-and-envelope sep-2663-durable-create-strong-consistency 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle sep-2663-tasks-get-status-working 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle sep-2663-tasks-get-status-completed 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle sep-2663-tool-error-uses-completed-status 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle sep-2663-tasks-get-status-failed 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle sep-2663-cancel-ack-empty-result 1': ['SUCCESS', 'FAILURE'],
-  'tasks-lifecycle tasks-cancel-terminal-idempotent-ack 1': ['SUCCESS', 'FAILURE'],
-  'tasks-mrtr-composition sep-2663-mrtr-synchronous-before-task-creation 1': ['SUCCESS', 'FAILURE'],
-  'tasks-mrtr-input sep-2663-tasks-get-status-input-required 1': ['SUCCESS', 'FAILURE'],
-  'tasks-mrtr-input tasks-mrtr-tasks-update-resumes 1': ['SUCCESS', 'FAILURE'],
-  'tasks-mrtr-input tasks-mrtr-partial-fulfillment 1': ['SUCCESS', 'FAILURE'],
-  'tasks-request-headers sep-2663-routing-headers-accepted-on-tasks-get 1': ['SUCCESS', 'FAILURE'],
-  'tasks-request-headers sep-2663-server-rejects-mismatched-mcp-name-on-tasks-get 1': ['SUCCESS', 'FAILURE'],
-  'tasks-request-state-removal tasks-get-detailed-no-request-state 1': ['SUCCESS', 'FAILURE'],
-  'tasks-wire-fields tasks-no-early-ttl-expiry 1': ['SUCCESS', 'FAILURE'],
-  'tasks-wire-fields tasks-no-related-task-meta-on-inlined-result 1': ['SUCCESS', 'FAILURE'],
-};
-
 const REVISIONS = [
   { revision: '2025-11-25', upstream: sessions, checks: 91, stricter: {}, byRules: {} },
-  { revision: '2026-07-28', upstream: stateless, checks: 190, stricter: { ...STRICTER, ...FAULTS }, byRules: STRICTER_BY_RULES },
+  { revision: '2026-07-28', upstream: stateless, checks: 190, stricter: STRICTER, byRules: STRICTER_BY_RULES },
 ];
 
 for (const { revision, upstream, checks, stricter, byRules } of REVISIONS) {

@@ -4,7 +4,7 @@
 //! (RS-044, RS-045, T-71, T-72). The query of the request is not passed either: tokens end up in queries.
 
 use crate::message::{Action, Call, LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID};
-use hallpass_core::mcp::encode_header_value;
+use hallpass_core::mcp::{self, encode_header_value};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -33,7 +33,9 @@ pub(crate) fn headers(call: &Call) -> HeaderMap {
         }
         if call.mirrors {
             mirror(MCP_METHOD, message.method(), &mut headers);
-            mirror(MCP_NAME, message.name(), &mut headers);
+            // Of what is sent on, in which a task has the id that the server gave it.
+            let name = message.call().and_then(mcp::Call::mirrored_name);
+            mirror(MCP_NAME, name.as_deref(), &mut headers);
         }
     }
     if call.mirrors {

@@ -22,10 +22,10 @@ use crate::{
 use axum::body::Body;
 use hallpass_core::{json, mcp::Message, time::Timestamp};
 use hallpass_resource::{Authenticated, Authorized, Scheme, cors, refuse::ERROR_CODE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// Answers a request at an MCP path.
@@ -37,7 +37,12 @@ pub(crate) async fn serve(server: Arc<Server>, request: Request<Body>) -> Respon
         Err(reason) => {
             let refusal = Refusal::NotAdmitted(reason);
             audit::refused(&server, &trace, None, None, &refusal);
-            return refuse::respond(&refusal, &server, None, Scheme::of(&parts.headers));
+            return let_go(
+                &parts,
+                body,
+                refuse::respond(&refusal, &server, None, Scheme::of(&parts.headers)),
+            )
+            .await;
         }
     };
     let mut response = if parts.method == Method::OPTIONS {
@@ -58,6 +63,23 @@ fn preflight() -> Response<Body> {
     response
 }
 
+/// Most that is still read of a request which is refused by its head, and for how long.
+const LEFT: (usize, Duration) = (64 * 1024, Duration::from_secs(1));
+
+/// The answer to a request of which only the head was looked at. Several clients send the rest apart from it: an answer
+/// that overtakes the rest ends the connection behind it, and who asks again there, as those do that are sent to sign in,
+/// finds nobody. So a short rest is waited for, and with a longer one the answer says that the connection ends.
+async fn let_go(parts: &Parts, body: Body, mut response: Response<Body>) -> Response<Body> {
+    let (most, time) = LEFT;
+    // Who expects to be told to go on sends nothing before.
+    let comes = !parts.headers.contains_key(header::EXPECT);
+    let came = comes && matches!(timeout(time, Limited::new(body, most).collect()).await, Ok(Ok(_)));
+    if !came {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Everything behind the token.
 async fn guarded<'r>(
     server: &'r Arc<Server>,
@@ -71,7 +93,7 @@ async fn guarded<'r>(
         Err(reason) => {
             let refusal = Refusal::Token(reason);
             audit::refused(server, trace, None, None, &refusal);
-            return refuse::respond(&refusal, server, None, scheme);
+            return let_go(&parts, body, refuse::respond(&refusal, server, None, scheme)).await;
         }
     };
     let call = match read(server, parts, body, &caller).await {
@@ -243,7 +265,9 @@ async fn pass_back(
 ) -> Result<Response<Body>, Refusal> {
     let (caller, call) = (authorized.caller(), authorized.operation());
     let Answer { status, headers: received, body } = answer;
-    let empty = body.is_end_stream();
+    // What a server says to the end of a session nobody reads: those on the official TypeScript SDKs send an empty body of no type.
+    let ended = matches!(call.action, Action::EndSession) && status.is_success();
+    let empty = ended || body.is_end_stream();
     let kind = headers::kind(status, &received, empty);
     let session = session(server, caller, call, &received);
     let mut headers = headers::answer(kind, &received, session);
@@ -305,12 +329,18 @@ async fn shown_list(
 const SEALED_UP_TO: u64 = 4 * 1024 * 1024;
 
 /// An answer with its handles sealed. What is no message, or has none, passes as it is.
-async fn json(handles: Handles, body: Guarded) -> Result<Body, AnswerFault> {
-    let is_short = body.size_hint().upper().is_some_and(|length| length <= SEALED_UP_TO);
-    if !is_short {
-        return Ok(Body::new(body));
-    }
-    let read = body.collect().await.map_err(|_| AnswerFault::Broken)?.to_bytes();
+async fn json(handles: Handles, mut body: Guarded) -> Result<Body, AnswerFault> {
+    let read = match body.size_hint().upper() {
+        Some(length) if length <= SEALED_UP_TO => {
+            body.collect().await.map_err(|_| AnswerFault::Broken)?.to_bytes()
+        }
+        Some(_) => return Ok(Body::new(body)),
+        // A server need not say how long its answer is; those on the official TypeScript SDK 2 do not.
+        None => match body.whole(SEALED_UP_TO).await.map_err(|_| AnswerFault::Broken)? {
+            Some(read) => read,
+            None => return Ok(Body::new(body)),
+        },
+    };
     if !handles::may_have(&read) {
         return Ok(Body::from(read));
     }

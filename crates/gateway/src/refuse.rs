@@ -11,14 +11,13 @@ use crate::{
 };
 use axum::body::Body;
 use hallpass_core::mcp::{
-    MessageError, Raw, Revision,
+    HeaderMismatch, MessageError, Raw,
     error::{HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR},
     error_body,
 };
 use hallpass_core::scope::Scope;
 use hallpass_resource::{Reason, Scheme, refuse::ERROR_CODE};
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
 use std::time::Duration;
 
 /// Why a call is not answered by the upstream.
@@ -87,9 +86,6 @@ pub(crate) fn respond(
         }
         headers::protect(response.headers_mut());
         return response;
-    }
-    if let Refusal::Upstream(UpstreamError::Version) = refusal {
-        return unsupported_version(id);
     }
     let (status, code, message) = row(refusal);
     let id = if let Refusal::Unread(Unread::Headers { id, .. } | Unread::NoHandle { id }) = refusal {
@@ -220,29 +216,12 @@ fn upstream_row(error: UpstreamError) -> (StatusCode, i64, &'static str) {
         UpstreamError::SessionNeeded => {
             (StatusCode::BAD_REQUEST, INVALID_REQUEST, "Mcp-Session-Id is missing: initialize a session")
         }
-        // Answered above, with the versions.
-        UpstreamError::Version => (StatusCode::BAD_REQUEST, UNSUPPORTED_VERSION, VERSION),
         UpstreamError::NoStream => (
             StatusCode::METHOD_NOT_ALLOWED,
             INVALID_REQUEST,
             "This revision has neither sessions nor streams of their own: POST each request",
         ),
     }
-}
-
-const VERSION: &str = "Unsupported protocol version";
-/// MCP 2026-07-28, schema: the request's protocol version is not supported.
-const UNSUPPORTED_VERSION: i64 = -32022;
-
-/// Says which versions are understood, so that a client takes one of them.
-fn unsupported_version(id: Option<&Raw>) -> Response<Body> {
-    let supported = Revision::ALL.map(Revision::as_str);
-    let error =
-        json!({ "code": UNSUPPORTED_VERSION, "message": VERSION, "data": { "supported": supported } });
-    let mut response = self::error(StatusCode::BAD_REQUEST, id, UNSUPPORTED_VERSION, VERSION);
-    let id = id.map_or("null", Raw::as_str);
-    *response.body_mut() = Body::from(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}"));
-    response
 }
 
 /// Seconds.
@@ -274,6 +253,9 @@ fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
         }
         Unread::CutOff => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "The message was cut off"),
         Unread::Message(error) => (StatusCode::BAD_REQUEST, error.code(), describe(*error)),
+        Unread::Headers { rule: HeaderMismatch::Unsaid, .. } => {
+            (StatusCode::BAD_REQUEST, INVALID_PARAMS, "The message does not say its protocol version")
+        }
         Unread::Headers { .. } => {
             (StatusCode::BAD_REQUEST, HEADER_MISMATCH, "The headers and the message differ")
         }

@@ -37,7 +37,8 @@ pub trait SessionSealer: Send + Sync + 'static {
     /// The upstream's id, when this principal got it from us.
     fn open(&self, principal: &Principal<'_>, sealed: &str) -> Option<String>;
 
-    /// Another text of the upstream that this principal has to bring back, and what it belongs to.
+    /// Another text of the upstream that this principal has to bring back, and what it belongs to. The same for the same:
+    /// of two answers about one task a client sees that it is one.
     fn seal_handle(&self, principal: &Principal<'_>, belongs_to: &str, text: &str) -> String;
 
     /// That text, when this principal got it from us for this.
@@ -73,8 +74,12 @@ impl SessionSealer for KeyRingSealer {
     }
 
     fn seal_handle(&self, principal: &Principal<'_>, belongs_to: &str, text: &str) -> String {
-        let context = handle_context(principal, belongs_to);
-        encoding::base64url(&self.ring.seal(Purpose::McpSession, &context, text.as_bytes(), &*self.entropy))
+        let (context, text) = (handle_context(principal, belongs_to), text.as_bytes());
+        let all = [&*context, text].concat();
+        let Ok(derived) = self.ring.mac(self.ring.current(), Purpose::McpSession, &all) else {
+            return String::new();
+        };
+        encoding::base64url(&self.ring.seal(Purpose::McpSession, &context, text, &Derived(derived)))
     }
 
     fn open_handle(&self, principal: &Principal<'_>, belongs_to: &str, sealed: &str) -> Option<String> {
@@ -85,6 +90,18 @@ impl SessionSealer for KeyRingSealer {
         let context = handle_context(principal, belongs_to);
         let opened = self.ring.open(Purpose::McpSession, &context, &sealed).ok()?;
         String::from_utf8(opened).ok()
+    }
+}
+
+/// A nonce out of all that is sealed with it, so that it differs wherever that differs. AES-GCM-SIV takes it: of one that
+/// occurs twice it gives away that the same was sealed twice, which is what is wanted here.
+struct Derived([u8; 32]);
+
+impl Entropy for Derived {
+    fn fill(&self, out: &mut [u8]) {
+        for (to, from) in out.iter_mut().zip(self.0.iter().cycle()) {
+            *to = *from;
+        }
     }
 }
 
@@ -150,6 +167,22 @@ mod tests {
         {
             assert_eq!(sealer.open(&ANN, bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn rs_055_a_handle_is_the_same_again_for_the_same_and_for_nothing_else() {
+        let sealer = keys();
+        let held = sealer.seal_handle(&ANN, "task\n", "0\nt-1");
+        assert_eq!(sealer.seal_handle(&ANN, "task\n", "0\nt-1"), held);
+        assert_eq!(sealer.open_handle(&ANN, "task\n", &held).as_deref(), Some("0\nt-1"));
+        let bob = Principal { subject: "bob", ..ANN };
+        let others = [(&ANN, "task\n", "0\nt-2"), (&ANN, "state\n", "0\nt-1"), (&bob, "task\n", "0\nt-1")];
+        let nonce = |sealed: &str| encoding::from_base64url(sealed).unwrap()[2..14].to_vec();
+        for (who, belongs_to, text) in others {
+            let other = sealer.seal_handle(who, belongs_to, text);
+            assert_ne!(nonce(&other), nonce(&held), "{belongs_to} {text}");
+        }
+        assert_eq!(sealer.open_handle(&bob, "task\n", &held), None);
     }
 
     #[test]

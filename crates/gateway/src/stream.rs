@@ -1,9 +1,10 @@
 //! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
 
 use crate::{events::EventFilter, router::Server, traffic::Place, upstream::AnswerBody};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hallpass_resource::Authenticated;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use std::{
     future::Future,
     pin::Pin,
@@ -33,6 +34,8 @@ pub(crate) struct Guarded {
     filter: Option<EventFilter>,
     /// For streams of events.
     alive: Option<KeepAlive>,
+    /// What was read already, and is passed on before the rest.
+    ahead: Option<Bytes>,
 }
 
 /// Comments for a stream that is silent.
@@ -84,7 +87,23 @@ impl Guarded {
             ended: false,
             filter: None,
             alive: None,
+            ahead: None,
         }
+    }
+
+    /// All of it, where that is no more than `most`. Where it is more, nothing, and all of it is still passed on.
+    pub(crate) async fn whole(&mut self, most: u64) -> Result<Option<Bytes>, CutOff> {
+        let mut read = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            if let Ok(piece) = frame?.into_data() {
+                read.extend_from_slice(&piece);
+            }
+            if u64::try_from(read.len()).is_ok_and(|length| length > most) {
+                self.ahead = Some(read.freeze());
+                return Ok(None);
+            }
+        }
+        Ok(Some(read.freeze()))
     }
 
     /// The same with a comment now and then where there is nothing to say, and in its place among the caller's streams.
@@ -153,6 +172,9 @@ impl Body for Guarded {
             if self.ended {
                 return Poll::Ready(None);
             }
+            if let Some(ahead) = self.ahead.take() {
+                return Poll::Ready(Some(Ok(Frame::data(ahead))));
+            }
             if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
                 let now = Instant::now();
                 // An upstream that never pauses never lets the timer run.
@@ -197,11 +219,11 @@ impl Body for Guarded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.ended || (self.ahead.is_none() && self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.filter.is_some() || self.alive.is_some() {
+        if self.filter.is_some() || self.alive.is_some() || self.ahead.is_some() {
             SizeHint::default()
         } else {
             self.inner.size_hint()

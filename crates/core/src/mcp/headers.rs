@@ -16,7 +16,7 @@ pub struct MirroredHeaders<'a> {
     pub name: &'a [&'a str],
 }
 
-/// How headers and message differ. HTTP 400 with [`HEADER_MISMATCH`](super::error::HEADER_MISMATCH).
+/// How headers and message differ. HTTP 400 with [`HEADER_MISMATCH`](super::error::HEADER_MISMATCH), but for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HeaderMismatch {
     /// A header occurs more than once: two readers may take different ones.
@@ -31,6 +31,10 @@ pub enum HeaderMismatch {
     /// A header says something else than the message.
     #[error("the header `{0}` differs from the message")]
     Different(&'static str),
+    /// A header says the revision and the message does not: no mismatch, but a message without what it must have
+    /// (SEP-2575), which is -32602.
+    #[error("the message does not say its protocol version")]
+    Unsaid,
 }
 
 const PROTOCOL_VERSION: &str = "MCP-Protocol-Version";
@@ -54,11 +58,13 @@ pub fn check_headers(message: &Message, headers: &MirroredHeaders<'_>) -> Result
     let is_request = matches!(message, Message::Request { .. });
     let version = version.ok_or(HeaderMismatch::Missing(PROTOCOL_VERSION))?;
     // What notifications carry is left open by the revision; what they do carry has to be true.
-    if inside.map_or(is_request, |inside| inside != version) {
-        return Err(HeaderMismatch::Different(PROTOCOL_VERSION));
+    match inside {
+        Some(inside) if inside != version => return Err(HeaderMismatch::Different(PROTOCOL_VERSION)),
+        None if is_request => return Err(HeaderMismatch::Unsaid),
+        Some(_) | None => {}
     }
     compare(METHOD, method, Some(call.method()), is_request)?;
-    compare(NAME, name, call.name(), is_request)
+    compare(NAME, name, call.mirrored_name().as_deref(), is_request)
 }
 
 /// A header for which the message has no counterpart is not looked at: extensions mirror other members in it.
@@ -174,6 +180,11 @@ mod tests {
             check(&read, &[VERSION], &["resources/read"], &["file:///y"]),
             Err(H::Different("Mcp-Name"))
         );
+        // Of a task, its id (SEP-2663).
+        let get = message(r#","id":1"#, "tasks/get", r#","taskId":"t-1""#);
+        assert_eq!(check(&get, &[VERSION], &["tasks/get"], &["t-1"]), Ok(()));
+        assert_eq!(check(&get, &[VERSION], &["tasks/get"], &["t-2"]), Err(H::Different("Mcp-Name")));
+        assert_eq!(check(&get, &[VERSION], &["tasks/get"], &[]), Err(H::Missing("Mcp-Name")));
         let notification = message("", "notifications/cancelled", "");
         assert_eq!(check(&notification, &[VERSION], &[], &[]), Ok(()));
         assert_eq!(check(&notification, &[VERSION], &["tools/call"], &[]), Err(H::Different("Mcp-Method")));
@@ -188,10 +199,7 @@ mod tests {
             assert_eq!(check(&old, version, &["a", "b"], &[]), Err(H::Repeated("Mcp-Method")));
         }
         // The header alone names the new revision: the body has to as well.
-        assert_eq!(
-            check(&old, &[VERSION], &["tools/call"], &["a"]),
-            Err(H::Different("MCP-Protocol-Version"))
-        );
+        assert_eq!(check(&old, &[VERSION], &["tools/call"], &["a"]), Err(H::Unsaid));
     }
 
     #[test]

@@ -225,6 +225,17 @@ impl Call {
         self.name.as_deref()
     }
 
+    /// What `Mcp-Name` says of it: what it acts on, or the task of a method that is about one (SEP-2663).
+    pub fn mirrored_name(&self) -> Option<Cow<'_, str>> {
+        if !matches!(self.method(), "tasks/get" | "tasks/update" | "tasks/cancel") {
+            return self.name().map(Cow::Borrowed);
+        }
+        match self.params.as_ref()?.members()?.get("taskId")?.to_value()? {
+            Value::String(id) => Some(Cow::Owned(id)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
     /// The same with other parameters. What it acts on stays: they are to differ in nothing that was read of them.
     #[must_use]
     pub fn with_params(self, params: Raw) -> Self {

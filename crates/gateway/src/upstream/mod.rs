@@ -79,9 +79,6 @@ pub(crate) enum UpstreamError {
     /// Only `initialize` is without a session.
     #[error("no session is named")]
     SessionNeeded,
-    /// A revision that nobody here knows.
-    #[error("the revision is not known")]
-    Version,
     /// The newest revision has neither sessions nor streams of their own.
     #[error("the revision has neither sessions nor streams of their own")]
     NoStream,

@@ -81,6 +81,10 @@ async fn rs_051_b_37_t_75_lying_headers_are_refused() {
         assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(-32020)), "{more:?}");
         assert_eq!(answer.json()["id"], 7);
     }
+    // No mismatch, but a message without what it must have.
+    let answer = world.post(&call("a", false), &good).await;
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(-32602)));
+    assert_eq!(answer.json()["id"], 7);
     assert_eq!(world.upstream.asked(), 1);
 }
 

@@ -3,8 +3,8 @@
 use crate::support::{Answer, World, world_with};
 use axum::{
     Router,
-    body::Bytes,
-    http::{HeaderMap, header},
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, header},
     response::IntoResponse,
     routing::any,
 };
@@ -34,7 +34,15 @@ async fn world(seen: &Arc<Mutex<Vec<Value>>>) -> World {
                     format!("data: {status}\n\ndata: {own}\n\ndata: 7\ndata: 8\n\nid: 7\ndata: {text}\n\n");
                 return ([(header::CONTENT_TYPE, "text/event-stream")], events).into_response();
             }
-            ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+            let pieces = match headers.get("mcp-param-pad").map(HeaderValue::as_bytes) {
+                None => return ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+                // White space before a message is JSON too.
+                Some(b"long") => vec![" ".repeat(4 * 1024 * 1024), text],
+                Some(_) => vec![text[..20].to_owned(), text[20..].to_owned()],
+            };
+            // In pieces, so that nothing says how long it is.
+            let pieces = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+            ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response()
         }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,7 +127,11 @@ async fn rs_055_t_83_a_handle_of_somebody_else_does_not_exist() {
     let both = json!({ "taskId": task, "taskid": "the-task" });
     assert_eq!(ask(&world, ANN, "tasks/get", both, JSON).await.status, 400);
     world.clock.push(Duration::from_secs(3));
-    assert_eq!(ask(&world, ANN, "tools/call", again.clone(), JSON).await.status, 200);
+    let later = ask(&world, ANN, "tools/call", again.clone(), JSON).await;
+    assert_eq!(later.status, 200);
+    // A client compares: in every answer it is the same task.
+    assert_eq!(later.json()["result"]["task"]["taskId"], task);
+    assert_eq!(later.json()["result"]["tasks"][0]["taskId"], task);
 }
 
 #[tokio::test]
@@ -148,4 +160,37 @@ async fn rs_055_t_83_streams_too_and_what_is_the_clients_own_stays() {
     let task = json!({ "taskId": status["params"]["taskId"] });
     assert_eq!(ask(&world, ANN, "tasks/get", task, JSON).await.status, 200);
     assert_eq!(seen.lock().unwrap().last().unwrap()["params"]["taskId"], "the-task");
+}
+
+#[tokio::test]
+async fn rs_055_t_83_of_answers_that_do_not_say_how_long_they_are_too() {
+    let seen = Arc::default();
+    let world = world(&seen).await;
+    let ask = async |pad: &str| {
+        let now = world.clock.now();
+        let bearer = format!(
+            "Bearer {}",
+            world.token_of(|token| {
+                (token.issued_at, token.expires_at) = (now, now.plus(Duration::from_mins(5)));
+            })
+        );
+        let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28" });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "t", "_meta": meta } });
+        let headers = [
+            ("authorization", &*bearer),
+            ("accept", JSON),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "t"),
+            ("mcp-param-pad", pad),
+        ];
+        world.post(&call.to_string(), &headers).await
+    };
+    let short = ask("short").await;
+    assert_eq!(short.status, 200);
+    assert!(!short.text.contains("\"the-"), "{}", short.text);
+    // Too long to be looked at: it comes whole, and what is in it opens nothing.
+    let long = ask("long").await;
+    assert_eq!((long.status, long.json()["result"]["requestState"].as_str()), (200, Some("the-state")));
+    assert!(long.text.len() > 4 * 1024 * 1024);
 }

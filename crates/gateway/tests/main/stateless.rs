@@ -176,6 +176,15 @@ async fn what_the_revision_does_not_have_is_not_there() {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let answer = ann.answer(world.request("POST", body, &headers)).await;
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(-32022)));
+    assert_eq!(answer.json()["error"]["data"]["requested"], "2027-01-01");
+    // What each request of the revision has to say.
+    let headers =
+        [("authorization", &*ann.bearer), ("mcp-protocol-version", VERSION), ("mcp-method", "tools/list")];
+    let meta = json!({ "io.modelcontextprotocol/protocolVersion": VERSION });
+    let body =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": meta } }).to_string();
+    let answer = ann.answer(world.request("POST", &body, &headers)).await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(-32602)));
 }
 
 #[tokio::test]

@@ -99,7 +99,11 @@ impl StdioUpstream {
     pub(crate) async fn send(&self, authorized: &Authorized<Call>) -> Result<Answer, UpstreamError> {
         let call = authorized.operation();
         if !is_known(call.version.as_ref()) {
-            return Err(UpstreamError::Version);
+            let requested = call.version.as_ref().and_then(|version| version.to_str().ok());
+            return Ok(Answer {
+                status: StatusCode::BAD_REQUEST,
+                ..Answer::json(stateless::unsupported_version(call.id(), requested).into())
+            });
         }
         if call.mirrors {
             return match &call.action {

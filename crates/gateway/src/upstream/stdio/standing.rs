@@ -69,6 +69,11 @@ impl StdioUpstream {
         streams: bool,
     ) -> Result<Answer, UpstreamError> {
         let Message::Request { id, call } = message else { return Ok(Answer::empty(StatusCode::ACCEPTED)) };
+        // In the order in which a server of the revision looks (SEP-2575): what a request has to say, then whether it is there.
+        if !stateless::says_capabilities(call) {
+            let text = stateless::no_capabilities(id);
+            return Ok(Answer { status: StatusCode::BAD_REQUEST, ..Answer::json(text.into()) });
+        }
         if !stateless::is_there(call.method()) {
             return Ok(not_found(stateless::no_such_method(id)));
         }

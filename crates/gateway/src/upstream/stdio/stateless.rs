@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 use hallpass_core::mcp::{
-    Message, Outcome, Raw, Revision,
-    error::{INTERNAL_ERROR, METHOD_NOT_FOUND},
+    Call, Message, Outcome, Raw, Revision,
+    error::{INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND},
     error_body,
 };
 use serde_json::{Value, json};
@@ -18,6 +18,11 @@ use std::collections::BTreeMap;
 const OF_THE_REVISION: &str = "io.modelcontextprotocol/";
 const META: &str = "_meta";
 const TOKEN: &str = "progressToken";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// What older servers answer where there is no such resource; the newest revision says -32602 (SEP-2164).
+const OLD_NO_RESOURCE: i64 = -32002;
+/// The request's protocol version is not supported.
+const UNSUPPORTED_VERSION: i64 = -32022;
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// How long, in milliseconds, what a process says of itself may be used again: tomorrow it may be another one.
 const KNOWN_FOR: u32 = 60_000;
@@ -79,9 +84,44 @@ pub(super) fn to_process(request: Message, ours: i64) -> Message {
     Message::Request { id, call: call.with_params(Raw::object(&params)) }
 }
 
-/// The answer with what the newest revision wants in a result.
+/// Whether a request says what its client can do, as each has to.
+pub(super) fn says_capabilities(call: &Call) -> bool {
+    let meta = call.params().and_then(Raw::members).and_then(|params| params.get(META)?.members());
+    meta.and_then(|meta| meta.get(CLIENT_CAPABILITIES)?.members()).is_some()
+}
+
+/// The answer where it does not.
+pub(super) fn no_capabilities(id: &Raw) -> Vec<u8> {
+    error_body(
+        Some(id),
+        INVALID_PARAMS,
+        "`_meta` has to say the protocol version and the client's capabilities",
+    )
+}
+
+/// Says which versions are understood, so that a client takes one of them, and which one is not.
+pub(super) fn unsupported_version(id: Option<&Raw>, requested: Option<&str>) -> Vec<u8> {
+    let error = json!({
+        "code": UNSUPPORTED_VERSION,
+        "message": "Unsupported protocol version",
+        "data": { "supported": Revision::ALL.map(Revision::as_str), "requested": requested },
+    });
+    Message::Response { id: id.cloned(), outcome: Outcome::Error(Raw::from_value(&error)) }.to_canonical()
+}
+
+/// The answer with what the newest revision wants in it.
 pub(super) fn to_client(method: &str, outcome: Outcome) -> Outcome {
-    let Outcome::Result(result) = &outcome else { return outcome };
+    let result = match &outcome {
+        Outcome::Result(result) => result,
+        Outcome::Error(error) if method == "resources/read" => {
+            let Some(mut members) = error.members() else { return outcome };
+            if members.get("code").is_some_and(|code| code.as_str() == OLD_NO_RESOURCE.to_string()) {
+                members.insert("code".to_owned(), Raw::integer(INVALID_PARAMS));
+            }
+            return Outcome::Error(Raw::object(&members));
+        }
+        Outcome::Error(_) => return outcome,
+    };
     let Some(mut members) = result.members() else { return outcome };
     complete(method, &mut members);
     Outcome::Result(Raw::object(&members))
@@ -215,6 +255,9 @@ mod tests {
         assert_eq!(of("tools/call", says), r#"{"resultType":"complete","ttlMs":5}"#);
         assert_eq!(of("x", r#"{"jsonrpc":"2.0","id":1,"result":[1]}"#), "[1]");
         assert_eq!(of("x", r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#), r#"error {"code":1}"#);
+        let absent = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"data":{"uri":"a:b"}}}"#;
+        assert_eq!(of("resources/read", absent), r#"error {"code":-32602,"data":{"uri":"a:b"}}"#);
+        assert_eq!(of("tools/call", absent), r#"error {"code":-32002,"data":{"uri":"a:b"}}"#);
     }
 
     #[test]
