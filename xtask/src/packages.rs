@@ -118,11 +118,14 @@ fn text(value: &Value, name: &str) -> String {
     value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// `cargo xtask sbom`: the bill of materials on standard output, as CycloneDX 1.6. The same tree gives the same bytes.
+/// `cargo xtask sbom`: the bill of materials on standard output.
 pub fn sbom(root: &Path) -> Result<()> {
-    let packages = of_program(root)?;
-    let bill = serde_json::to_string_pretty(&bill(&packages))?;
-    writeln!(std::io::stdout(), "{bill}").context("cannot print the bill")
+    std::io::stdout().write_all(bill_of_materials(root)?.as_bytes()).context("cannot print the bill")
+}
+
+/// As CycloneDX 1.6. The same tree gives the same bytes.
+pub fn bill_of_materials(root: &Path) -> Result<String> {
+    Ok(serde_json::to_string_pretty(&bill(&of_program(root)?))? + "\n")
 }
 
 fn bill(packages: &BTreeMap<String, Package>) -> Value {

@@ -265,10 +265,11 @@ async fn pass_back(
 ) -> Result<Response<Body>, Refusal> {
     let (caller, call) = (authorized.caller(), authorized.operation());
     let Answer { status, headers: received, body } = answer;
-    // What a server says to the end of a session nobody reads: those on the official TypeScript SDKs send an empty body of no type.
-    let ended = matches!(call.action, Action::EndSession) && status.is_success();
-    let empty = ended || body.is_end_stream();
-    let kind = headers::kind(status, &received, empty);
+    let mut kind = headers::kind(status, &received, body.is_end_stream());
+    // An empty body of no type, said in pieces: so those on the official TypeScript SDKs answer to the end of a session.
+    if kind == Kind::Other && matches!(call.action, Action::EndSession) && status.is_success() {
+        kind = Kind::Empty;
+    }
     let session = session(server, caller, call, &received);
     let mut headers = headers::answer(kind, &received, session);
     let guard = |silence| Guarded::new(body, Arc::clone(server), caller.clone(), silence);

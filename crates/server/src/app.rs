@@ -165,15 +165,14 @@ impl App {
             .map_err(StartError::Audit)?;
         audit::compare(&audit, &*parts.store, now).await?;
         audit.record_at(now, Event::started(&env!("CARGO_PKG_VERSION")));
-        let tokens = match kept {
-            Some(tokens) => tokens,
-            None => {
-                let tokens = load().await?;
-                for key in parts.store.keys_read().await? {
-                    audit.record_at(now, Event::key_made(&key.kid));
-                }
-                tokens
+        let tokens = if let Some(tokens) = kept {
+            tokens
+        } else {
+            let tokens = load().await?;
+            for key in parts.store.keys_read().await? {
+                audit.record_at(now, Event::key_made(&key.kid));
             }
+            tokens
         };
         let metadata = metadata::document(&parts.settings);
         let blocks = BlockList::load(&*parts.store).await?;

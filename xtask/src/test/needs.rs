@@ -35,11 +35,13 @@ pub fn install(e2e: &Path) -> Result<()> {
 }
 
 /// Program, the argument that makes it say its version, and the name of Debian's package.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("chromium", "--version", "chromium"),
     ("openssl", "version", "openssl"),
     ("node", "--version", "nodejs"),
     ("npm", "--version", "npm"),
+    // Signs releases; comes with `ssh`, which says its version.
+    ("ssh", "-V", "openssh-client"),
 ];
 
 /// The packages whose program does not answer.

@@ -330,7 +330,7 @@ impl World {
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.send(request).await.into_parts();
-        let text = String::from_utf8(to_bytes(body, 1_000_000).await.unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(to_bytes(body, 8_000_000).await.unwrap().to_vec()).unwrap();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 
