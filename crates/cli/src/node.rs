@@ -1,5 +1,6 @@
 //! One process: authorization server and gateway on one listener, the feed between them.
 
+mod connections;
 mod host;
 mod issuers;
 mod listen;
@@ -239,7 +240,10 @@ fn gateway(
             },
             callers: server.callers,
             caller_audience: server.caller_audience.clone(),
-            upstream_credential: server.upstream_credential.clone(),
+            upstream_credential: match &server.connection {
+                Some(name) => Some(connections::of(app, name)),
+                None => server.upstream_credential.clone(),
+            },
         });
     }
     Ok(GatewayConfig {

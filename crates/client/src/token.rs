@@ -102,7 +102,10 @@ pub fn refresh_request(
 }
 
 /// A form with exactly one kind of client authentication (OAuth 2.1 §2.4).
-pub(crate) fn form_post(
+///
+/// # Errors
+/// [`TokenError::Request`].
+pub fn form_post(
     endpoint: &str,
     client: &ClientCredentials,
     parameters: &[(&str, &str)],

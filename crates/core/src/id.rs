@@ -68,6 +68,8 @@ ids! {
     SessionId
     /// One attempt at a write: a conflict with one's own attempt is success, so every write may be run twice.
     AttemptId
+    /// One time that a person connected a service of somebody else.
+    ConnectionId
     /// One request, so that its answer, its log lines and its audit lines can be put together.
     RequestId
 }

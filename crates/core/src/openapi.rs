@@ -158,12 +158,12 @@ impl Writer {
             );
         }
         for method in &path.methods {
-            item.insert(method.name.into(), self.operation(method));
+            item.insert(method.name.into(), self.operation(&path.path, method));
         }
         Value::Object(item)
     }
 
-    fn operation(&mut self, method: &Method) -> Value {
+    fn operation(&mut self, path: &str, method: &Method) -> Value {
         let operation = method.operation;
         let mut out = json!({
             "operationId": method.id,
@@ -176,9 +176,13 @@ impl Writer {
         if !operation.text.is_empty() {
             members.insert("description".into(), operation.text.into());
         }
+        let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let named = named.map(
+            |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        );
         let query = operation.query.iter().map(|field| parameter("query", field));
         let headers = operation.headers.iter().map(|field| parameter("header", field));
-        let parameters: Vec<Value> = query.chain(headers).collect();
+        let parameters: Vec<Value> = named.chain(query).chain(headers).collect();
         if !parameters.is_empty() {
             members.insert("parameters".into(), parameters.into());
         }

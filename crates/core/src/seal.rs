@@ -60,10 +60,16 @@ pub enum Purpose {
     AuditLog,
     /// Nonces for proofs of possession.
     ProofNonce,
+    /// Tokens of third parties at rest.
+    ConnectionTokens,
+    /// A person's request to a third party, in a cookie.
+    ConnectionRequest,
+    /// The link with which a client sends its person to connect a third party.
+    ConnectionPrompt,
 }
 
 impl Purpose {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 21] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
@@ -82,6 +88,9 @@ impl Purpose {
         Self::McpSession,
         Self::AuditLog,
         Self::ProofNonce,
+        Self::ConnectionTokens,
+        Self::ConnectionRequest,
+        Self::ConnectionPrompt,
     ];
 
     /// Part of the derivation: changing one voids everything under it.
@@ -105,6 +114,9 @@ impl Purpose {
             Self::McpSession => "mcp-session",
             Self::AuditLog => "audit-log",
             Self::ProofNonce => "proof-nonce",
+            Self::ConnectionTokens => "connection-tokens",
+            Self::ConnectionRequest => "connection-request",
+            Self::ConnectionPrompt => "connection-prompt",
         }
     }
 }

@@ -9,15 +9,16 @@ use crate::{
     headers::{self, AnswerFault, Kind},
     lists,
     message::{self, Action, Call, SESSION_ID, Unread},
+    person,
     refuse::{self, Refusal},
     router::Server,
     rules::{Asker, Outcome, Viewer},
-    session::{Principal, is_session_id},
+    session::{Principal, is_session_id, marked},
     stream::{Guarded, RECHECK},
     tools::{self, Operation},
     traffic::{Counted, Place},
     upstream::{Answer, UpstreamError},
-    upstream_credential::{Added, UpstreamCredential},
+    upstream_credential::{Added, SecretHeader},
 };
 use axum::body::Body;
 use hallpass_core::{json, mcp::Message, time::Timestamp};
@@ -214,12 +215,16 @@ async fn passed(server: &Arc<Server>, authorized: &Authorized<Call>) -> Result<R
     } else {
         None
     };
-    let answer = ask(server, authorized).await?;
+    let answer = person::asked(server, authorized).await?;
     pass_back(server, authorized, answer, place).await
 }
 
 /// What the server behind is told about who calls and who we are, where it is.
-fn added(server: &Server, authorized: &Authorized<Call>) -> Result<Added, Refusal> {
+fn added(
+    server: &Server,
+    authorized: &Authorized<Call>,
+    credential: Option<SecretHeader>,
+) -> Result<Added, Refusal> {
     let caller = match &server.assertions {
         None => None,
         Some(assertions) => {
@@ -227,29 +232,36 @@ fn added(server: &Server, authorized: &Authorized<Call>) -> Result<Added, Refusa
             Some(header.ok_or(UpstreamError::Unsigned)?)
         }
     };
-    let credential = server.credential.as_ref().map(|UpstreamCredential::Header(header)| header.clone());
     Ok(Added { caller, credential })
 }
 
 /// Sends the call and waits for the head of the answer: as long as is allowed, and as long as the token is good.
-async fn ask(server: &Server, authorized: &Authorized<Call>) -> Result<Answer, Refusal> {
+pub(crate) async fn ask(
+    server: &Server,
+    authorized: &Authorized<Call>,
+    credential: Option<SecretHeader>,
+) -> Result<Answer, Refusal> {
     let until = match authorized.operation().action {
         Action::Message(_) | Action::EndSession => Some(Instant::now() + server.limits.answer),
         // A server may hold the head of this stream back until it has something to say.
         Action::Listen => None,
     };
-    let mut sent = pin!(server.upstream.send(authorized, added(server, authorized)?));
-    let answer = loop {
+    let mut sent = pin!(server.upstream.send(authorized, added(server, authorized, credential)?));
+    loop {
         let patience = until.map_or(RECHECK, |until| RECHECK.min(until.duration_since(Instant::now())));
         if let Ok(answer) = timeout(patience, sent.as_mut()).await {
-            break answer?;
+            return Ok(answer?);
         }
         if until.is_some_and(|until| Instant::now() >= until) {
             return Err(UpstreamError::Timeout.into());
         }
         let now: Timestamp = server.resource.now();
         server.resource.recheck(authorized.caller(), now)?;
-    };
+    }
+}
+
+/// Whether the answer is one for a client.
+pub(crate) fn judged(server: &Server, answer: Answer) -> Result<Answer, Refusal> {
     headers::check_status(answer.status).inspect_err(|fault: &AnswerFault| {
         tracing::warn!(server = %server.name, status = answer.status.as_u16(), %fault, "answer not passed on");
     })?;
@@ -358,7 +370,8 @@ fn session(server: &Server, caller: &Authenticated, call: &Call, headers: &Heade
         return Some(known.sealed.clone());
     }
     let text = upstream.to_str().ok().filter(|text| is_session_id(text))?;
-    HeaderValue::try_from(server.sessions.seal(&server.principal(caller), text)).ok()
+    let text = marked(text, person::opens_urls(call));
+    HeaderValue::try_from(server.sessions.seal(&server.principal(caller), &text)).ok()
 }
 
 impl Server {

@@ -18,6 +18,7 @@
 //! | how often, and how many streams | `traffic` |
 //! | how more scope is asked for, by which name | `challenge`, `trust` |
 //! | what of it is shown | `lists`, `events` |
+//! | whose account it is asked with, and how a person is told to connect one | `person`, `connect` |
 //! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
@@ -30,6 +31,7 @@ mod assertion;
 mod audit;
 mod challenge;
 pub mod config;
+mod connect;
 mod credentials;
 pub mod demo;
 mod describe;
@@ -40,6 +42,7 @@ mod handles;
 mod headers;
 mod lists;
 mod message;
+mod person;
 mod refuse;
 mod router;
 mod rules;
@@ -60,6 +63,7 @@ pub use config::{
 };
 pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};
+pub use person::{CredentialAnswer, NoCredential, PersonCredentials};
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};
 pub use upstream_credential::{HeaderFault, SecretHeader, UpstreamCredential};

@@ -3,7 +3,7 @@
 use crate::{
     admit::single,
     config::Limits,
-    session::{Principal, SessionSealer},
+    session::{Principal, SessionSealer, unmarked},
     tools::Operation,
 };
 use axum::body::Body;
@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub sealed: HeaderValue,
     /// What the upstream has.
     pub upstream: HeaderValue,
+    /// Whether its client opens URLs for its person.
+    pub opens_urls: bool,
 }
 
 /// Why a call is not read.
@@ -236,8 +238,9 @@ fn open_session(
     let Some(held) = single(headers, &SESSION_ID).map_err(|()| Unread::Repeated)? else { return Ok(None) };
     let text = held.to_str().map_err(|_| Unread::NoSession)?;
     let opened = sealer.open(principal, text).ok_or(Unread::NoSession)?;
-    let upstream = HeaderValue::try_from(opened).map_err(|_| Unread::NoSession)?;
-    Ok(Some(Session { sealed: held.clone(), upstream }))
+    let (upstream, opens_urls) = unmarked(&opened);
+    let upstream = HeaderValue::try_from(upstream).map_err(|_| Unread::NoSession)?;
+    Ok(Some(Session { sealed: held.clone(), upstream, opens_urls }))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::{
     admit::NotAdmitted,
     challenge::{self, ChallengeStyle},
+    connect::Prompt,
     headers::{self, AnswerFault},
     message::Unread,
     router::Server,
@@ -49,6 +50,17 @@ pub(crate) enum Refusal {
     /// More streams than this caller may have open.
     #[error("the caller has too many streams open")]
     Streams,
+    /// The server works with an account that a person connected here, and the token is a machine's or of elsewhere.
+    #[error(
+        "the server works with an account of the person, and no person of this server is behind the token"
+    )]
+    NoPerson,
+    /// The person has to connect a service first.
+    #[error("the person has to connect {}", .0.service)]
+    Connect(Box<Prompt>),
+    /// The service of the person's account is not there right now.
+    #[error("the service of the person's account cannot be asked right now")]
+    Service,
     /// By its form.
     #[error("{0}")]
     Unread(#[from] Unread),
@@ -74,6 +86,9 @@ pub(crate) fn respond(
         | Refusal::Details
         | Refusal::TooMany(_)
         | Refusal::Streams
+        | Refusal::NoPerson
+        | Refusal::Connect(_)
+        | Refusal::Service
         | Refusal::NotAdmitted(_)
         | Refusal::Unread(_)
         | Refusal::Upstream(_)
@@ -86,6 +101,9 @@ pub(crate) fn respond(
         }
         headers::protect(response.headers_mut());
         return response;
+    }
+    if let Refusal::Connect(prompt) = refusal {
+        return prompt.respond(id);
     }
     let (status, code, message) = row(refusal);
     let id = if let Refusal::Unread(Unread::Headers { id, .. } | Unread::NoHandle { id }) = refusal {
@@ -165,6 +183,18 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
         Refusal::Streams => {
             (StatusCode::TOO_MANY_REQUESTS, ours, "Too many streams are open: close one that is not needed")
         }
+        // Answered above, as its client understands.
+        Refusal::Connect(_) => (StatusCode::FORBIDDEN, ours, "An account has to be connected first"),
+        Refusal::NoPerson => (
+            StatusCode::FORBIDDEN,
+            ours,
+            "This server works with accounts that people connect here, and no person with an account here is behind this token",
+        ),
+        Refusal::Service => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ours,
+            "The service of the person's account cannot be asked right now: try again soon",
+        ),
         Refusal::Unread(unread) => unread_row(unread),
         Refusal::Upstream(error) => upstream_row(*error),
         Refusal::Answer(AnswerFault::Credentials) => (
@@ -232,6 +262,8 @@ const fn retry_after(refusal: &Refusal) -> Option<u64> {
         Some(wait.as_secs().saturating_add(1))
     } else if let Refusal::Upstream(UpstreamError::TooMany) = refusal {
         Some(1)
+    } else if let Refusal::Service = refusal {
+        Some(5)
     } else if let Refusal::Streams = refusal {
         Some(10)
     } else {

@@ -25,6 +25,8 @@ use std::{sync::Arc, time::Duration};
 /// One MCP server, ready to be asked.
 pub(crate) struct Server {
     pub name: String,
+    /// For people.
+    pub title: String,
     pub resource: ProtectedResource,
     pub rules: Arc<Rules>,
     pub upstream: Upstream,
@@ -190,6 +192,7 @@ fn server(
     let resource = if protected.own_tokens { resource } else { resource.without_own_tokens() };
     Server {
         name: protected.name.clone(),
+        title: protected.title.clone().unwrap_or_else(|| protected.name.clone()),
         resource: resource
             .with_clock(Arc::clone(&config.clock))
             .with_bound_tokens(protected.bound_tokens, config.proofs.clone())

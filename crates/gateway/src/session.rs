@@ -9,7 +9,7 @@ use hallpass_core::{
     entropy::Entropy,
     seal::{KeyRing, Purpose},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Longest session id of an upstream.
 const MAX_ID: usize = 512;
@@ -124,6 +124,16 @@ fn context(principal: &Principal<'_>) -> Vec<u8> {
     context
 }
 
+/// The upstream's id with what is remembered of a session: whether its client opens URLs for its person. No id has a space.
+pub(crate) fn marked(id: &str, opens_urls: bool) -> Cow<'_, str> {
+    if opens_urls { Cow::Owned(format!(" {id}")) } else { Cow::Borrowed(id) }
+}
+
+/// The two again.
+pub(crate) fn unmarked(text: &str) -> (&str, bool) {
+    text.strip_prefix(' ').map_or((text, false), |id| (id, true))
+}
+
 /// Whether an upstream's session id is one: visible ASCII (MCP 2025-11-25, transports), and not too long.
 pub(crate) fn is_session_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
@@ -183,6 +193,13 @@ mod tests {
             assert_ne!(nonce(&other), nonce(&held), "{belongs_to} {text}");
         }
         assert_eq!(sealer.open_handle(&bob, "task\n", &held), None);
+    }
+
+    #[test]
+    fn a_session_remembers_whether_its_client_opens_urls() {
+        for opens in [false, true] {
+            assert_eq!(unmarked(&marked("session-1", opens)), ("session-1", opens));
+        }
     }
 
     #[test]

@@ -3,16 +3,19 @@
 use crate::{
     assertion::CALLER,
     message::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID},
+    person::PersonCredentials,
 };
 use hallpass_core::secret::SecretString;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// How hallpass is known to the server behind.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum UpstreamCredential {
     /// The same header with each request, whoever calls.
     Header(SecretHeader),
+    /// That of the person who calls.
+    Person(Arc<dyn PersonCredentials>),
 }
 
 /// A header whose value is a secret.
@@ -60,6 +63,19 @@ const OURS: [HeaderName; 19] = [
 ];
 
 impl SecretHeader {
+    /// `Authorization: Bearer` and this token.
+    ///
+    /// # Errors
+    /// [`HeaderFault::Value`].
+    pub fn bearer(token: &SecretString) -> Result<Self, HeaderFault> {
+        Self::new("authorization", &SecretString::new(format!("Bearer {}", token.expose())))
+    }
+
+    /// The token of [`Self::bearer`].
+    pub fn token(&self) -> Option<SecretString> {
+        Some(SecretString::new(self.value.to_str().ok()?.strip_prefix("Bearer ")?))
+    }
+
     /// As the operator wrote it.
     ///
     /// # Errors
@@ -76,6 +92,15 @@ impl SecretHeader {
         // No log of the HTTP client shows it.
         value.set_sensitive(true);
         Ok(Self { name, value })
+    }
+}
+
+impl fmt::Debug for UpstreamCredential {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(header) => out.debug_tuple("Header").field(header).finish(),
+            Self::Person(people) => out.debug_tuple("Person").field(&people.title()).finish(),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Outbound requests.
+    pub fetch: Fetch,
     /// Client ID metadata documents.
     pub documents: Arc<DocumentSource>,
     /// Keys of clients that sign assertions.
@@ -187,7 +189,8 @@ impl App {
             spent: Arc::new(SpentAssertions::new()),
             unsettled: Arc::new(Unsettled::new()),
             proofs: Arc::new(SeenProofs::new()),
-            documents: Arc::new(DocumentSource::new(parts.fetch, Arc::clone(&parts.store))),
+            documents: Arc::new(DocumentSource::new(parts.fetch.clone(), Arc::clone(&parts.store))),
+            fetch: parts.fetch,
             passwords: Arc::new(PasswordHasher::new()),
             limits: Arc::new(RateLimiter::new()),
             polls: Arc::new(Polls::new()),
@@ -211,6 +214,7 @@ impl App {
         if settings.issuer.as_str() != self.settings.issuer.as_str() {
             return Err(SettingsError::IssuerChanged);
         }
+        let now = fetch.clone().unwrap_or_else(|| self.fetch.clone());
         let (client_keys, issuer_keys, documents) = match fetch {
             Some(fetch) => (
                 ClientKeySource::new(fetch.clone()),
@@ -225,6 +229,7 @@ impl App {
             client_keys,
             issuer_keys,
             documents,
+            fetch: now,
             metadata: metadata::document(&settings),
             openapi: OnceLock::new(),
             settings,

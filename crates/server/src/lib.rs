@@ -11,6 +11,7 @@ mod authorize;
 mod cidr;
 mod clients;
 mod clock;
+pub mod connections;
 pub mod cross_domain;
 mod cx;
 mod describe;

@@ -37,6 +37,8 @@ use std::{
 pub struct Incoming {
     /// Time and caller.
     pub cx: Cx,
+    /// Of the URL.
+    pub path: String,
     /// One of the row's methods.
     pub method: Method,
     /// The query as sent, at most 8 KiB.
@@ -99,7 +101,7 @@ macro_rules! route {
 
 /// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, description, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 17] = [
+const ROUTES: [Route; 19] = [
     route!("/jwks",             GET,  Public,   0,      None,                         protocol::JWKS,           metadata::jwks),
     route!("/openapi.json",     GET,  Public,   0,      None,                         protocol::OPENAPI,        describe::document_of_this),
     route!("/register",         POST, Protocol, 16_384, None,                         protocol::REGISTER,       register::register),
@@ -116,6 +118,8 @@ const ROUTES: [Route; 17] = [
     route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SETUP,              login::setup::setup),
     route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        page::INVITATION,         login::invitation::invitation),
     route!("/account",          BOTH, Page,     4_096,  None,                         page::ACCOUNT,            account::account),
+    route!("/account/connections", BOTH, Page, 4_096, None,                          page::CONNECTIONS,        account::connections::connections),
+    route!("/account/connections/callback/{connection}", GET, Page, 0, None,         page::CONNECTION_CALLBACK, account::connections::callback),
     route!("/",                 GET,  Page,     0,      None,                         page::START,              login::start),
 ];
 
@@ -222,8 +226,14 @@ async fn answer(app: &App, route: &Route, request: Request) -> Reply {
         Ok(Err(_)) => return too_large(route, StatusCode::BAD_REQUEST),
         Err(_) => return too_large(route, StatusCode::REQUEST_TIMEOUT),
     };
-    let incoming =
-        Incoming { cx, method: parts.method, query: query.to_owned(), headers: parts.headers, body };
+    let incoming = Incoming {
+        cx,
+        path: parts.uri.path().to_owned(),
+        method: parts.method,
+        query: query.to_owned(),
+        headers: parts.headers,
+        body,
+    };
     let reply = (route.handler)(app, &incoming).await;
     let mut reply = count_failure(app, route, &incoming, reply);
     if let Ok(id) = HeaderValue::from_str(&incoming.cx.request.to_string()) {

@@ -4,6 +4,7 @@ use crate::{
     audit::AuditSettings,
     cidr::Cidr,
     clients::{blocked::is_listed, life::DocumentLife, operator::OperatorClient},
+    connections::ConnectionSettings,
     cross_domain::CrossDomainAccess,
     http::rate_limit::Limits,
     issuers::{WorkloadIssuer, identity_provider::IdentityProvider, workload::Workload},
@@ -56,6 +57,8 @@ pub struct Settings {
     pub workload_issuers: Vec<WorkloadIssuer>,
     /// Companies' identity providers whose word about a person counts.
     pub identity_providers: Vec<IdentityProvider>,
+    /// Services of third parties that people may connect.
+    pub connections: Vec<ConnectionSettings>,
     /// Which clients may have our word about their people, for which servers of others.
     pub cross_domain: Vec<CrossDomainAccess>,
     /// Whose metadata documents are accepted.
@@ -158,6 +161,8 @@ pub struct Resource {
     pub introspectors: Vec<String>,
     /// Whether it takes tokens only that are bound to a key: no other is issued for it.
     pub bound_tokens_only: bool,
+    /// The service whose tokens of the person it gets.
+    pub connection: Option<String>,
     list_digest: [u8; 16],
 }
 
@@ -237,7 +242,16 @@ impl Resource {
         }
         let names: Vec<&str> = scopes.iter().map(|entry| &*entry.name).collect();
         let list_digest = digest16(&names.join(" "));
-        Ok(Self { uri, title, scopes, introspectors: Vec::new(), bound_tokens_only: false, list_digest })
+        let introspectors = Vec::new();
+        Ok(Self {
+            uri,
+            title,
+            scopes,
+            introspectors,
+            bound_tokens_only: false,
+            connection: None,
+            list_digest,
+        })
     }
 
     /// What an authorization code refers its positions to.
@@ -303,6 +317,7 @@ impl Settings {
             clients: Vec::new(),
             workload_issuers: Vec::new(),
             identity_providers: Vec::new(),
+            connections: Vec::new(),
             cross_domain: Vec::new(),
             documents: DocumentPolicy::any(),
             document_life: DocumentLife::usual(),

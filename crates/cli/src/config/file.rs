@@ -2,6 +2,7 @@
 
 use super::{
     clients::{ClientEntry, ClientsSection},
+    connections::ConnectionEntry,
     cross_domain::CrossDomainEntry,
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
@@ -65,6 +66,9 @@ pub struct ConfigFile {
     /// `[[authorization_server]]`.
     #[serde(default)]
     pub authorization_server: Vec<AuthorizationServerEntry>,
+    /// `[[connection]]`.
+    #[serde(default)]
+    pub connection: Vec<ConnectionEntry>,
     /// `[[cross_domain_access]]`.
     #[serde(default)]
     pub cross_domain_access: Vec<CrossDomainEntry>,
@@ -237,6 +241,8 @@ pub struct ServerEntry {
     pub caller_audience: Option<Spanned<String>>,
     /// A header out of a file with a secret, for the server behind.
     pub upstream_header: Option<Spanned<UpstreamHeaderEntry>>,
+    /// The service of a third party whose tokens of the person the server behind gets.
+    pub connection: Option<Spanned<String>>,
     /// What a challenge for more scope asks for.
     pub challenge_scopes: Option<ChallengeScopes>,
     /// Requests a minute of one person or machine.

@@ -3,6 +3,7 @@
 mod callers;
 mod clients;
 mod command;
+mod connections;
 mod cross_domain;
 mod database;
 mod duration;
@@ -63,6 +64,8 @@ pub struct Protected {
     pub upstream_credential: Option<UpstreamCredential>,
     /// Whose tokens it takes.
     pub trust: Trust,
+    /// The service whose tokens of the person it gets.
+    pub connection: Option<String>,
 }
 
 /// Everything that a node is started with.
@@ -172,11 +175,14 @@ impl Check<'_> {
         }
         // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
         self.dry_run(&file.dangerous.rules_dry_run, &mut servers);
+        let connections = self.connections(&file.connection, folder);
+        self.connected(&file.server, &file.connection, &mut servers, &mut resources);
         let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
         if servers.len() == file.server.len() {
             self.one_audience_each(&file.server, &servers, &issuer);
         }
         let mut settings = Settings::new(issuer, resources);
+        settings.connections = connections;
         self.tokens(&file.tokens, &mut settings);
         settings.session_lifetime =
             self.duration(file.sign_in.session_lifetime.as_ref(), settings.session_lifetime, 60, 90 * 86_400);
@@ -384,6 +390,7 @@ impl Check<'_> {
                     caller_audience,
                     upstream_credential,
                     trust,
+                    connection: None,
                 };
                 Some((resource, protected))
             }

@@ -93,7 +93,8 @@ impl Check<'_> {
 
 /// Servers whose secret leaves this machine without TLS (RS-068), in sentences.
 pub(super) fn in_the_open(servers: &[Protected]) -> Vec<String> {
-    let known = servers.iter().filter(|server| server.upstream_credential.is_some());
+    let known =
+        servers.iter().filter(|server| server.upstream_credential.is_some() || server.connection.is_some());
     let open = known.filter(|server| match &server.behind {
         Behind::Url(url) => !is_here(url),
         Behind::Demo | Behind::Command { .. } => false,

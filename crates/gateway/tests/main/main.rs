@@ -18,6 +18,7 @@ mod details;
 mod envelope;
 mod handles;
 mod many_callers;
+mod people;
 mod policy;
 mod proofs;
 mod rules;

@@ -25,7 +25,7 @@ fn trusting(key: &SigningKey) -> TrustedIssuer {
     }
 }
 
-async fn both(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)) -> (World, SigningKey) {
+pub async fn both(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)) -> (World, SigningKey) {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let trusted = trusting(&key);
     let world = world_with(behaviour, |config| {
@@ -38,7 +38,7 @@ async fn both(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)) -> (Worl
 }
 
 /// The same claims as a token of ours, but the issuer.
-fn theirs(key: &SigningKey, change: impl FnOnce(&mut AccessToken)) -> String {
+pub fn theirs(key: &SigningKey, change: impl FnOnce(&mut AccessToken)) -> String {
     let mut token = AccessToken { issuer: OTHER.into(), ..claims() };
     change(&mut token);
     format!("Bearer {}", AccessTokenSigner::new(key).sign(&token).unwrap().expose())

@@ -1,5 +1,6 @@
 //! What I allowed and where I am signed in, with a button to take each back.
 
+pub mod connections;
 mod view;
 
 use crate::{
@@ -76,6 +77,7 @@ async fn page(
         rows: alive.map(|grant| view::grant(app, grant, now)).collect(),
         next: next.as_deref(),
         crowd,
+        connections: !settings.connections.is_empty(),
         browsers: sessions.iter().map(|one| view::browser(one, &signed_in.session, now)).collect(),
     });
     // A session outlives a closed browser and the browser's cookie does not: the forms here are bound to the new one.

@@ -70,7 +70,7 @@ fn place(address: IpAddr) -> String {
     if address.is_loopback() { "this computer".to_owned() } else { address.to_canonical().to_string() }
 }
 
-fn ago(past: Duration) -> String {
+pub(super) fn ago(past: Duration) -> String {
     let seconds = past.as_secs();
     let (number, unit) = match seconds {
         0..60 => return "just now".to_owned(),

@@ -2,6 +2,7 @@
 //! node's chained log, so that nothing is said twice and nothing is forgotten.
 
 mod chain;
+mod connections;
 mod counts;
 mod end;
 mod event;

@@ -236,6 +236,75 @@ pub const ACCOUNT: Description = both(
     },
 );
 
+/// `/account/connections`.
+pub const CONNECTIONS: Description = both(
+    &Operation {
+        id: "connectionsPage",
+        summary: "The services of third parties that the person connected, or can",
+        text: "A client's prompt leads here, with a link that is good for the person whose call it was, for an hour.",
+        group: GROUP,
+        query: &[
+            field("link", false, "Of a client's prompt."),
+            field("connected", false, "What was connected just now."),
+        ],
+        answers: &[
+            answer(200, "The services, or the sign-in before them."),
+            answer(403, "The link is for another person."),
+            UNAVAILABLE,
+        ],
+        security: &["session"],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "connections",
+        summary: "Begins to connect a service, or disconnects one",
+        group: GROUP,
+        form: &[
+            CSRF,
+            Field {
+                name: "action",
+                kind: OneOf(&["connect", "disconnect"]),
+                required: true,
+                text: "What to do.",
+                example: "",
+            },
+            field("connection", true, "Which service."),
+        ],
+        answers: &[
+            answer(200, "A page that moves on to the service."),
+            moved("Disconnected."),
+            answer(502, "The service cannot be asked."),
+            FOREIGN,
+            UNAVAILABLE,
+        ],
+        security: &["session"],
+        ..Operation::NONE
+    },
+);
+
+/// `/account/connections/callback/{connection}`.
+pub const CONNECTION_CALLBACK: Description = get(&Operation {
+    id: "connectionCallback",
+    summary: "A service answers (RFC 6749 §4.1.2)",
+    text: "Used by the browser that asked, with its session and its person, once.",
+    group: GROUP,
+    query: &[
+        field("state", false, "Ours."),
+        field("code", false, "The answer."),
+        field("iss", false, "Who answers (RFC 9207)."),
+        field("error", false, "The other answer."),
+    ],
+    answers: &[
+        moved("Connected."),
+        answer(403, "Another browser, session or person asked, or nobody did."),
+        answer(404, "There is no such service."),
+        answer(502, "The service gave no tokens."),
+        UNAVAILABLE,
+    ],
+    security: &["session"],
+    ..Operation::NONE
+});
+
 /// `/`.
 pub const START: Description = get(&Operation {
     id: "start",

@@ -18,6 +18,7 @@ use std::time::Duration;
 const BROWSER: &str = "hallpass_browser";
 const SESSION: &str = "hallpass_session";
 const KNOWN: &str = "hallpass_known";
+const CONNECTING: &str = "hallpass_connecting";
 const MAC: usize = 20;
 
 /// What a request says about its browser.
@@ -123,6 +124,21 @@ fn session_id(app: &App, incoming: &Incoming) -> Option<SessionId> {
     let (&number, id) = body.split_first()?;
     app.keys.check(number, Purpose::SessionCookie, body, mac).ok()?;
     Some(SessionId::from_bytes(id.try_into().ok()?))
+}
+
+/// What a browser has asked a third party for, sealed.
+pub fn connecting_cookie(app: &App, sealed: &str, lifetime: Duration) -> Option<HeaderValue> {
+    set_cookie(app, CONNECTING, sealed, Some(lifetime))
+}
+
+/// What it asked for, as it was sealed.
+pub fn connecting(app: &App, incoming: &Incoming) -> Option<String> {
+    cookie(app, incoming, CONNECTING)
+}
+
+/// It was answered.
+pub fn clear_connecting(app: &App) -> Option<HeaderValue> {
+    set_cookie(app, CONNECTING, "", Some(Duration::ZERO))
 }
 
 /// Marks a browser in which this person signed in before: guesses from elsewhere do not lock them out of it.

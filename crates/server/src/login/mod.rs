@@ -15,6 +15,7 @@ use crate::{
     audit::{Event, Who},
     authorize::{SINCE, seal_since},
     clients::{Client, display},
+    connections::prompt::LINK,
     http::{
         browser::{self, Browser},
         respond::{self, Reply, see_other, with_cookie},
@@ -48,6 +49,9 @@ struct Waiting {
     /// Back to where the code of a device is typed, with what a link brought of it.
     #[serde(default)]
     device: Option<String>,
+    /// Back to the services to connect, with the link of a prompt.
+    #[serde(default)]
+    connections: Option<String>,
 }
 
 /// An authorization request that waits for a sign-in.
@@ -80,6 +84,7 @@ pub fn form_page(app: &App, browser: &Browser, behind: &Behind<'_>) -> Reply {
         client: behind.client.name.as_str().to_owned(),
         go_on: behind.go_on.clone(),
         device: None,
+        connections: None,
     };
     let shown = Shown { name: behind.hint.unwrap_or_default(), message: None };
     sign_in_page(app, browser, &waiting, shown, StatusCode::OK)
@@ -90,6 +95,19 @@ pub fn form_for_device(app: &App, browser: &Browser, code: Option<UserCode>) -> 
     let device = Some(code.map(|code| code.to_string()).unwrap_or_default());
     let waiting = Waiting { device, ..Waiting::default() };
     sign_in_page(app, browser, &waiting, Shown::default(), StatusCode::OK)
+}
+
+/// The form, for whoever wants to connect a service; `link` is that of a client's prompt.
+pub fn form_for_connections(app: &App, browser: &Browser, link: Option<&str>) -> Reply {
+    let connections = Some(link.filter(|link| link.len() <= 512).unwrap_or_default().to_owned());
+    let waiting = Waiting { connections, ..Waiting::default() };
+    sign_in_page(app, browser, &waiting, Shown::default(), StatusCode::OK)
+}
+
+/// The services to connect; with the link of a prompt, where there was one.
+fn connections_page(app: &App, link: &str) -> String {
+    let page = format!("{}/account/connections", app.settings.issuer.path());
+    if link.is_empty() { page } else { append_to(&page, [(LINK, link)]) }
 }
 
 /// Where the code of a device is typed; with it, where it was brought by a link.
@@ -227,7 +245,10 @@ async fn signed_in(
     let base = app.settings.issuer.path();
     let target = match (&waiting.query, &waiting.device) {
         (None, Some(code)) => device_page(app, code),
-        (None, None) => format!("{base}/account"),
+        (None, None) => match &waiting.connections {
+            Some(link) => connections_page(app, link),
+            None => format!("{base}/account"),
+        },
         (Some(query), _) => {
             let without =
                 query.split('&').filter(|pair| !pair.starts_with(SINCE)).collect::<Vec<_>>().join("&");

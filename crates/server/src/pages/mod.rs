@@ -1,7 +1,11 @@
 //! Everything a person sees: rendered here, without script, readable on a phone and by a screen reader.
 
+mod connections;
 mod device;
 
+pub use connections::{
+    ConnectingPage, ConnectionProblem, ConnectionRow, ConnectionsPage, connecting, connections,
+};
 pub use device::{
     DeviceAskPage, DeviceEnd, DevicePage, DeviceWaitPage, device, device_ask, device_end, device_wait,
 };
@@ -169,6 +173,8 @@ pub struct AccountPage<'a> {
     pub next: Option<&'a str>,
     /// That there are too many to keep an eye on.
     pub crowd: Option<Crowd>,
+    /// Whether there are services to connect.
+    pub connections: bool,
     /// Where the person is signed in.
     pub browsers: Vec<BrowserRow>,
 }
@@ -258,6 +264,8 @@ pub enum Problem {
     DocumentInvalid,
     /// The client wants to authenticate in a way that is not offered.
     DocumentAuthMethod,
+    /// A service of a third party was not connected.
+    Connection(ConnectionProblem),
     /// The store failed.
     Unavailable,
 }
@@ -333,6 +341,7 @@ impl Problem {
                 "This application wants to prove itself in a way that is not offered here",
                 "Its document must allow token_endpoint_auth_method none. Ask its makers.",
             ),
+            Self::Connection(problem) => problem.words(),
             Self::Unavailable => (
                 "The server cannot answer at this moment",
                 "Nothing was lost. Please try again in a few seconds.",

@@ -16,6 +16,7 @@
 mod account;
 mod claims;
 mod clients;
+mod connections;
 mod feed;
 mod forgetful;
 mod live;
@@ -28,6 +29,7 @@ mod twice;
 pub use account::*;
 pub use claims::*;
 pub use clients::*;
+pub use connections::*;
 pub use feed::*;
 pub use forgetful::Forgetful;
 pub use live::*;
@@ -100,6 +102,9 @@ macro_rules! contract_tests {
             as_178_sixty_four_devices_at_one_code_get_nothing
             t_29_as_178_sixty_four_codes_at_once_are_counted_one_by_one
             as_220_the_sweep_forgets_typed_codes
+            rs_061_a_connection_belongs_to_one_person
+            rs_061_as_185_connections_go_with_their_person
+            rs_061_c13_sixty_four_renewals_have_one_winner
             a_closed_store_takes_no_more
         }
     };

@@ -2,6 +2,7 @@
 
 mod claim;
 mod client;
+mod connection;
 mod feed;
 mod grant;
 mod misc;
@@ -9,6 +10,7 @@ mod person;
 
 pub use claim::*;
 pub use client::*;
+pub use connection::*;
 pub use feed::*;
 pub use grant::*;
 pub use misc::*;

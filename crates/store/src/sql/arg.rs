@@ -1,7 +1,7 @@
 //! Values that go into statements: bytes, 64-bit integers, text, and the lack of each.
 
 use hallpass_core::{
-    id::{AttemptId, GrantId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, GrantId, PersonId, SessionId},
     time::Timestamp,
 };
 
@@ -51,6 +51,7 @@ from! {
     &'a Vec<u8> => |value| Self::Bytes(Some(value));
     &'a Option<Vec<u8>> => |value| Self::Bytes(value.as_deref());
     &'a AttemptId => |value| Self::Bytes(Some(value.as_bytes()));
+    &'a ConnectionId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a GrantId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a PersonId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a SessionId => |value| Self::Bytes(Some(value.as_bytes()));

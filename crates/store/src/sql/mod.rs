@@ -11,6 +11,7 @@
 mod arg;
 mod claim;
 mod client;
+mod connection;
 mod document;
 mod feed;
 mod grant;
@@ -162,6 +163,7 @@ pub(crate) fn all() -> Vec<&'static str> {
     [
         claim::ALL,
         client::ALL,
+        connection::ALL,
         document::ALL,
         feed::ALL,
         grant::ALL,

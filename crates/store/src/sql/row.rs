@@ -2,7 +2,7 @@
 
 use crate::{ErrorKind, StoreError};
 use hallpass_core::{
-    id::{AttemptId, GrantId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, GrantId, PersonId, SessionId},
     time::Timestamp,
 };
 use std::net::IpAddr;
@@ -148,6 +148,7 @@ macro_rules! id_column {
 
 id_column! {
     attempt_id AttemptId
+    connection_id ConnectionId
     grant_id GrantId
     person_id PersonId
     session_id SessionId

@@ -14,6 +14,11 @@ statements! {
     ASSERTION_SWEEP = "DELETE FROM assertion WHERE digest = $1 AND until < $2";
     CLAIMS_WALK = "SELECT user_code, claimed_at FROM device_claim WHERE user_code > $1 ORDER BY user_code LIMIT $2";
     CLAIM_SWEEP = "DELETE FROM device_claim WHERE user_code = $1 AND claimed_at < $2";
+    // A node of an older release removes a person and knows nothing of what that person connected.
+    CONNECTIONS_WALK = "SELECT id, CASE WHEN EXISTS (SELECT 1 FROM person p WHERE p.id = connection.person) THEN 0 ELSE 1 END
+        FROM connection WHERE id > $1 ORDER BY id LIMIT $2";
+    CONNECTION_SWEEP = "DELETE FROM connection WHERE id = $1
+        AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = connection.person)";
     // A copy is renewed when its client uses a grant. What no host said anything about for as long as a grant may live, and
     // no grant needs, is nobody's; only for such a row the grants are looked through.
     DOCUMENTS_WALK = "SELECT url, CASE WHEN checked_at < $1
@@ -55,6 +60,11 @@ pub(crate) enum Walk {
         /// The last one seen.
         after: i64,
     },
+    /// Connections above this id.
+    Connections {
+        /// The last one seen.
+        after: [u8; 16],
+    },
     /// Copies of documents above this URL.
     Documents {
         /// The last one seen.
@@ -85,6 +95,7 @@ enum Due {
     Entries(Vec<i64>),
     Assertions(Vec<[u8; 32]>),
     Claims(Vec<i64>),
+    Connections(Vec<[u8; 16]>),
     Documents(Vec<String>),
     Grants(Vec<[u8; 16]>),
 }
@@ -92,7 +103,7 @@ enum Due {
 impl Due {
     fn is_empty(&self) -> bool {
         match self {
-            Self::Sessions(ids) | Self::Grants(ids) => ids.is_empty(),
+            Self::Sessions(ids) | Self::Connections(ids) | Self::Grants(ids) => ids.is_empty(),
             Self::Entries(tickets) | Self::Claims(tickets) => tickets.is_empty(),
             Self::Assertions(digests) => digests.is_empty(),
             Self::Documents(urls) => urls.is_empty(),
@@ -177,9 +188,19 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
             let seen = walk(rows, limit);
             let next = match seen.last {
                 Some(after) => Walk::Claims { after },
-                None => Walk::Documents { after: String::new() },
+                None => Walk::Connections { after: [0; 16] },
             };
             Slice { due: Due::Claims(seen.due), next, more: true }
+        }
+        Walk::Connections { after } => {
+            let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.yes(1)?));
+            let rows = on.all(CONNECTIONS_WALK, args![after, LOOK_AT], is_due).await?;
+            let seen = walk(rows, limit);
+            let next = match seen.last {
+                Some(after) => Walk::Connections { after },
+                None => Walk::Documents { after: String::new() },
+            };
+            Slice { due: Due::Connections(seen.due), next, more: true }
         }
         Walk::Documents { after } => {
             let is_due = |row: &Row<'_>| Ok((row.text(0)?, row.yes(1)?));
@@ -256,6 +277,11 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         Due::Claims(codes) => {
             for code in codes {
                 rows += on.change(CLAIM_SWEEP, args![*code, this.now.minus(CLAIM_IS_OVER)]).await?;
+            }
+        }
+        Due::Connections(ids) => {
+            for id in ids {
+                rows += on.change(CONNECTION_SWEEP, args![id]).await?;
             }
         }
         Due::Documents(urls) => {

@@ -2,6 +2,7 @@
 
 mod claim;
 mod client;
+mod connection;
 mod feed;
 mod grant;
 mod misc;
@@ -9,6 +10,7 @@ mod person;
 
 pub use claim::Claims;
 pub use client::{Blocks, Clients};
+pub use connection::Connections;
 pub use feed::Feed;
 pub use grant::Grants;
 pub use misc::{AuditHeads, Documents, Keys, Maintenance};
@@ -22,7 +24,18 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 
 /// All of a backend.
 pub trait Store:
-    Grants + People + Sessions + Feed + Keys + Documents + Claims + Clients + Blocks + AuditHeads + Maintenance
+    Grants
+    + People
+    + Sessions
+    + Feed
+    + Keys
+    + Documents
+    + Claims
+    + Clients
+    + Blocks
+    + Connections
+    + AuditHeads
+    + Maintenance
 {
 }
 
@@ -36,6 +49,7 @@ impl<
         + Claims
         + Clients
         + Blocks
+        + Connections
         + AuditHeads
         + Maintenance,
 > Store for S
