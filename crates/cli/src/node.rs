@@ -28,7 +28,7 @@ use hallpass_gateway::{
     CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, KeyRingSealer, ProtectedServer,
     SignsCallers, Upstream,
 };
-use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
+use hallpass_resource::{ANONYMOUS, BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
     App, Cx, Live, Parts, StartError, SteadyClock,
     audit::{self, Event},
@@ -306,6 +306,9 @@ impl CallLog for Calls {
             self.0.audit.record(cx, Event::call_let_through(&call, reason));
         }
         let event = match record.outcome {
+            CallOutcome::Answered(status) if record.client == Some(ANONYMOUS) => {
+                Event::call_open(&call, status.as_u16())
+            }
             CallOutcome::Answered(status) => Event::call_answered(&call, status.as_u16()),
             CallOutcome::Refused(reason) => Event::call_refused(&call, reason),
         };

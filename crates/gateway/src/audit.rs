@@ -85,6 +85,11 @@ impl Trace<'_> {
         }
     }
 
+    /// Where the request comes from.
+    pub(crate) const fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Names the request in its answer, so that a person can say to an operator which one it was.
     pub(crate) fn name(&self, headers: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::try_from(self.request.to_string()) {
@@ -182,6 +187,7 @@ pub(crate) const fn rule(refusal: &Refusal) -> &'static str {
         Refusal::NotAdmitted(_) => "not_admitted",
         Refusal::Token(reason) => token_rule(*reason),
         Refusal::Scope { .. } => "scope",
+        Refusal::SignIn { .. } => "no_token",
         Refusal::Denied(Denied::Unlisted) => "denied",
         Refusal::Denied(Denied::Caller) => "denied_caller",
         Refusal::Denied(Denied::Arguments) => "denied_arguments",

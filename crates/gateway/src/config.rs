@@ -97,6 +97,8 @@ pub struct ProtectedServer {
 pub struct CallerLimits {
     /// Requests a minute, all of which may come at once.
     pub calls_per_minute: Option<u32>,
+    /// The same of one address without a token, where rules open something to anybody.
+    pub anonymous_per_minute: Option<u32>,
     /// Streams of the server's own messages that are open at a time.
     pub streams: Option<u32>,
 }

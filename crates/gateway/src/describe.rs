@@ -137,7 +137,7 @@ const SLOW: Answer = error(504, "The MCP server did not answer in time.");
 static CALL: Operation = Operation {
     id: "call",
     summary: "One message to the MCP server",
-    text: "The message is checked, written anew and passed on without the token. What the answer is, the MCP server says.",
+    text: "The message is checked, written anew and passed on without the token. What the answer is, the MCP server says. Where rules open something to anybody, that takes no token.",
     group: GROUP,
     headers: &[SESSION, VERSION, PROOF],
     body: Some(&MESSAGE),

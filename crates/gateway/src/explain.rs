@@ -16,6 +16,8 @@ pub struct Question<'a> {
     pub client: &'a str,
     /// The grant, where one is meant.
     pub grant: Option<GrantId>,
+    /// Nobody: without a token.
+    pub anonymous: bool,
     /// What was granted.
     pub scope: &'a Scope,
     /// The message.
@@ -25,7 +27,7 @@ pub struct Question<'a> {
 /// What the gateway would do with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// `allowed`, `scope` or `denied`.
+    /// `allowed`, `scope`, `sign_in` or `denied`.
     pub decision: &'static str,
     /// The rule that decides.
     pub rule: String,
@@ -52,13 +54,23 @@ pub struct RuleStands {
 #[must_use]
 pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Explanation {
     let rules = Rules::new(required.clone(), policy);
-    let asker =
-        Asker { person: question.person, client: question.client, actors: &[], grant: question.grant };
+    let asker = Asker {
+        person: question.person,
+        client: question.client,
+        actors: &[],
+        grant: question.grant,
+        anonymous: question.anonymous,
+        schemes: None,
+    };
     let operation = Operation::of(question.message);
     let decided = rules.decide(&asker, question.scope, operation);
     let rule = decided.rule.to_owned();
     let (decision, why, scopes) = match decided.outcome {
+        Outcome::Allowed if rules.is_open_rule(&rule) => ("allowed", "it is open to anybody", None),
         Outcome::Allowed => ("allowed", "the token has every scope that is needed", None),
+        Outcome::SignIn(needed) => {
+            ("sign_in", "it takes a token, and the client is told where to get one", Some(needed))
+        }
         Outcome::Lacks(needed) => {
             let scopes = rules.challenged(needed, question.scope);
             ("scope", "more scope is needed, and the client is told which", Some(scopes))
@@ -67,7 +79,10 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
     };
     let stands = rules.standings(&asker, operation).into_iter();
     let stands = stands.map(|(rule, standing)| RuleStands { rule: rule.to_owned(), stands: words(standing) });
-    let dry_run = policy.dry_run && decision != "allowed" && rules.covers(question.scope, required);
+    let dry_run = policy.dry_run
+        && !question.anonymous
+        && decision != "allowed"
+        && rules.covers(question.scope, required);
     Explanation { decision, rule, why, scopes, rules: stands.collect(), dry_run }
 }
 
@@ -82,6 +97,7 @@ const fn in_words(why: Denied) -> &'static str {
 fn words(standing: Standing<'_>) -> String {
     match standing {
         Standing::Counts => "counts for everybody".to_owned(),
+        Standing::Opens => "opens it to anybody".to_owned(),
         Standing::Fits => "fits this caller and these arguments".to_owned(),
         Standing::OtherCaller => "is for other callers".to_owned(),
         Standing::OtherArguments(at) => format!("is for other values of the argument {at:?}"),

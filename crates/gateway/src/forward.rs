@@ -2,6 +2,7 @@
 //! then anything that tells a caller about the server.
 
 use crate::{
+    anonymous,
     audit::{self, Trace},
     challenge::ChallengeStyle,
     events::EventFilter,
@@ -89,10 +90,9 @@ async fn guarded<'r>(
     trace: &mut Trace<'r>,
 ) -> Response<Body> {
     let (now, scheme) = (server.resource.now(), Scheme::of(&parts.headers));
-    let caller = match server.resource.authenticate(&parts, now).await {
+    let caller = match anonymous::caller(server, &parts, trace.address(), now).await {
         Ok(caller) => caller,
-        Err(reason) => {
-            let refusal = Refusal::Token(reason);
+        Err(refusal) => {
             audit::refused(server, trace, None, None, &refusal);
             return let_go(&parts, body, refuse::respond(&refusal, server, None, scheme)).await;
         }
@@ -128,7 +128,12 @@ async fn guarded<'r>(
 
 /// The message, unless this caller asks too often: that costs nothing but its token.
 async fn read(server: &Server, parts: Parts, body: Body, caller: &Authenticated) -> Result<Call, Refusal> {
-    if let Some(most) = server.callers.calls_per_minute {
+    let most = if caller.is_anonymous() {
+        Some(server.callers.anonymous_per_minute.unwrap_or(anonymous::CALLS_PER_MINUTE))
+    } else {
+        server.callers.calls_per_minute
+    };
+    if let Some(most) = most {
         take(server, Counted::All, caller, most)?;
     }
     let principal = server.principal(caller);
@@ -148,7 +153,7 @@ fn no_handle(message: &Message) -> Refusal {
 }
 
 fn take(server: &Server, what: Counted, caller: &Authenticated, per_minute: u32) -> Result<(), Refusal> {
-    let taken = server.traffic.take(what, caller.subject(), per_minute, server.resource.now());
+    let taken = server.traffic.take(what, caller.counted_as(), per_minute, server.resource.now());
     taken.map_err(Refusal::TooMany)
 }
 
@@ -173,9 +178,14 @@ fn allow<'r>(
                 let scope = server.asked.by(caller, &rules.challenged(needed, granted));
                 Refusal::Scope { scope, style: style(server, caller, call) }
             }
+            Outcome::SignIn(needed) => {
+                let scope = server.asked.without_token(&needed);
+                Refusal::SignIn { scope, style: style(server, caller, call) }
+            }
             Outcome::Denied(why) => Refusal::Denied(why),
         };
-        if rules.dry_run && rules.covers(granted, &rules.required) {
+        // Rules that are tried out let nobody in who is not known.
+        if rules.dry_run && !caller.is_anonymous() && rules.covers(granted, &rules.required) {
             trace.let_through = Some(audit::rule(&refusal));
             return within_limits(server, caller, call);
         }
@@ -202,7 +212,18 @@ fn asker(caller: &Authenticated) -> Asker<'_> {
         client: caller.client_id(),
         actors: caller.actors(),
         grant: caller.grant().map(|reference| reference.grant),
+        anonymous: caller.is_anonymous(),
+        schemes: None,
     }
+}
+
+/// The same for a list. Where something is open, clients that look there are told what each tool takes; whoever has no token
+/// may be one of them.
+fn viewer<'a>(server: &'a Server, caller: &'a Authenticated) -> Asker<'a> {
+    let looks =
+        || caller.is_anonymous() || server.styles.of(caller.client_id()) == ChallengeStyle::ToolResult;
+    let schemes = (server.rules.opens() && looks()).then(|| server.asked.names(caller));
+    Asker { schemes, ..asker(caller) }
 }
 
 /// What the upstream answers, as the client gets it.
@@ -210,7 +231,9 @@ async fn passed(server: &Arc<Server>, authorized: &Authorized<Call>) -> Result<R
     let operation = authorized.operation().operation();
     let is_stream = matches!(operation, Operation::Listen) || operation.method() == "subscriptions/listen";
     let place = if is_stream {
-        let place = server.traffic.stream(authorized.subject(), server.callers);
+        let caller = authorized.caller();
+        let limits = if caller.is_anonymous() { anonymous::LIMITS } else { server.callers };
+        let place = server.traffic.stream(caller.counted_as(), limits);
         place.map_err(|()| Refusal::Streams)?
     } else {
         None
@@ -285,7 +308,7 @@ async fn pass_back(
     let session = session(server, caller, call, &received);
     let mut headers = headers::answer(kind, &received, session);
     let guard = |silence| Guarded::new(body, Arc::clone(server), caller.clone(), silence);
-    let hides = server.rules.hides();
+    let hides = server.rules.hides() || server.rules.opens();
     let mut response = match kind {
         Kind::Json if hides && lists::is_list(call.operation().method()) => {
             headers::private(&mut headers);
@@ -297,7 +320,7 @@ async fn pass_back(
         }
         Kind::Events if hides => {
             headers::private(&mut headers);
-            let filter = EventFilter::new(Arc::clone(&server.rules), Viewer::of(&asker(caller)));
+            let filter = EventFilter::new(Arc::clone(&server.rules), Viewer::of(&viewer(server, caller)));
             let filter = filter.sealing(server.handles(caller, call));
             Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
         }
@@ -334,7 +357,7 @@ async fn shown_list(
     })?;
     let sealed = if handles::may_have(&read) { server.handles(caller, call).sealed(&message) } else { None };
     let message = sealed.unwrap_or(message);
-    let shown = lists::filtered(&server.rules, &asker(caller), &message);
+    let shown = lists::filtered(&server.rules, &viewer(server, caller), &message);
     Ok(Body::from(shown.unwrap_or_else(|| message.to_canonical())))
 }
 

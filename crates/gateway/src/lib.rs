@@ -12,7 +12,7 @@
 //! | what an operator sets, and what is refused at start | [`config`] |
 //! | every route | `router` |
 //! | one call, from top to bottom | `forward` |
-//! | who may speak to us at all | `admit` |
+//! | who may speak to us at all, and who without a token | `admit`, `anonymous` |
 //! | what is asked | `message`, `session`, `handles` |
 //! | what it takes, and for whom | `tools`, `rules`, `explain` |
 //! | how often, and how many streams | `traffic` |
@@ -27,6 +27,7 @@
 //! | an MCP server to try it with | [`demo`] |
 
 mod admit;
+mod anonymous;
 mod assertion;
 mod audit;
 mod challenge;

@@ -5,9 +5,10 @@ use crate::{
     tools::Kind,
 };
 use hallpass_core::mcp::{Message, Outcome};
+use hallpass_resource::ScopeNames;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::{collections::BTreeMap, fmt};
+use serde_json::{json, value::RawValue};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 /// Whether the answer to this method is a list.
 pub(crate) fn is_list(method: &str) -> bool {
@@ -31,8 +32,19 @@ pub(crate) fn filtered(rules: &Rules, asker: &Asker<'_>, message: &Message) -> O
     let mut lists = Vec::new();
     for (member, key, kind) in LISTS {
         let Some(items) = members.get(member).filter(|items| items.get().starts_with('[')) else { continue };
-        let mut items: Vec<&RawValue> = serde_json::from_str(items.get()).ok()?;
-        items.retain(|item| shows(rules, asker, (kind, key), item));
+        let mut items: Vec<Cow<'_, RawValue>> = serde_json::from_str::<Vec<&RawValue>>(items.get())
+            .ok()?
+            .into_iter()
+            .filter(|item| shows(rules, asker, (kind, key), item))
+            .map(Cow::Borrowed)
+            .collect();
+        if let (Some(Kind::Tool), Some(names)) = (kind, asker.schemes) {
+            for item in &mut items {
+                if let Some(told) = with_schemes(rules, names, item) {
+                    *item = Cow::Owned(told);
+                }
+            }
+        }
         lists.push((member, serde_json::value::to_raw_value(&items).ok()?));
     }
     if lists.is_empty() {
@@ -48,6 +60,31 @@ pub(crate) fn filtered(rules: &Rules, asker: &Asker<'_>, message: &Message) -> O
     let result = serde_json::to_string(&members).ok()?;
     Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{result}}}", id.as_str()).into_bytes())
 }
+
+/// A tool with what it takes, in the place where some clients look before they offer a sign-in (P33): `securitySchemes`, and the
+/// same in `_meta`. What the server behind says of that is replaced: it does not decide.
+fn with_schemes(rules: &Rules, names: &ScopeNames, tool: &RawValue) -> Option<Box<RawValue>> {
+    let (open, scopes) = rules.scheme(&text_of(tool, "name")?);
+    let mut schemes = Vec::new();
+    if open {
+        schemes.push(json!({ "type": "noauth" }));
+    }
+    if let Some(scopes) = scopes {
+        let asked = names.asked(&scopes);
+        schemes.push(json!({ "type": "oauth2", "scopes": asked.iter().collect::<Vec<_>>() }));
+    }
+    let schemes = serde_json::value::to_raw_value(&schemes).ok()?;
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(tool.get()).ok()?;
+    let mut meta: BTreeMap<String, &RawValue> =
+        members.get("_meta").and_then(|meta| serde_json::from_str(meta.get()).ok()).unwrap_or_default();
+    meta.insert(SCHEMES.to_owned(), &schemes);
+    let meta = serde_json::value::to_raw_value(&meta).ok()?;
+    members.insert(SCHEMES.to_owned(), &schemes);
+    members.insert("_meta".to_owned(), &meta);
+    serde_json::value::to_raw_value(&members).ok()
+}
+
+const SCHEMES: &str = "securitySchemes";
 
 /// What has no name cannot be asked for, and is not shown.
 fn shows(rules: &Rules, asker: &Asker<'_>, (kind, key): (Option<Kind>, &str), item: &RawValue) -> bool {

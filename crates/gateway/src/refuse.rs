@@ -38,6 +38,14 @@ pub(crate) enum Refusal {
         /// How this client wants to be told.
         style: ChallengeStyle,
     },
+    /// It takes a token, and there was none.
+    #[error("it takes a token")]
+    SignIn {
+        /// All that the client has to ask for, by the names of its authorization server.
+        scope: Scope,
+        /// How it wants to be told.
+        style: ChallengeStyle,
+    },
     /// By the rules: no scope allows it.
     #[error("no rule allows it")]
     Denied(Denied),
@@ -82,6 +90,7 @@ pub(crate) fn respond(
     let challenged = match refusal {
         Refusal::Token(reason) => Some((*reason, server.asked.without_token(&server.rules.required))),
         Refusal::Scope { scope, .. } => Some((Reason::InsufficientScope, scope.clone())),
+        Refusal::SignIn { scope, .. } => Some((Reason::NoCredentials, scope.clone())),
         Refusal::Denied(_)
         | Refusal::Details
         | Refusal::TooMany(_)
@@ -96,7 +105,9 @@ pub(crate) fn respond(
     };
     if let Some((reason, scope)) = challenged {
         let mut response = server.resource.refuse(reason, &scope, scheme).map(Body::from);
-        if let (Refusal::Scope { style: ChallengeStyle::ToolResult, .. }, Some(id)) = (refusal, id) {
+        if let Refusal::Scope { style, .. } | Refusal::SignIn { style, .. } = refusal
+            && let (ChallengeStyle::ToolResult, Some(id)) = (style, id)
+        {
             in_a_result(&mut response, id);
         }
         headers::protect(response.headers_mut());
@@ -162,7 +173,7 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             (StatusCode::FORBIDDEN, ours, "This Origin may not ask here")
         }
         // Answered above, with a challenge.
-        Refusal::Token(_) | Refusal::Scope { .. } => {
+        Refusal::Token(_) | Refusal::Scope { .. } | Refusal::SignIn { .. } => {
             (StatusCode::UNAUTHORIZED, ours, "Authorization is required")
         }
         // Without a challenge: no token would be enough, and a client must not send its person to get one.

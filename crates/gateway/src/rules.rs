@@ -7,11 +7,14 @@ use crate::{
     config::{Callers, ChallengeScopes, Policy, Unlisted},
     tools::{Kind, Operation, Target, is_plain_name, is_plain_uri, target},
 };
+mod open;
+
 use hallpass_core::{
     id::GrantId,
     mcp::{Call, Constraints, Pattern, Verdict},
     scope::Scope,
 };
+use hallpass_resource::ScopeNames;
 use serde_json::Value;
 
 /// The scopes that every call takes.
@@ -43,6 +46,7 @@ pub(crate) struct Rule {
     scope: Scope,
     callers: Callers,
     arguments: Constraints,
+    open: bool,
     deny: bool,
     calls_per_minute: Option<u32>,
 }
@@ -58,6 +62,10 @@ pub(crate) struct Asker<'a> {
     pub actors: &'a [String],
     /// The installation.
     pub grant: Option<GrantId>,
+    /// Nobody: there is no token.
+    pub anonymous: bool,
+    /// Where its client looks for what a tool takes in lists: what scopes are called where it gets its token.
+    pub schemes: Option<&'a ScopeNames>,
 }
 
 /// Who asks, kept for as long as its stream is open.
@@ -67,19 +75,29 @@ pub(crate) struct Viewer {
     client: Box<str>,
     actors: Box<[String]>,
     grant: Option<GrantId>,
+    anonymous: bool,
+    schemes: Option<ScopeNames>,
 }
 
 impl Viewer {
     /// Keeps it.
     pub(crate) fn of(asker: &Asker<'_>) -> Self {
-        let Asker { person, client, actors, grant } = *asker;
-        Self { person: person.map(Into::into), client: client.into(), actors: actors.into(), grant }
+        let Asker { person, client, actors, grant, anonymous, schemes } = *asker;
+        Self {
+            person: person.map(Into::into),
+            client: client.into(),
+            actors: actors.into(),
+            grant,
+            anonymous,
+            schemes: schemes.cloned(),
+        }
     }
 
     /// Who asks.
     pub(crate) fn asker(&self) -> Asker<'_> {
-        let Self { person, client, actors, grant } = self;
-        Asker { person: person.as_deref(), client, actors, grant: *grant }
+        let Self { person, client, actors, grant, anonymous, schemes } = self;
+        let (grant, anonymous, schemes) = (*grant, *anonymous, schemes.as_ref());
+        Asker { person: person.as_deref(), client, actors, grant, anonymous, schemes }
     }
 }
 
@@ -96,6 +114,8 @@ pub(crate) enum Outcome {
     Allowed,
     /// These are all scopes that it takes.
     Lacks(Scope),
+    /// The same for who has no token yet.
+    SignIn(Scope),
     Denied(Denied),
 }
 
@@ -117,6 +137,8 @@ pub(crate) enum Standing<'r> {
     Counts,
     /// It is for some, and for this one.
     Fits,
+    /// It opens this to anybody.
+    Opens,
     /// For others.
     OtherCaller,
     /// For other arguments: this one is the first that differs.
@@ -146,6 +168,7 @@ impl Rules {
                     scope: rule.scopes.clone(),
                     callers: rule.callers.clone(),
                     arguments: rule.arguments.clone(),
+                    open: rule.open,
                     deny: rule.deny,
                     calls_per_minute: rule.calls_per_minute,
                 });
@@ -168,6 +191,9 @@ impl Rules {
         granted: &Scope,
         operation: Operation<'_>,
     ) -> Decision<'_> {
+        if asker.anonymous {
+            return self.decide_without_token(asker, operation);
+        }
         let unnamed = self.naming.is_empty() && !self.denies_unlisted;
         let found = match operation {
             Operation::Call(call) if !unnamed => Some((call, target(call))),
@@ -195,11 +221,14 @@ impl Rules {
         let arguments = self.arguments(kind, name, call);
         let mut needed = self.required.clone();
         let (mut counts, mut fits, mut misfit) = (None, Vec::new(), None);
-        for rule in self.naming(kind, name) {
+        if let Some(rule) = self.opened((kind, name), asker, arguments.as_ref()) {
+            return Decision { rule, outcome: Outcome::Allowed };
+        }
+        for rule in self.naming(kind, name).filter(|rule| !rule.open) {
             match rule.standing(asker, arguments.as_ref()) {
                 Standing::Forbids if rule.arguments.is_empty() => return denied(&rule.label, Denied::Caller),
                 Standing::Forbids => return denied(&rule.label, Denied::Arguments),
-                Standing::Spares => {}
+                Standing::Spares | Standing::Opens => {}
                 Standing::Counts => {
                     needed = needed.united_with(&rule.scope);
                     counts = counts.or(Some(&*rule.label));
@@ -289,6 +318,10 @@ impl Rules {
     pub(crate) fn shows(&self, asker: &Asker<'_>, kind: Kind, name: &str) -> bool {
         let (mut counts, mut fits, mut misfit) = (false, false, false);
         for rule in self.naming(kind, name) {
+            if rule.open {
+                counts = true;
+                continue;
+            }
             match (rule.is_about(asker), rule.deny, rule.is_for_some()) {
                 (true, true, _) if rule.arguments.is_empty() => return false,
                 (_, true, _) => {}
@@ -324,6 +357,10 @@ impl Rule {
             .any(|pattern| pattern.is(name) || (plain && !pattern.is_exact() && pattern.matches(name)))
     }
 
+    fn takes(&self, arguments: Option<&Value>) -> bool {
+        matches!(self.arguments.judge(arguments), Verdict::Met)
+    }
+
     fn is_for_some(&self) -> bool {
         !self.arguments.is_empty() || self.callers != Callers::default()
     }
@@ -357,6 +394,10 @@ impl Rule {
         match (self.deny, about) {
             (true, true) if !matches!(verdict, Verdict::Unmet(_)) => Standing::Forbids,
             (true, _) => Standing::Spares,
+            (false, _) if self.open => match verdict {
+                Verdict::Met => Standing::Opens,
+                Verdict::Unmet(at) | Verdict::Unclear(at) => Standing::OtherArguments(at),
+            },
             (false, _) if !self.is_for_some() => Standing::Counts,
             (false, false) => Standing::OtherCaller,
             (false, true) => match verdict {

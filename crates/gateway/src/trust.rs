@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(crate) struct Asked {
     /// At the first of its authorization servers, to which a client without a token goes.
     first: ScopeNames,
+    ours: ScopeNames,
     others: Vec<(Arc<str>, ScopeNames)>,
 }
 
@@ -20,7 +21,7 @@ impl Asked {
         let others = protected.issuers.iter().map(|other| (Arc::clone(&other.issuer), other.scopes.clone()));
         let others: Vec<(Arc<str>, ScopeNames)> = others.collect();
         let first = protected.authorization_servers.first().and_then(|first| named(&others, first));
-        Self { first: first.cloned().unwrap_or_default(), others }
+        Self { first: first.cloned().unwrap_or_default(), ours: ScopeNames::default(), others }
     }
 
     /// What a client without a token has to ask for.
@@ -28,10 +29,15 @@ impl Asked {
         self.first.asked(needed)
     }
 
+    /// What scopes are called for this caller.
+    pub(crate) fn names(&self, caller: &Authenticated) -> &ScopeNames {
+        let theirs = caller.foreign_issuer().and_then(|issuer| named(&self.others, issuer));
+        theirs.unwrap_or(if caller.is_anonymous() { &self.first } else { &self.ours })
+    }
+
     /// What this caller's client has to ask for, where it got its token.
     pub(crate) fn by(&self, caller: &Authenticated, needed: &Scope) -> Scope {
-        let names = caller.foreign_issuer().and_then(|issuer| named(&self.others, issuer));
-        names.map_or_else(|| needed.clone(), |names| names.asked(needed))
+        self.names(caller).asked(needed)
     }
 }
 

@@ -6,7 +6,8 @@ use hallpass_core::{
 };
 use std::sync::Arc;
 
-/// Who calls: the access token was checked in every way but its scope. Cheap to clone.
+/// Who calls: the access token was checked in every way but its scope; or nobody, where a server asked for that
+/// ([`crate::ProtectedResource::anonymous`]). Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Authenticated(pub(crate) Arc<Identity>);
 
@@ -24,9 +25,25 @@ pub(crate) struct Identity {
     pub key: Option<[u8; 32]>,
     pub actors: Box<[String]>,
     pub details: Option<AuthorizationDetails>,
+    /// What its calls are counted by, where that is not the subject: only of a caller without a token.
+    pub counted_as: Option<Box<str>>,
 }
 
+/// The subject and the client of a caller without a token. Neither a person nor a client can be called so: the brackets are in
+/// no id of ours, and a name of another authorization server begins with its issuer.
+pub const ANONYMOUS: &str = "(anonymous)";
+
 impl Authenticated {
+    /// Whether nobody calls: there was no token. Such a caller has no scope, no grant and no person.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.counted_as.is_some()
+    }
+
+    /// Whose limits a call is under: the subject, or for a caller without a token where it comes from.
+    pub fn counted_as(&self) -> &str {
+        self.0.counted_as.as_deref().unwrap_or(&self.0.subject)
+    }
+
     /// The `sub` of the token: the person, or a machine. [`Self::person`] tells them apart. Of a server that was added with
     /// [`crate::ProtectedResource::with_issuers`] it is the issuer and the `sub` there, with a space between: the same `sub` is
     /// somebody else at another server. So is [`Self::client_id`].

@@ -157,6 +157,7 @@ impl TrustedIssuer {
             key: token.key,
             actors: token.actors.iter().map(|actor| qualified(&self.issuer, actor)).collect(),
             details: token.details,
+            counted_as: None,
         }
     }
 }

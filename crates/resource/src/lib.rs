@@ -59,7 +59,7 @@ pub mod refuse;
 pub mod revocations;
 pub mod validate;
 
-pub use authorized::{Authenticated, Authorized};
+pub use authorized::{ANONYMOUS, Authenticated, Authorized};
 pub use head::{Head, Scheme};
 pub use introspection::Introspector;
 pub use issuer::{ScopeNames, TrustedIssuer, Verification};

@@ -1,7 +1,7 @@
 //! One protected resource: its names, its keys, and the check that every request goes through.
 
 use crate::{
-    authorized::{Authenticated, Authorized, Identity},
+    authorized::{ANONYMOUS, Authenticated, Authorized, Identity},
     cache::{Fingerprint, Proof, SeenTokens},
     head::{Head, Scheme},
     issuer::{self, TrustedIssuer, Verification, Whose},
@@ -20,7 +20,10 @@ use hallpass_core::{
     uri::ResourceUri,
 };
 use http::{HeaderMap, Response};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// How long what a caller without a token opened may stay open.
+const ANONYMOUS_FOR: Duration = Duration::from_hours(1);
 
 /// What a resource server knows of itself. Everything is configured; nothing is ever taken from a request (RS-006).
 #[derive(Clone, Debug)]
@@ -157,6 +160,40 @@ impl ProtectedResource {
             (Scheme::Dpop, None) => Err(Reason::UnboundToken),
             (Scheme::Dpop, Some(key)) => self.proofs.check(head, token, key, now).map(|()| caller),
         }
+    }
+
+    /// Nobody, for a server that has something for anybody: the caller of a request without any credentials. It has no scope and
+    /// no person, its calls are counted by `counted_as`, and what it opened ends after an hour. Credentials of any kind, good
+    /// ones too, are no such request: a bad token is never taken for none.
+    ///
+    /// # Errors
+    /// [`Reason::OtherScheme`] and what else is wrong with the credentials; [`Reason::RevocationsNotReady`] as for everybody.
+    pub fn anonymous(
+        &self,
+        headers: &HeaderMap,
+        counted_as: String,
+        now: Timestamp,
+    ) -> Result<Authenticated, Reason> {
+        match validate::token(headers) {
+            Err(Reason::NoCredentials) => {}
+            Ok(_) => return Err(Reason::MalformedAuthorization),
+            Err(reason) => return Err(reason),
+        }
+        if !self.revocations.is_ready() {
+            return Err(Reason::RevocationsNotReady);
+        }
+        Ok(Authenticated(Arc::new(Identity {
+            issuer: None,
+            subject: ANONYMOUS.into(),
+            client_id: ANONYMOUS.into(),
+            scope: Scope::none(),
+            grant: None,
+            expires_at: now.plus(ANONYMOUS_FOR),
+            key: None,
+            actors: Box::default(),
+            details: None,
+            counted_as: Some(counted_as.into()),
+        })))
     }
 
     /// Who calls, and that the token has all of `required`: the whole check for a server whose operations all need

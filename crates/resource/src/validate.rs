@@ -86,6 +86,7 @@ pub(crate) fn verify(
         key,
         actors: token.actors.into(),
         details: token.details,
+        counted_as: None,
     })
 }
 

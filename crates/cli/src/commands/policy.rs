@@ -26,6 +26,9 @@ pub struct ExplainArgs {
     /// Who calls: the name of an account, or NAME:SUB for a person of the authorization server NAME. Without it, a machine.
     #[arg(long = "as", value_name = "NAME")]
     person: Option<String>,
+    /// Nobody calls: there is no token.
+    #[arg(long, conflicts_with_all = ["person", "client", "grant", "scope"])]
+    anonymous: bool,
     /// The client that calls, by its client_id, or NAME:CLIENT_ID for a client of the authorization server NAME.
     #[arg(long, value_name = "CLIENT_ID", default_value = "")]
     client: String,
@@ -66,6 +69,7 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     let at = place_of(&config.servers, args.server.as_deref())?;
     let server = config.servers.get(at).context("there is no server")?;
     let scope = match (&args.scope, config.settings.resources.get(at)) {
+        _ if args.anonymous => Scope::none(),
         (Some(text), _) => Scope::parse(text).context("--scope")?,
         (None, Some(resource)) => Scope::of(resource.scopes.iter().map(|scope| scope.name.as_str())),
         (None, None) => Scope::none(),
@@ -81,7 +85,8 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         args.grant.as_deref().map(|id| GrantId::parse(id).context("--grant is not the id of a grant"));
     let question = Question {
         person: person.as_deref(),
-        client: &client,
+        client: if args.anonymous { hallpass_resource::ANONYMOUS } else { &client },
+        anonymous: args.anonymous,
         grant: grant.transpose()?,
         scope: &scope,
         message: &message,

@@ -14,6 +14,7 @@ impl Check<'_> {
     pub(super) fn callers(&mut self, entry: &ServerEntry) -> CallerLimits {
         CallerLimits {
             calls_per_minute: self.at_least_one(entry.calls_per_minute.as_ref()),
+            anonymous_per_minute: self.at_least_one(entry.anonymous_calls_per_minute.as_ref()),
             streams: self.at_least_one(entry.max_streams_per_person.as_ref()),
         }
     }

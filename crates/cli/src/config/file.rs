@@ -247,6 +247,8 @@ pub struct ServerEntry {
     pub challenge_scopes: Option<ChallengeScopes>,
     /// Requests a minute of one person or machine.
     pub calls_per_minute: Option<Spanned<u32>>,
+    /// Requests a minute of one address without a token, where rules open something to anybody.
+    pub anonymous_calls_per_minute: Option<Spanned<u32>>,
     /// Streams of the server's own messages that one person or machine may have open.
     pub max_streams_per_person: Option<Spanned<u32>>,
     /// Whether it takes tokens only that are bound to a key.
@@ -298,6 +300,9 @@ pub struct RuleEntry {
     pub grants: Option<Spanned<Vec<String>>>,
     /// Conditions on arguments.
     pub arguments: Option<Spanned<serde_json::Value>>,
+    /// It opens what it names to anybody, with or without a token.
+    #[serde(default)]
+    pub open: bool,
     /// It forbids.
     #[serde(default)]
     pub deny: bool,

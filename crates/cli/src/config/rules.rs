@@ -85,6 +85,7 @@ impl Check<'_> {
                 "write 1 to 64 letters, digits, spaces and - _ . : /",
             );
         }
+        self.opens(rule);
         Rule {
             name: entry.name.as_ref().map(|name| name.get_ref().clone()),
             tools: entry.tools.clone(),
@@ -96,8 +97,22 @@ impl Check<'_> {
                 .map_or_else(Scope::none, |names| self.known("the rule", names, scopes)),
             callers: self.about(entry),
             arguments: self.arguments(entry),
+            open: entry.open,
             deny: entry.deny,
             calls_per_minute: self.at_least_one(entry.calls_per_minute.as_ref()),
+        }
+    }
+
+    /// What is open is so for everybody, and nothing has to be brought for it.
+    fn opens(&mut self, rule: &Spanned<RuleEntry>) {
+        let entry = rule.get_ref();
+        let for_some = entry.people.is_some() || entry.clients.is_some() || entry.grants.is_some();
+        if entry.open && (for_some || entry.deny || entry.scopes.is_some()) {
+            self.wrong(
+                rule,
+                "a rule that opens something is for anybody, and takes no scopes",
+                "remove open, or people, clients, grants, scopes and deny",
+            );
         }
     }
 

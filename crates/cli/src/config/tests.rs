@@ -606,3 +606,20 @@ fn as_172_t_101_companies_and_the_accounts_that_they_speak_for() {
 }
 
 mod trust;
+
+#[test]
+fn t_85_what_is_open_is_open_to_anybody() {
+    let file = |rule: &str| {
+        format!(
+            "public_url = \"https://mcp.example.com\"\n[[server]]\nname = \"f\"\npath = \"/f\"\nupstream = \"http://10.0.0.5/mcp\"\n\
+             anonymous_calls_per_minute = 7\nscopes = [{{ name = \"read\" }}]\n[[server.rules]]\ntools = [\"find\"]\n{rule}\n"
+        )
+    };
+    let config = parse(&file("open = true"), Path::new("/x")).unwrap();
+    assert!(config.servers[0].policy.rules[0].open);
+    assert_eq!(config.servers[0].callers.anonymous_per_minute, Some(7));
+    for more in ["scopes = [\"read\"]", "clients = [\"c\"]", "people = []", "grants = []", "deny = true"] {
+        let found = problems(&file(&format!("open = true\n{more}")));
+        assert!(found.iter().any(|problem| problem.what.contains("is for anybody")), "{more}: {found:?}");
+    }
+}

@@ -21,6 +21,10 @@ scopes = ["read"]
 tools = ["delete_*"]
 clients = ["good"]
 scopes = ["write"]
+
+[[server.rules]]
+tools = ["find"]
+open = true
 "#;
 
 fn explain(file: &str, more: &[&str]) -> (i32, String) {
@@ -56,6 +60,10 @@ fn rs_035_the_operator_is_told_which_rule_decides_and_why() {
         (&["tools/call", "delete_x", "--client", "other"], 1, &["denied", "is for other callers"]),
         (&["tools/call", "other"], 1, &["denied", "unlisted", "no rule names it"]),
         (&["tools/list"], 0, &["allowed", "required_scopes"]),
+        (&["tools/list", "--anonymous"], 0, &["allowed", "open_protocol", "open to anybody"]),
+        (&["tools/call", "find", "--anonymous"], 0, &["allowed", "#3", "open to anybody"]),
+        (&["tools/call", "delete_x", "--anonymous"], 1, &["sign_in", "takes a token"]),
+        (&["tools/call", "other", "--anonymous"], 1, &["denied"]),
         (&["tools/call", "--arguments", "{"], 1, &["not JSON"]),
         (&["tools/call"], 1, &["no such call"]),
         (&["tools/call", "x", "--server", "flies"], 1, &["there is files"]),

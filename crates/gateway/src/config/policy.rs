@@ -35,6 +35,8 @@ pub struct Rule {
     pub callers: Callers,
     /// With which arguments.
     pub arguments: Constraints,
+    /// It opens what it names to anybody, with or without a token, whatever other rules take; with these arguments.
+    pub open: bool,
     /// It forbids, whatever other rules say.
     pub deny: bool,
     /// How often one caller may do all that it names together.

@@ -4,7 +4,8 @@ use crate::config::Rule as Line;
 use hallpass_core::mcp::Message;
 use serde_json::json;
 
-const ANN: Asker<'_> = Asker { person: Some("ann"), client: "c", actors: &[], grant: None };
+const ANN: Asker<'_> =
+    Asker { person: Some("ann"), client: "c", actors: &[], grant: None, anonymous: false, schemes: None };
 
 fn scope(text: &str) -> Scope {
     Scope::parse(text).unwrap()
@@ -43,7 +44,7 @@ fn needs(rules: &Rules, method: &str, params: &str) -> Option<String> {
     let message = Message::parse(text.as_bytes(), Message::LIMITS).unwrap();
     match rules.decide(&ANN, &Scope::none(), Operation::of(&message)).outcome {
         Outcome::Allowed => Some(String::new()),
-        Outcome::Lacks(scope) => Some(scope.to_string()),
+        Outcome::Lacks(scope) | Outcome::SignIn(scope) => Some(scope.to_string()),
         Outcome::Denied(_) => None,
     }
 }
@@ -186,6 +187,7 @@ fn decision(rules: &[Line], unlisted: Unlisted, asker: &Asker<'_>, granted: &str
     match outcome {
         Outcome::Allowed => format!("{rule}: allowed"),
         Outcome::Lacks(scope) => format!("{rule}: {scope}"),
+        Outcome::SignIn(scope) => format!("{rule}: sign in for {scope}"),
         Outcome::Denied(why) => format!("{rule}: {why:?}"),
     }
 }
@@ -195,7 +197,7 @@ fn line(tools: &[&str], scopes: &str) -> Line {
 }
 
 fn by<'a>(person: Option<&'a str>, client: &'a str, actors: &'a [String]) -> Asker<'a> {
-    Asker { person, client, actors, grant: None }
+    Asker { person, client, actors, grant: None, anonymous: false, schemes: None }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod details;
 mod envelope;
 mod handles;
 mod many_callers;
+mod open;
 mod people;
 mod policy;
 mod proofs;

@@ -73,7 +73,7 @@ async fn rs_056_t_81_a_session_is_not_that_of_somebody_who_is_called_so_elsewher
 
 #[tokio::test]
 async fn rs_018_a_limit_is_each_callers_own() {
-    let limits = CallerLimits { calls_per_minute: Some(2), streams: None };
+    let limits = CallerLimits { calls_per_minute: Some(2), ..CallerLimits::default() };
     let (world, key) = both("echo", |config| config.servers[0].callers = limits).await;
     let other = theirs(&key, |_| {});
     for _ in 0..2 {

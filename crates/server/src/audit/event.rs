@@ -328,6 +328,11 @@ impl<'a> Event<'a> {
         Self::new(Kind::CallAnswered, Facts { status: Some(status), ..call.facts() })
     }
 
+    /// The same of what is open to anybody, without a token: how many lines there are of it is not up to strangers.
+    pub fn call_open(call: &'a Call<'a>, status: u16) -> Self {
+        Self::new(Kind::CallOpen, Facts { status: Some(status), ..call.facts() })
+    }
+
     /// The rules would have refused it, and only tell.
     pub fn call_let_through(call: &'a Call<'a>, reason: &'static str) -> Self {
         Self::because(Kind::CallLetThrough, call.facts(), reason)

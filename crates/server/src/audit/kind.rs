@@ -97,6 +97,7 @@ kinds! {
     Introspected            "introspected"              Debug "token introspected"
     IntrospectionRefused    "introspection_refused"     Info  "introspection refused"
     CallAnswered            "call_answered"             Silent "call"
+    CallOpen                "call_open"                 Silent "call without a token"
     CallRefused             "call_refused"              Silent "call refused"
     CallLetThrough          "call_let_through"          Silent "call let through, though a rule would have refused it"
     Connected               "connected"                 Info  "service of a third party connected"
@@ -151,6 +152,7 @@ impl Kind {
                 | Self::RevocationIgnored
                 | Self::Introspected
                 | Self::IntrospectionRefused
+                | Self::CallOpen
                 | Self::CallRefused
         )
     }
@@ -158,7 +160,14 @@ impl Kind {
     /// Whether it goes along with a call of a protected server, thousands of times a second: counted always, and
     /// written where the operator wants it.
     pub const fn is_call(self) -> bool {
-        matches!(self, Self::CallAnswered | Self::CallRefused | Self::CallLetThrough | Self::Introspected)
+        matches!(
+            self,
+            Self::CallAnswered
+                | Self::CallOpen
+                | Self::CallRefused
+                | Self::CallLetThrough
+                | Self::Introspected
+        )
     }
 
     /// Whether something ended that a restored backup would bring to life again.
