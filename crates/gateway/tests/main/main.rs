@@ -11,6 +11,7 @@
 
 mod admission;
 mod assertions;
+mod canaries;
 mod client_sees;
 mod credentials;
 mod demo;
