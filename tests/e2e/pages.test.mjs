@@ -1,6 +1,8 @@
 // A real browser looks at the pages that the usual way does not pass, and at what other sites can do with any of them.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { documentServer } from './lib/authority.mjs';
 import { inspect, launch } from './lib/chromium.mjs';
@@ -8,7 +10,7 @@ import { byHand } from './lib/client.mjs';
 import { run, serve, trusting } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
-import { atEnd } from './lib/programs.mjs';
+import { atEnd, folder } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 120_000 };
 const NAME = 'ada';
@@ -62,8 +64,11 @@ for (const { look, ...options } of LOOKS) {
       client_name: 'A documented client', redirect_uris: [FAR], token_endpoint_auth_method: 'none', grant_types: ['authorization_code', 'refresh_token'],
     });
     // Only what is shown is of interest: no call is made through it.
-    const more = `${trusting(documents)}`;
-    const { issuer } = await serve(t, { upstream: 'http://127.0.0.1:9/mcp', more, person: new Person() });
+    const secret = join(folder(t), 'git.secret');
+    writeFileSync(secret, 'a-secret-of-the-operator\n', { mode: 0o600 });
+    const connection = `[[connection]]\nname = "git"\ntitle = "Git"\nissuer = "https://git.example"\nclient_id = "hallpass"\nsecret_file = ${JSON.stringify(secret)}\nscopes = ["repo"]\n`;
+    const more = `${trusting(documents)}${connection}`;
+    const { issuer } = await serve(t, { upstream: 'http://127.0.0.1:9/mcp', more, after: 'connection = "git"', person: new Person() });
     const page = await tab(t, options);
     const see = (name) => inspect(page, `${look}-other-${name}`);
 
@@ -107,6 +112,9 @@ for (const { look, ...options } of LOOKS) {
     await phone.goto(`${issuer}/sign-in`);
     await signIn(phone);
     await phone.waitForURL(`${issuer}/account`);
+    await page.goto(`${issuer}/account/connections`);
+    await page.getByRole('button', { name: /Connect/ }).waitFor();
+    await see('connections');
     await page.goto(`${issuer}/account`);
     await see('account');
     await page.getByRole('button', { name: /Sign out there: Safari on iPhone/ }).click();

@@ -60,15 +60,6 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     if options.wants(Part::Gateway) {
         bench.gateway(report).await?;
     }
-    if options.wants(Part::OneConnection) {
-        bench.one_connection(report).await?;
-    }
-    if options.wants(Part::NeverSeen) {
-        bench.never_seen(report).await?;
-    }
-    if options.wants(Part::LongList) {
-        bench.long_list(report).await?;
-    }
     if options.wants(Part::Introspection) {
         bench.introspections(report).await?;
     }
@@ -77,6 +68,15 @@ async fn all(options: &Options, folder: &Scratch, report: &mut Report) -> Result
     }
     if report.has_rows() {
         report.resident("a to g. after all of that load", bench.subject.process.resident_kib()?);
+    }
+    if options.wants(Part::OneConnection) {
+        bench.one_connection(report).await?;
+    }
+    if options.wants(Part::NeverSeen) {
+        bench.never_seen(report).await?;
+    }
+    if options.wants(Part::LongList) {
+        bench.long_list(report).await?;
     }
     if options.wants(Part::Machines) {
         bench.machines(report).await?;

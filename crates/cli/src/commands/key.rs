@@ -49,6 +49,7 @@ pub enum KeyCommand {
     /// Take a key out of use at once: what it has signed is refused within a second.
     Retire {
         /// Its id, as listed.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         #[command(flatten)]
         place: PlaceArgs,
@@ -138,4 +139,26 @@ async fn retire(place: &Place, kid: &str) -> anyhow::Result<()> {
     place.record(&[Event::key_retired(kid)]).await?;
     note(&format!("{kid} is out of use: what it has signed is refused within a second"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: KeyCommand,
+    }
+
+    #[test]
+    fn a_key_whose_id_begins_like_an_option_can_be_retired() {
+        // Ids are base64url: one in 64 begins with a hyphen.
+        for kid in ["-Abc_1", "--bc_1", "4gffmIp4nyKU"] {
+            let line = Line::try_parse_from(["key", "retire", kid, "--port", "8081"]).unwrap();
+            let KeyCommand::Retire { kid: read, .. } = line.command else { panic!("{kid}") };
+            assert_eq!(read, kid);
+        }
+    }
 }
