@@ -177,9 +177,13 @@ impl Writer {
             members.insert("description".into(), operation.text.into());
         }
         let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let named = named.map(
-            |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
-        );
+        let named = named.map(|name| {
+            let description = format!("The {name}, by the name that the operator gave it.");
+            json!({
+                "name": name, "in": "path", "required": true, "description": description,
+                "schema": { "type": "string" },
+            })
+        });
         let query = operation.query.iter().map(|field| parameter("query", field));
         let headers = operation.headers.iter().map(|field| parameter("header", field));
         let parameters: Vec<Value> = named.chain(query).chain(headers).collect();
