@@ -1,7 +1,8 @@
 //! An MCP server that speaks over its standard input and output: we start it, and speak streamable HTTP for it.
 //!
 //! One process for each session of the 2025 revisions, and for each person with one client of the newest, never one for two
-//! people unless the operator says so: such servers know nothing of people, and what they keep, they keep for whoever
+//! people unless the operator says so, by `shared_processes` or by opening something to callers without a token, who are one
+//! person here: such servers know nothing of people, and what they keep, they keep for whoever
 //! speaks to them (T-81, RS-056). A session lives on the node that started it.
 
 mod body;

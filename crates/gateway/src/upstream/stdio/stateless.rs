@@ -11,6 +11,7 @@ use hallpass_core::mcp::{
     error::{INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND},
     error_body,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -193,11 +194,22 @@ pub(super) fn no_such_method(id: &Raw) -> Vec<u8> {
     error_body(Some(id), METHOD_NOT_FOUND, "No such method")
 }
 
-/// Whether an answer says that there is no such method, which is 404 in this revision.
+/// Whether an answer says that there is no such method, which is 404 in this revision. A result, which may be long, is only
+/// skipped.
 pub(super) fn is_no_such_method(answer: &[u8]) -> bool {
-    let read: Option<Value> = serde_json::from_slice(answer).ok();
-    let code = read.as_ref().and_then(|read| read.pointer("/error/code"));
-    code.is_some_and(|code| *code == METHOD_NOT_FOUND)
+    let said: Option<Said> = serde_json::from_slice(answer).ok();
+    said.and_then(|said| said.error).is_some_and(|error| error.code == METHOD_NOT_FOUND)
+}
+
+/// What of an answer matters here.
+#[derive(Deserialize)]
+struct Said {
+    error: Option<Code>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: i64,
 }
 
 /// The answer of a process that did not take our `initialize`.
