@@ -8,10 +8,9 @@ import { DpopSession } from '@modelcontextprotocol/client';
 import { Client as StdioClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import * as relying from 'openid-client';
+import { commands, signIn } from './lib/commands.mjs';
 import { binary, everything, serve } from './lib/hallpass.mjs';
-import { exchange } from './lib/http.mjs';
 import { initialize, refusedAfter } from './lib/mcp.mjs';
-import { folder, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
 const LIMIT = { timeout: 90_000 };
@@ -124,36 +123,30 @@ async function official(hallpass) {
 test('hallpass login, call, connect where only bound tokens are taken', LIMIT, async (t) => {
   const upstream = await everything(t);
   const { url, issuer, person } = await serve(t, { upstream, more: '[dpop]\nmode = "required"\nnonces = true' });
-  const home = folder(t);
-  const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), PATH: process.env.PATH };
-  const hallpass = (...args) => start(t, binary(), args, { env, cwd: home });
-  const login = hallpass('login', '--no-browser', url);
-  const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
+  const hallpass = commands(t);
+  const authorizationUrl = await signIn(hallpass.begin('login', '--no-browser', url), issuer, person);
   assert.match(authorizationUrl, /dpop_jkt=/);
-  const redirect = await person.authorize(authorizationUrl);
-  assert.ok((await exchange(redirect.href)).status < 400);
-  assert.equal(await login.ends(), 0, login.output);
 
-  const call = hallpass('call', url, 'tools/call', JSON.stringify({ name: 'echo', arguments: { message: 'hi' } }));
-  assert.equal(await call.ends(), 0, call.output);
+  const call = await hallpass('call', url, 'tools/call', JSON.stringify({ name: 'echo', arguments: { message: 'hi' } }));
+  assert.equal(call.code, 0, call.output);
   assert.match(call.stdout, /Echo: hi/);
 
-  const transport = new StdioClientTransport({ command: binary(), args: ['connect', '--no-browser', url], env, stderr: 'pipe' });
+  const transport = new StdioClientTransport({ command: binary(), args: ['connect', '--no-browser', url], env: hallpass.env, stderr: 'pipe' });
   const client = new StdioClient({ name: 'stdio only', version: '1' });
   await client.connect(transport);
   assert.ok((await client.listTools()).tools.length > 0);
   await client.close();
 
   // The key stays where it is, and the token is of no use without it.
-  const token = hallpass('token', url);
-  assert.equal(await token.ends(), 1, token.output);
+  const token = await hallpass('token', url);
+  assert.equal(token.code, 1, token.output);
   assert.equal(token.stdout, '');
   assert.match(token.output, /hallpass connect/);
-  for (const file of readdirSync(join(home, 'data'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile())) {
+  for (const file of readdirSync(hallpass.env.XDG_DATA_HOME, { recursive: true, withFileTypes: true }).filter((one) => one.isFile())) {
     const path = join(file.parentPath, file.name);
     assert.equal(statSync(path).mode & 0o077, 0, path);
     assert.doesNotMatch(readFileSync(path, 'latin1'), /"d":|PRIVATE KEY/, path);
   }
-  const logout = hallpass('logout', url);
-  assert.equal(await logout.ends(), 0, logout.output);
+  const logout = await hallpass('logout', url);
+  assert.equal(logout.code, 0, logout.output);
 });

@@ -17,9 +17,8 @@ const LIMIT = { timeout: 120_000 };
 
 test('hallpass connect: sign-in, tools, progress, a request of the server', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t, { upstream: await everything(t) });
-  const home = folder(t);
-  const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), PATH: process.env.PATH };
-  const { client, transport } = bridged(t, url, env);
+  const hallpass = commands(t);
+  const { client, transport } = bridged(t, url, hallpass);
   signInWhenAsked(transport, issuer, person);
   await client.connect(transport);
 
@@ -41,16 +40,16 @@ test('hallpass connect: sign-in, tools, progress, a request of the server', LIMI
   const answers = await Promise.all(words.map((message) => client.callTool({ name: 'echo', arguments: { message } })));
   assert.deepEqual(answers.map(({ content }) => content[0].text), words.map((word) => `Echo: ${word}`));
 
-  const other = bridged(t, url, env);
+  const other = bridged(t, url, hallpass);
   await other.client.connect(other.transport);
   assert.ok((await other.client.listTools()).tools.length > 0, 'a second program needs no second sign-in');
 
-  const token = start(t, binary(), ['token', url], { env, cwd: home });
-  assert.equal(await token.ends(), 0, token.output);
+  const token = await hallpass('token', url);
+  assert.equal(token.code, 0, token.output);
   const used = await exchange(url, { method: 'POST', headers: { authorization: `Bearer ${token.stdout.trim()}` } });
   assert.notEqual(used.status, 401, 'the token is good');
-  const exec = start(t, binary(), ['exec', url, '--', 'sh', '-c', 'test -n "$MCP_TOKEN" && exit 7'], { env, cwd: home });
-  assert.equal(await exec.ends(), 7, exec.output);
+  const exec = await hallpass('exec', url, '--', 'sh', '-c', 'test -n "$MCP_TOKEN" && exit 7');
+  assert.equal(exec.code, 7, exec.output);
 });
 
 test("the Inspector's command line through hallpass connect", LIMIT, async (t) => {
@@ -78,7 +77,7 @@ test("the Inspector's command line through hallpass connect", LIMIT, async (t) =
   assert.match(JSON.stringify(long), /completed/i);
 });
 
-function bridged(t, url, env) {
+function bridged(t, url, { env }) {
   const args = ['connect', '--no-browser', url];
   const transport = new StdioClientTransport({ command: binary(), args, env, stderr: 'pipe' });
   const client = new Client({ name: 'stdio only', version: '1' }, { capabilities: { sampling: {} } });

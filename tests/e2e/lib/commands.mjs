@@ -23,11 +23,12 @@ export function commands(t, more = {}) {
   return hallpass;
 }
 
-/** Carries a `login --no-browser` that was begun to its end. */
+/** Carries a `login --no-browser` that was begun to its end; gives the URL of the page that it asked for. */
 export async function signIn(login, issuer, person) {
   const [authorizationUrl] = await login.says(new RegExp(`${issuer}/\\S*\\?\\S*code_challenge=\\S+`));
   const redirect = await person.authorize(authorizationUrl);
   const page = await exchange(redirect.href);
   assert.ok(page.status < 400, `${page.status} ${page.text}`);
   assert.equal(await login.ends(), 0, login.output);
+  return authorizationUrl;
 }

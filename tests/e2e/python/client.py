@@ -7,6 +7,7 @@ one before, and ends when it would ask the person a second time.
 import asyncio
 import json
 import sys
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -40,10 +41,10 @@ class Memory:
 
 
 class Callback:
-    """A listener on loopback, as every desktop client has one."""
+    """A listener on loopback, as every desktop client has one. It takes one answer after the other."""
 
     def __init__(self):
-        self.answer = asyncio.get_running_loop().create_future()
+        self.answers = asyncio.Queue()
         self.asked = 0
 
     async def open(self):
@@ -55,23 +56,31 @@ class Callback:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
         await writer.drain()
         writer.close()
-        self.answer.set_result({name: values[0] for name, values in parse_qs(urlsplit(target).query).items()})
+        await self.answers.put({name: values[0] for name, values in parse_qs(urlsplit(target).query).items()})
 
     async def redirect(self, url):
         self.asked += 1
+        self.ask(url)
+
+    async def result(self):
+        answer = await self.answers.get()
+        return AuthorizationCodeResult(code=answer["code"], state=answer.get("state"), iss=answer.get("iss"))
+
+
+class Once(Callback):
+    """Asks the person once."""
+
+    def ask(self, url):
         if self.asked > 1:
             say("ASKED-AGAIN")
             sys.exit(0)
         say("OPEN", url)
 
-    async def result(self):
-        answer = await self.answer
-        return AuthorizationCodeResult(code=answer["code"], state=answer.get("state"), iss=answer.get("iss"))
 
-
-async def main(url, document):
-    callback, memory = Callback(), Memory()
-    port = await callback.open()
+@asynccontextmanager
+async def connected(url, callback, document=None):
+    """The client, signed in or about to be, and what it keeps."""
+    memory, port = Memory(), await callback.open()
     metadata = OAuthClientMetadata(
         client_name="Official Python client",
         redirect_uris=[f"http://127.0.0.1:{port}/callback"],
@@ -79,12 +88,15 @@ async def main(url, document):
         response_types=["code"],
         token_endpoint_auth_method="none",
     )
-    auth = OAuthClientProvider(
-        url, metadata, memory, callback.redirect, callback.result, client_metadata_url=document or None
-    )
+    auth = OAuthClientProvider(url, metadata, memory, callback.redirect, callback.result, client_metadata_url=document)
     async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
         async with Client(streamable_http_client(url, http_client=http)) as client:
-            await calls(client, memory)
+            yield client, memory
+
+
+async def main(url, document):
+    async with connected(url, Once(), document or None) as (client, memory):
+        await calls(client, memory)
 
 
 async def calls(client, memory):
