@@ -153,6 +153,7 @@ impl Node {
             tell(&revocations, change, &*clock);
         }));
         tokio::spawn(hallpass_server::sweep_forever(running.live.clone()));
+        tokio::spawn(hallpass_server::ask_again_forever(running.live.clone()));
         tokio::spawn(store::compare_clocks(running.live.clone()));
         tokio::spawn(audit::remember_forever(running.live.clone()));
         let keys = Arc::clone(&running.keys);

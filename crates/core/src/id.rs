@@ -70,6 +70,8 @@ ids! {
     AttemptId
     /// One time that a person connected a service of somebody else.
     ConnectionId
+    /// One time that an account was linked to an identity provider.
+    LinkId
     /// One request, so that its answer, its log lines and its audit lines can be put together.
     RequestId
 }

@@ -66,10 +66,14 @@ pub enum Purpose {
     ConnectionRequest,
     /// The link with which a client sends its person to connect a third party.
     ConnectionPrompt,
+    /// A sign-in at an identity provider that a browser is busy with, in a cookie.
+    SignInRequest,
+    /// What an identity provider gave to ask it again, at rest.
+    LinkTokens,
 }
 
 impl Purpose {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
@@ -91,6 +95,8 @@ impl Purpose {
         Self::ConnectionTokens,
         Self::ConnectionRequest,
         Self::ConnectionPrompt,
+        Self::SignInRequest,
+        Self::LinkTokens,
     ];
 
     /// Part of the derivation: changing one voids everything under it.
@@ -117,6 +123,8 @@ impl Purpose {
             Self::ConnectionTokens => "connection-tokens",
             Self::ConnectionRequest => "connection-request",
             Self::ConnectionPrompt => "connection-prompt",
+            Self::SignInRequest => "sign-in-request",
+            Self::LinkTokens => "link-tokens",
         }
     }
 }

@@ -52,6 +52,10 @@ pub use keys::follow_keys;
 pub use login::{
     invitation::invitation_link,
     password::{fold as fold_name, name_complaint},
+    providers::{
+        settings::{Accounts, Says, SignInProvider, SignInProviderError, SignInSettings, WrittenProvider},
+        watch::{AskedAgain, ask_again, ask_again_forever},
+    },
     setup::{new_setup_link, setup_link},
 };
 pub use router::{own_paths, router};

@@ -8,6 +8,7 @@ use crate::{
     cross_domain::CrossDomainAccess,
     http::rate_limit::Limits,
     issuers::{WorkloadIssuer, identity_provider::IdentityProvider, workload::Workload},
+    login::providers::settings::SignInSettings,
 };
 use hallpass_core::{
     grant::{MAX_SCOPES, digest16},
@@ -57,6 +58,8 @@ pub struct Settings {
     pub workload_issuers: Vec<WorkloadIssuer>,
     /// Companies' identity providers whose word about a person counts.
     pub identity_providers: Vec<IdentityProvider>,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
     /// Services of third parties that people may connect.
     pub connections: Vec<ConnectionSettings>,
     /// Which clients may have our word about their people, for which servers of others.
@@ -204,6 +207,12 @@ pub enum SettingsError {
     /// One place says what its tokens are worth.
     #[error("two sections have the issuer {0}: put what is in them into one")]
     IssuerTwice(String),
+    /// Two providers at which people sign in have one name.
+    #[error("two [[sign_in.provider]] have the name {0}")]
+    ProviderTwice(String),
+    /// Without passwords somebody else has to say who people are.
+    #[error("[sign_in] passwords = false takes a [[sign_in.provider]]")]
+    NobodySignsIn,
     /// What we sign ourselves is no word of somebody else (ID-JAG §9.3).
     #[error("this server cannot trust itself as an issuer: name the issuer of the others")]
     OwnIssuer,
@@ -317,6 +326,7 @@ impl Settings {
             clients: Vec::new(),
             workload_issuers: Vec::new(),
             identity_providers: Vec::new(),
+            sign_in: SignInSettings::usual(),
             connections: Vec::new(),
             cross_domain: Vec::new(),
             documents: DocumentPolicy::any(),
@@ -357,6 +367,7 @@ impl Settings {
                 return Err(SettingsError::IssuerTwice((*issuer).to_owned()));
             }
         }
+        self.sign_in.check(self)?;
         self.check_cross_domain()?;
         for (at, resource) in self.resources.iter().enumerate() {
             if self.resources.iter().take(at).any(|other| other.uri == resource.uri) {

@@ -41,7 +41,7 @@ title = "Everything"
 scopes = [{ name = "mcp", title = "Use the tools" }]
 ${after}
 `);
-  return ready(start(t, binary(), ['serve', '--config', file], { cwd: dir }), person);
+  return { ...(await ready(start(t, binary(), ['serve', '--config', file], { cwd: dir }), person)), file };
 }
 
 /** Configuration that lets hallpass fetch documents from a test server on localhost. */

@@ -73,6 +73,11 @@ pub async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
 async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> {
     let people = place.store.people_list(None, 2).await?;
     let person = match (name, people.as_slice()) {
+        (_, []) if !place.settings.sign_in.passwords => {
+            bail!(
+                "passwords are off in [sign_in]: `hallpass user add` and `hallpass user link` make an account for who signs in at a provider"
+            );
+        }
         (_, []) => {
             if let Some(link) =
                 hallpass_server::new_setup_link(&*place.store, &place.settings, &SystemEntropy, place.now)
@@ -92,7 +97,7 @@ async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> 
     if person.disabled_at.is_some() {
         super::user::able(place, &person, false).await?;
     }
-    super::user::link(place, &person).await?;
+    super::user::invite(place, &person).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,7 @@
 //! `hallpass user`: accounts, with the same power as the pages and more.
 
+mod link;
+
 use super::{
     grants::Pages,
     place::{Place, PlaceArgs},
@@ -12,7 +14,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::{entropy::SystemEntropy, id::PersonId, time::Timestamp};
 use hallpass_server::audit::{By, Event, Who};
-use hallpass_store::Person;
+use hallpass_store::{Link, Person};
 use std::process::ExitCode;
 
 /// `hallpass user`.
@@ -67,6 +69,24 @@ pub enum UserCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Link an account to whom an identity provider means: that person signs in to it from now on.
+    Link {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        who: link::WhoThere,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Take such a link away. Where the account is signed in, and what it allowed, stays: `hallpass user sign-out` ends it.
+    Unlink {
+        /// The name.
+        name: String,
+        #[command(flatten)]
+        who: link::WhoThere,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Disable an account: nobody signs in, and all access it gave ends.
     Disable {
         /// The name.
@@ -91,7 +111,7 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
         UserCommand::Recover { name, place } => {
             let place = place.open().await?;
             let person = place.person(&name).await?;
-            link(&place, &person).await?;
+            invite(&place, &person).await?;
         }
         UserCommand::Show { name, json, place } => show(&place.open().await?, &name, json).await?,
         UserCommand::Remove { name, yes, place } => remove(&place.open().await?, &name, yes).await?,
@@ -105,6 +125,8 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
             }
             note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
         }
+        UserCommand::Link { name, who, place } => link::link(&place.open().await?, &name, &who).await?,
+        UserCommand::Unlink { name, who, place } => link::unlink(&place.open().await?, &name, &who).await?,
         UserCommand::Disable { name, place } => {
             let place = place.open().await?;
             able(&place, &place.person(&name).await?, true).await?;
@@ -126,29 +148,36 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         }
         people.extend(page);
     }
-    if json {
-        let rows: Vec<_> = people.iter().map(described).collect();
-        say!("{}", serde_json::to_string_pretty(&rows)?);
-        return Ok(());
-    }
+    let mut rows = Vec::new();
     for person in &people {
-        say!("{}  {:8}  {}", person.id, state(person), person.name);
+        let links = place.store.links_of_person(person.id).await?;
+        if json {
+            rows.push(described(person, &links));
+        } else {
+            let at: Vec<String> =
+                links.iter().map(|link| format!("  {} at {}", link.subject, link.issuer)).collect();
+            say!("{}  {:8}  {}{}", person.id, state(person, &links), person.name, at.concat());
+        }
+    }
+    if json {
+        say!("{}", serde_json::to_string_pretty(&rows)?);
     }
     Ok(())
 }
 
-const fn state(person: &Person) -> &'static str {
-    match (person.disabled_at, person.password.is_empty()) {
+const fn state(person: &Person, links: &[Link]) -> &'static str {
+    match (person.disabled_at, person.password.is_empty() && links.is_empty()) {
         (Some(_), _) => "disabled",
         (None, true) => "invited",
         (None, false) => "active",
     }
 }
 
-fn described(person: &Person) -> serde_json::Value {
+fn described(person: &Person, links: &[Link]) -> serde_json::Value {
+    let links: Vec<_> = links.iter().map(link::described).collect();
     serde_json::json!({
         "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
-        "password": !person.password.is_empty(), "created_at": person.created_at.seconds(),
+        "password": !person.password.is_empty(), "created_at": person.created_at.seconds(), "links": links,
     })
 }
 
@@ -158,8 +187,9 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     while let Some(page) = pages.next().await? {
         grants += page.len();
     }
+    let links = place.store.links_of_person(person.id).await?;
     if json {
-        let mut row = described(&person);
+        let mut row = described(&person, &links);
         if let Some(row) = row.as_object_mut() {
             row.insert("grants".to_owned(), grants.into());
             row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::seconds).into());
@@ -170,10 +200,13 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     }
     say!("id       {}", person.id);
     say!("name     {}", person.name);
-    say!("state    {}", state(&person));
+    say!("state    {}", state(&person, &links));
     say!("since    {}", person.created_at.to_rfc3339());
     if let Some(at) = person.disabled_at {
         say!("disabled {}", at.to_rfc3339());
+    }
+    for one in &links {
+        say!("link     {} at {}, {}", one.subject, one.issuer, link::words(one));
     }
     say!("grants   {grants} (hallpass grant list --user {})", person.name);
     Ok(())
@@ -213,11 +246,23 @@ async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
         bail!("there is an account {name:?} already: `hallpass user recover` makes a new link for it");
     }
     place.record(&[Event::person_created(Who::of(&person))]).await?;
-    link(place, &person).await
+    if !place.settings.sign_in.passwords {
+        note(&format!(
+            "{} is there: `hallpass user link` says whom an identity provider means by it",
+            person.name
+        ));
+        return Ok(());
+    }
+    invite(place, &person).await
 }
 
 /// Prints a one-time link for this person.
-pub async fn link(place: &Place, person: &Person) -> anyhow::Result<()> {
+pub async fn invite(place: &Place, person: &Person) -> anyhow::Result<()> {
+    if !place.settings.sign_in.passwords {
+        bail!(
+            "passwords are off in [sign_in]: `hallpass user link` lets people in who sign in at a provider"
+        );
+    }
     let link = hallpass_server::invitation_link(&*place.store, &place.settings, person.id, place.now).await?;
     place.record(&[Event::invitation_made(Who::of(person))]).await?;
     say!("{}", link.expose());

@@ -76,6 +76,7 @@ impl Check<'_> {
             authorization_endpoint: entry.authorization_endpoint.as_deref(),
             token_endpoint: entry.token_endpoint.as_deref(),
             revocation_endpoint: entry.revocation_endpoint.as_deref(),
+            userinfo_endpoint: None,
             client_id: &entry.client_id,
             secret,
             auth: entry.auth.as_deref(),

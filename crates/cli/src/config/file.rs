@@ -7,6 +7,7 @@ use super::{
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
+    sign_in::SignInSection,
     trust::{AuthorizationServerEntry, TokensEntry},
     upstream_secrets::UpstreamHeaderEntry,
     watching::{AdminEntry, AuditEntry},
@@ -41,7 +42,7 @@ pub struct ConfigFile {
     pub keys: KeysSection,
     /// `[sign_in]`.
     #[serde(default)]
-    pub sign_in: SignIn,
+    pub sign_in: SignInSection,
     /// `[limits]`.
     #[serde(default)]
     pub limits: Limits,
@@ -134,14 +135,6 @@ impl From<IssueRefresh> for RefreshPolicy {
             IssueRefresh::Never => Self::Never,
         }
     }
-}
-
-/// `[sign_in]`.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct SignIn {
-    /// "12h".
-    pub session_lifetime: Option<Spanned<String>>,
 }
 
 /// `[limits]`.

@@ -14,6 +14,7 @@ mod local;
 mod problem;
 mod proofs;
 mod rules;
+mod sign_in;
 mod trust;
 mod upstream_secrets;
 mod watching;
@@ -184,8 +185,7 @@ impl Check<'_> {
         let mut settings = Settings::new(issuer, resources);
         settings.connections = connections;
         self.tokens(&file.tokens, &mut settings);
-        settings.session_lifetime =
-            self.duration(file.sign_in.session_lifetime.as_ref(), settings.session_lifetime, 60, 90 * 86_400);
+        self.sign_in(&file.sign_in, folder, &mut settings);
         settings.trusted_proxies = self.proxies(&file.trusted_proxies);
         self.keys(&file.keys, &mut settings.keys);
         self.limits(&file.limits, &mut settings.limits);
@@ -210,6 +210,7 @@ impl Check<'_> {
         let gateway = self.gateway_limits(&file.limits);
         let mut dangerous = weakened(&file.dangerous);
         dangerous.extend(upstream_secrets::in_the_open(&servers));
+        dangerous.extend(sign_in::open_to_everybody(&settings));
         Some(Config {
             settings,
             servers,

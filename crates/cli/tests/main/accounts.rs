@@ -2,7 +2,7 @@
 
 use super::{
     http,
-    node::{Node, finished, free_port},
+    node::{Node, command, finished, free_port},
     person::{self, Person},
 };
 
@@ -187,4 +187,48 @@ fn t_101_a_lost_link_or_password_is_recovered_without_a_server() {
     let mut ada = Person::invited(port, &path, "a different engine");
     let client = person::register(port);
     assert!(ada.allow(&client).is_some());
+}
+
+#[test]
+fn as_214_t_101_an_account_is_linked_to_whom_a_provider_means_by_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let file = folder.path().join("hallpass.toml");
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n[sign_in]\npasswords = false\n\
+         [[sign_in.provider]]\nname = \"company\"\nissuer = \"https://login.example.com\"\nclient_id = \"us\"\n\
+         [[server]]\nname = \"demo\"\npath = \"/mcp\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let serve = command(&["serve", "--config", file]);
+    let _node = Node::spawn_until(serve, port, std::process::Stdio::null(), "MCP URL: ");
+    assert_eq!(http::send(port, "GET", "/setup", &[], "").unwrap().status, 303, "nobody needs a password");
+    let run = |words: &[&str]| finished(&[words, &["--config", file]].concat());
+    let (code, out, err) = run(&["user", "add", "Ada"]);
+    assert!(code == 0 && out.is_empty() && err.contains("hallpass user link"), "{out}{err}");
+    assert_eq!(run(&["user", "recover", "ada"]).0, 1, "no link for a password");
+    run(&["user", "add", "bob"]);
+    let link = |name: &str, issuer: &str, subject: &str| {
+        run(&["user", "link", name, "--issuer", issuer, "--subject", subject])
+    };
+    let (code, _, err) = link("ada", "https://login.example.com/", "248289761001");
+    assert!(code == 1 && err.contains("https://login.example.com)"), "{err}");
+    assert_eq!(link("ada", "https://login.example.com", "").0, 1);
+    assert_eq!(link("eve", "https://login.example.com", "1").0, 1);
+    for _ in 0..2 {
+        let (code, _, err) = link("ada", "https://login.example.com", "248289761001");
+        assert_eq!(code, 0, "{err}");
+    }
+    let (code, _, err) = link("bob", "https://login.example.com", "248289761001");
+    assert!(code == 1 && err.contains("linked to ada"), "{err}");
+    let (_, shown, _) = run(&["user", "show", "ada"]);
+    assert!(shown.contains("248289761001 at https://login.example.com, never used"), "{shown}");
+    let people: serde_json::Value = serde_json::from_str(&run(&["user", "list", "--json"]).1).unwrap();
+    assert_eq!(people[0]["links"][0]["subject"], "248289761001");
+    assert_eq!(people[1]["links"], serde_json::json!([]));
+    let unlink =
+        &["user", "unlink", "ada", "--issuer", "https://login.example.com", "--subject", "248289761001"];
+    assert_eq!((run(unlink).0, run(unlink).0), (0, 1));
+    assert_eq!(link("bob", "https://login.example.com", "248289761001").0, 0, "free again");
 }

@@ -49,8 +49,18 @@ pub struct ServerProbe {
     issuer: Issuer,
     legacy: bool,
     urls: Vec<String>,
-    /// Looked for by a program without a person, for this grant.
-    machine_grant: Option<&'static str>,
+    wanted: Wanted,
+}
+
+/// For what a server is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// With a person in a browser.
+    Code,
+    /// The same, to learn who that is, with a nonce beside PKCE.
+    SignIn,
+    /// By a program without a person, for this grant.
+    Machine(&'static str),
 }
 
 /// After an answer to a [`ServerProbe`].
@@ -72,13 +82,20 @@ impl ServerProbe {
     /// For an issuer that the server's metadata names (CL-007).
     pub fn new(issuer: Issuer) -> Self {
         let urls = well_known::authorization_server_urls(issuer.as_str());
-        Self { issuer, legacy: false, urls, machine_grant: None }
+        Self { issuer, legacy: false, urls, wanted: Wanted::Code }
     }
 
     /// The same for a grant that needs no person: no authorization endpoint and no PKCE are asked for.
     #[must_use]
     pub fn for_grant(self, grant_type: &'static str) -> Self {
-        Self { machine_grant: Some(grant_type), ..self }
+        Self { wanted: Wanted::Machine(grant_type), ..self }
+    }
+
+    /// The same for who signs people in and says so with a nonce of the request in a signed token: PKCE is sent, and does not have
+    /// to be promised (RFC 9700 §2.1.1). Large providers check it and do not list it.
+    #[must_use]
+    pub fn for_sign_in(self) -> Self {
+        Self { wanted: Wanted::SignIn, ..self }
     }
 
     /// For a server of 2025-03-26: its origin is the issuer.
@@ -89,7 +106,7 @@ impl ServerProbe {
         let origin = server.parsed().origin().ascii_serialization();
         let issuer = Issuer::parse(&origin).map_err(|_| DiscoveryError::NoIssuer)?;
         let urls = vec![format!("{origin}{}", well_known::AUTHORIZATION_SERVER)];
-        Ok(Self { urls, issuer, legacy: true, machine_grant: None })
+        Ok(Self { urls, issuer, legacy: true, wanted: Wanted::Code })
     }
 
     /// The next question.
@@ -136,9 +153,12 @@ impl ServerProbe {
         };
         let authorization = endpoint(&metadata.authorization_endpoint, "authorization_endpoint")?;
         let token = endpoint(&metadata.token_endpoint, "token_endpoint")?;
-        let token_endpoint = match self.machine_grant {
-            Some(grant_type) => machine_endpoint(metadata, token, grant_type)?,
-            None => code_endpoint(metadata, authorization.as_ref(), token)?,
+        let token_endpoint = match self.wanted {
+            Wanted::Machine(grant_type) => machine_endpoint(metadata, token, grant_type)?,
+            Wanted::Code | Wanted::SignIn => {
+                let promises = self.wanted == Wanted::SignIn || metadata.supports_s256();
+                code_endpoint(metadata, authorization.as_ref(), token, promises)?
+            }
         };
         let issuer =
             Issuer::parse(&metadata.issuer).map_err(|_| DiscoveryError::Server(MetadataError::Issuer))?;
@@ -198,12 +218,13 @@ fn code_endpoint(
     metadata: &AuthorizationServerMetadata,
     authorization: Option<&EndpointUrl>,
     token: Option<EndpointUrl>,
+    checks_pkce: bool,
 ) -> Result<EndpointUrl, DiscoveryError> {
     let token = token.filter(|_| authorization.is_some()).ok_or(DiscoveryError::NoCodeGrant)?;
     if !metadata.supports_grant_type("authorization_code") {
         return Err(DiscoveryError::NoCodeGrant);
     }
-    if !metadata.supports_s256() {
+    if !checks_pkce {
         return Err(DiscoveryError::NoPkce);
     }
     if metadata.require_pushed_authorization_requests

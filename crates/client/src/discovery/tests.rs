@@ -262,6 +262,11 @@ fn cl_011_without_pkce_nothing_is_started() {
         let end = judge(|metadata| metadata["code_challenge_methods_supported"] = methods).unwrap_err();
         assert_eq!(end, DiscoveryError::NoPkce);
     }
+    // Where a nonce in a signed token says the same, it does not have to be promised.
+    let mut quiet = metadata();
+    quiet.as_object_mut().unwrap().remove("code_challenge_methods_supported");
+    let quiet = quiet.to_string();
+    assert!(ServerProbe::new(issuer()).for_sign_in().receive(Answer::Found(quiet.as_bytes())).is_ok());
     let end =
         judge(|metadata| metadata["grant_types_supported"] = json!(["client_credentials"])).unwrap_err();
     assert_eq!(end, DiscoveryError::NoCodeGrant);

@@ -10,6 +10,7 @@
 //! | assertions as grants (RFC 7523), of workloads: verify | [`grant_assertion`] |
 //! | who calls, for a server behind a gateway | [`caller_assertion`] |
 //! | identity assertions (ID-JAG): sign | [`identity_assertion`] |
+//! | ID tokens (OpenID Connect): verify | [`id_token`] |
 //! | proofs of possession (RFC 9449): verify, nonces, replay | [`proof`] |
 //! | which grant an access token of ours comes from | [`grant_reference`] |
 
@@ -21,6 +22,7 @@ pub mod client_assertion;
 pub mod foreign_token;
 pub mod grant_assertion;
 pub mod grant_reference;
+pub mod id_token;
 pub mod identity_assertion;
 pub mod proof;
 

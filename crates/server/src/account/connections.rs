@@ -4,17 +4,17 @@
 use super::view::ago;
 use crate::{
     app::App,
-    audit::{Event, Who},
+    audit::{Event, Reason, Who},
     connections::{
         prompt,
         provider::{self, ProviderError},
         renew,
-        request::{self, AnswerError, Begun},
+        request::{self, AnswerError, Begun, Bound},
         settings::{ConnectionSettings, Endpoints, Provider},
         vault,
     },
     http::{
-        browser::{self, Browser, SignedIn},
+        browser::{self, Browser, SignedIn, Way},
         respond::{Reply, see_other, with_cookie},
     },
     login::{self, unavailable},
@@ -25,6 +25,7 @@ use hallpass_client::token::TokenError;
 use hallpass_core::{
     id::ConnectionId,
     parameters::{Limits, Parameters},
+    seal::Purpose,
     time::Timestamp,
 };
 use hallpass_store::{Connection, NewConnection, StoreError};
@@ -127,9 +128,9 @@ fn row(
 }
 
 /// Where the person is sent, as far as that is known without asking.
-fn host(provider: &Provider) -> String {
+pub(crate) fn host(provider: &Provider) -> String {
     let text = match provider {
-        Provider::Discovered(issuer) => issuer.as_str(),
+        Provider::Discovered(issuer) | Provider::OpenId(issuer) => issuer.as_str(),
         Provider::Written(endpoints) => endpoints.authorization.as_str(),
     };
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -152,6 +153,10 @@ async fn act(
     }
 }
 
+fn bound(browser: &Browser, signed_in: &SignedIn) -> Bound {
+    Bound::to_person(Purpose::ConnectionRequest, browser, signed_in)
+}
+
 /// A page of ours that moves on to the service: a redirect behind a form is blocked by our own policy for pages.
 async fn begin(
     app: &App,
@@ -163,14 +168,15 @@ async fn begin(
         Ok(endpoints) => endpoints,
         Err(error) => return unreachable(app, incoming, (signed_in, connection), error),
     };
-    let begun = Begun::new(connection, &*app.entropy, incoming.cx.now);
-    let target = begun.page(connection, &endpoints, &redirect_uri(app, connection));
-    let cookie = browser::connecting_cookie(app, &begun.seal(app, browser, signed_in), request::LIFETIME);
+    let begun = Begun::new(connection, &*app.entropy, (incoming.cx.now, request::LIFETIME));
+    let target = begun.page(connection, &endpoints, &redirect_uri(app, connection), &[]);
+    let sealed = begun.seal(app, &bound(browser, signed_in), &[]);
+    let cookie = browser::away_cookie(app, Way::Connecting, &sealed, request::LIFETIME);
     let page = ConnectingPage { target: &target, title: &connection.title, host: &host_of(&endpoints) };
     with_cookie(pages::connecting(&page), cookie)
 }
 
-fn host_of(endpoints: &Endpoints) -> String {
+pub(crate) fn host_of(endpoints: &Endpoints) -> String {
     host(&Provider::Written(Box::new(endpoints.clone())))
 }
 
@@ -195,16 +201,18 @@ pub async fn callback(app: &App, incoming: &Incoming) -> Reply {
     let Some(signed_in) = browser.signed_in.as_ref() else {
         return pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut);
     };
-    let cookie = browser::connecting(app, incoming);
-    let begun = cookie.and_then(|cookie| Begun::open(app, (&browser, signed_in), &cookie));
-    let begun = begun.filter(|begun| begun.is_for(connection, &incoming.query, incoming.cx.now));
+    let cookie = browser::away(app, incoming, Way::Connecting);
+    let begun = cookie.and_then(|cookie| Begun::open(app, &bound(&browser, signed_in), &cookie));
+    let begun = begun
+        .map(|(begun, _)| begun)
+        .filter(|begun| begun.is_for(connection, &incoming.query, incoming.cx.now));
     let Some(begun) = begun else {
         // Nothing is taken away: the request that this browser made, if it made one, may still be answered.
         return refused(app, incoming, (signed_in, connection), AnswerError::NotAskedFor);
     };
     let done = connected(app, incoming, (signed_in, connection), &begun).await;
     // Answered once, in whatever way.
-    with_cookie(done, browser::clear_connecting(app))
+    with_cookie(done, browser::clear_away(app, Way::Connecting))
 }
 
 async fn connected(
@@ -226,7 +234,7 @@ async fn connected(
     let code = (&code, begun.verifier());
     let tokens = provider::redeem(app, (connection, &endpoints), code, &redirect_uri, incoming.cx.now).await;
     let tokens = match tokens {
-        Ok(tokens) => tokens,
+        Ok(redeemed) => redeemed.tokens,
         Err(error) => return unreachable(app, incoming, who, error),
     };
     let (person, now) = (&signed_in.person, app.clock.now());
@@ -254,15 +262,13 @@ fn refused(
     (signed_in, connection): (&SignedIn, &ConnectionSettings),
     error: AnswerError,
 ) -> Reply {
-    let (reason, problem) = match error {
-        AnswerError::NotAskedFor => ("not_asked_for", Problem::Connection(ConnectionProblem::NotAskedFor)),
-        AnswerError::Repeated => ("repeated", Problem::Connection(ConnectionProblem::Refused)),
-        AnswerError::Issuer => ("issuer", Problem::Connection(ConnectionProblem::Refused)),
-        AnswerError::Declined => ("declined", Problem::Connection(ConnectionProblem::Declined)),
-        AnswerError::Refused => ("refused", Problem::Connection(ConnectionProblem::Refused)),
-    };
+    let problem = Problem::Connection(match error {
+        AnswerError::NotAskedFor => ConnectionProblem::NotAskedFor,
+        AnswerError::Declined => ConnectionProblem::Declined,
+        AnswerError::Repeated | AnswerError::Issuer | AnswerError::Refused => ConnectionProblem::Refused,
+    });
     let who = Who::of(&signed_in.person);
-    app.audit.record(incoming.cx, Event::connection_refused(who, &connection.name, reason));
+    app.audit.record(incoming.cx, Event::connection_refused(who, &connection.name, error.reason()));
     let is_theirs = error == AnswerError::NotAskedFor;
     pages::problem(if is_theirs { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY }, problem)
 }
@@ -280,9 +286,10 @@ fn unreachable(
     app.audit.record(incoming.cx, event);
     let problem = match error {
         ProviderError::Token(TokenError::InvalidGrant) => Problem::Connection(ConnectionProblem::Refused),
-        ProviderError::Token(_) | ProviderError::Metadata(_) | ProviderError::Fetch(_) => {
-            Problem::Connection(ConnectionProblem::Unavailable)
-        }
+        ProviderError::Token(_)
+        | ProviderError::Metadata(_)
+        | ProviderError::Fetch(_)
+        | ProviderError::UserInfo => Problem::Connection(ConnectionProblem::Unavailable),
     };
     pages::problem(StatusCode::BAD_GATEWAY, problem)
 }

@@ -1,6 +1,7 @@
 //! What I allowed and where I am signed in, with a button to take each back.
 
 pub mod connections;
+mod links;
 mod view;
 
 use crate::{
@@ -46,7 +47,7 @@ pub async fn account(app: &App, incoming: &Incoming) -> Reply {
         if !browser.sent_this(app, incoming, parameters.get("csrf")) {
             return pages::problem(StatusCode::FORBIDDEN, Problem::NotFromHere);
         }
-        act(app, incoming, signed_in, &parameters).await
+        act(app, incoming, (&browser, signed_in), &parameters).await
     } else {
         page(app, incoming, &browser, signed_in).await
     };
@@ -78,6 +79,7 @@ async fn page(
         next: next.as_deref(),
         crowd,
         connections: !settings.connections.is_empty(),
+        providers: links::rows(app, signed_in, now).await?,
         browsers: sessions.iter().map(|one| view::browser(one, &signed_in.session, now)).collect(),
     });
     // A session outlives a closed browser and the browser's cookie does not: the forms here are bound to the new one.
@@ -97,7 +99,7 @@ async fn crowd(app: &App, signed_in: &SignedIn, incoming: &Incoming) -> Result<O
 async fn act(
     app: &App,
     incoming: &Incoming,
-    signed_in: &SignedIn,
+    (browser, signed_in): (&Browser, &SignedIn),
     parameters: &Parameters,
 ) -> Result<Reply, StoreError> {
     let now = incoming.cx.now;
@@ -130,6 +132,7 @@ async fn act(
             }
             Ok(with_cookie(see_other(&format!("{base}/sign-in")), browser::clear_session(app)))
         }
+        (Some("link" | "unlink"), ..) => links::act(app, incoming, (browser, signed_in), parameters).await,
         _ => Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest)),
     }
 }

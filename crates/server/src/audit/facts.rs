@@ -82,6 +82,8 @@ pub enum By {
     Person,
     /// Somebody with the command line.
     Operator,
+    /// The identity provider at which the person signed in.
+    Provider,
 }
 
 /// The fields of a line, in the order in which they are written. A restore reads `person` and `epoch`, `grant`,
@@ -138,6 +140,7 @@ impl By {
             Self::Client => "client",
             Self::Person => "person",
             Self::Operator => "operator",
+            Self::Provider => "provider",
         }
     }
 }

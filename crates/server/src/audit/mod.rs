@@ -10,6 +10,7 @@ mod facts;
 mod file;
 mod kind;
 mod line;
+mod providers;
 mod reason;
 mod sink;
 mod tokens;

@@ -2,7 +2,10 @@
 
 use hallpass_core::{
     grant::{CodeError, DeviceCodeError, PushedError},
-    jwt::{client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError, proof::ProofError},
+    jwt::{
+        client_assertion::ClientAssertionError, grant_assertion::GrantAssertionError, id_token::IdTokenError,
+        proof::ProofError,
+    },
     parameters::ParameterError,
     pkce::PkceError,
     redirect::RedirectError,
@@ -117,6 +120,26 @@ impl Reason for GrantAssertionError {
             Self::IssuedAtMissing => "assertion_issued_at",
             Self::NotYetValid => "assertion_not_yet_valid",
             Self::TokenId => "assertion_token_id",
+        }
+    }
+}
+
+impl Reason for IdTokenError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Jws(_) => "id_token_signature",
+            Self::ClaimsJson(_) => "id_token_json",
+            Self::Issuer => "id_token_issuer",
+            Self::Subject => "id_token_subject",
+            Self::Audience => "id_token_audience",
+            Self::AuthorizedParty => "id_token_authorized_party",
+            Self::ExpiryForm => "id_token_expiry_form",
+            Self::Expired => "id_token_expired",
+            Self::TooLong => "id_token_lives_too_long",
+            Self::IssuedAtMissing => "id_token_issued_at",
+            Self::NotYetValid => "id_token_not_yet_valid",
+            Self::Nonce => "id_token_nonce",
+            Self::AuthenticationTime => "id_token_auth_time",
         }
     }
 }

@@ -29,13 +29,21 @@ pub fn next<'a>(app: &App, request: &AuthorizationRequest, browser: &'a Browser,
         return Next::SignIn { since, may_go_on: false };
     };
     let at = signed_in.session.signed_in_at;
-    let max_age = request.max_age.as_deref().and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let too_old = request.prompts("login") || max_age.is_some_and(|max_age| now.since(at) > max_age);
+    let too_old = request.prompts("login") || max_age(request).is_some_and(|max_age| now.since(at) > max_age);
     if (too_old || request.prompts("select_account")) && at < since {
         Next::SignIn { since, may_go_on: !too_old }
     } else {
         Next::Ask(signed_in)
     }
+}
+
+/// How old a sign-in at a provider may be for this request: one that knows the browser would not ask the person.
+pub fn fresh(request: &AuthorizationRequest) -> Option<Duration> {
+    if request.prompts("login") { Some(Duration::ZERO) } else { max_age(request) }
+}
+
+fn max_age(request: &AuthorizationRequest) -> Option<Duration> {
+    request.max_age.as_deref().and_then(|text| text.parse().ok()).map(Duration::from_secs)
 }
 
 /// Seals the moment for the query.

@@ -91,7 +91,8 @@ async fn story(app: &App, incoming: &Incoming) -> Result<Reply, Stop> {
         Next::SignIn { since, may_go_on } => {
             let hint = request.login_hint.as_deref();
             let go_on = may_go_on.then(|| received.query_without_prompt(app, &browser.id));
-            let behind = Behind { query: &received.query, client: &client, since, go_on, hint };
+            let fresh = interaction::fresh(request);
+            let behind = Behind { query: &received.query, client: &client, since, go_on, hint, fresh };
             login::form_page(app, &browser, &behind)
         }
         // Nobody is let through without being asked (AS-093).

@@ -9,9 +9,13 @@ use hallpass_client::{
     storage::Tokens,
     token::{Asked, TokenError, form_post, read_tokens},
 };
-use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
-use hallpass_fetch::{FetchError, Limits, Policy};
-use http::{Request, Response};
+use hallpass_core::{
+    json, metadata::authorization_server::endpoint_of, scope::Scope, secret::SecretString, time::Timestamp,
+    uri::EndpointUrl,
+};
+use hallpass_fetch::{Document, FetchError, Limits, Policy};
+use http::{HeaderValue, Request, Response, header};
+use serde_json::{Map, Value};
 use url::Url;
 
 /// Why a service gave nothing.
@@ -26,6 +30,9 @@ pub(crate) enum ProviderError {
     /// It said no.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// It did not say about whom a token is.
+    #[error("its userinfo endpoint answered nothing of use")]
+    UserInfo,
 }
 
 /// Where it is asked.
@@ -35,10 +42,13 @@ pub(crate) async fn endpoints(
 ) -> Result<Endpoints, ProviderError> {
     let issuer = match &connection.provider {
         Provider::Written(endpoints) => return Ok((**endpoints).clone()),
-        Provider::Discovered(issuer) => issuer,
+        Provider::Discovered(issuer) | Provider::OpenId(issuer) => issuer,
     };
     let policy = policy(connection);
     let mut probe = ServerProbe::new(issuer.clone());
+    if matches!(connection.provider, Provider::OpenId(_)) {
+        probe = probe.for_sign_in();
+    }
     while let Some(ask) = probe.ask() {
         let url: Url = ask.url.parse().map_err(|_| DiscoveryError::NoServerMetadata)?;
         let document = match app.fetch.get_document(&url, &policy).await {
@@ -52,10 +62,13 @@ pub(crate) async fn endpoints(
         match probe.receive(answer)? {
             ServerStep::Again(next) => probe = next,
             ServerStep::Found(found) => {
+                let named = document
+                    .and_then(|document| endpoint_of(issuer.as_str(), &document.body, "userinfo_endpoint"));
                 return Ok(Endpoints {
                     authorization: found.authorization_endpoint.ok_or(DiscoveryError::NoCodeGrant)?,
                     token: found.token_endpoint,
                     revocation: found.revocation_endpoint,
+                    userinfo: named.and_then(|url| EndpointUrl::parse(url.as_str()).ok()),
                     issuer: Some(found.issuer.as_str().to_owned()),
                     sends_iss: found.sends_iss,
                 });
@@ -65,6 +78,14 @@ pub(crate) async fn endpoints(
     Err(DiscoveryError::NoServerMetadata.into())
 }
 
+/// What a code was good for.
+pub(crate) struct Redeemed {
+    /// For its servers, and to ask for newer ones.
+    pub tokens: Tokens,
+    /// Who signed in there (OpenID Connect Core §3.1.3.3), unverified.
+    pub id_token: Option<SecretString>,
+}
+
 /// Tokens for a code.
 pub(crate) async fn redeem(
     app: &App,
@@ -72,7 +93,7 @@ pub(crate) async fn redeem(
     (code, verifier): (&SecretString, &str),
     redirect_uri: &str,
     now: Timestamp,
-) -> Result<Tokens, ProviderError> {
+) -> Result<Redeemed, ProviderError> {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code.expose()),
@@ -80,7 +101,11 @@ pub(crate) async fn redeem(
         ("code_verifier", verifier),
     ];
     let asked = Asked { scope: &connection.scope, refresh_token: None, proof_key: None };
-    tokens(app, (connection, endpoints), &form, asked, now).await
+    let response = post(app, (connection, endpoints), &form).await?;
+    let tokens = read(&response, asked, now)?;
+    let members = json::parse_object(response.body(), json::Limits::default()).unwrap_or_default();
+    let id_token = json::string(&members, "id_token").ok().flatten().map(SecretString::new);
+    Ok(Redeemed { tokens, id_token })
 }
 
 /// Newer ones.
@@ -92,24 +117,51 @@ pub(crate) async fn refresh(
 ) -> Result<Tokens, ProviderError> {
     let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
     let asked = Asked { scope, refresh_token: Some(refresh_token), proof_key: None };
-    tokens(app, (connection, endpoints), &form, asked, now).await
+    read(&post(app, (connection, endpoints), &form).await?, asked, now)
 }
 
-async fn tokens(
+async fn post(
     app: &App,
     (connection, endpoints): (&ConnectionSettings, &Endpoints),
     form: &[(&str, &str)],
-    asked: Asked<'_>,
-    now: Timestamp,
-) -> Result<Tokens, ProviderError> {
+) -> Result<Response<Bytes>, ProviderError> {
     let mut form = form.to_vec();
     if let Some(resource) = &connection.resource {
         form.push(("resource", resource));
     }
     let request = form_post(endpoints.token.as_str(), &connection.client, &form)?;
-    let response = ask(app, connection, request).await?;
-    // What the service says beside its code is for nobody: it may quote what we sent.
-    read_tokens(&response, asked, now).map_err(|failure| failure.error.into())
+    Ok(ask(app, connection, request).await?)
+}
+
+/// What the service says beside its code is for nobody: it may quote what we sent.
+fn read(response: &Response<Bytes>, asked: Asked<'_>, now: Timestamp) -> Result<Tokens, ProviderError> {
+    read_tokens(response, asked, now).map_err(|failure| failure.error.into())
+}
+
+/// What it says about the person whose token this is: one strict object of bounded size.
+pub(crate) async fn userinfo(
+    app: &App,
+    (connection, endpoints): (&ConnectionSettings, &Endpoints),
+    token: &SecretString,
+) -> Result<Map<String, Value>, ProviderError> {
+    let endpoint = endpoints.userinfo.as_ref().ok_or(ProviderError::UserInfo)?;
+    let mut bearer =
+        HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| ProviderError::UserInfo)?;
+    bearer.set_sensitive(true);
+    let request = Request::get(endpoint.as_str())
+        .header(header::AUTHORIZATION, bearer)
+        .header(header::ACCEPT, "application/json")
+        .body(Bytes::new())
+        .map_err(|_| ProviderError::UserInfo)?;
+    let response = app.fetch.send(request, &policy(connection), Limits::DOCUMENT).await?;
+    if response.status() != http::StatusCode::OK {
+        return Err(FetchError::Status(response.status().as_u16()).into());
+    }
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !kind.is_some_and(Document::is_json_type) {
+        return Err(ProviderError::UserInfo);
+    }
+    json::parse_object(response.body(), json::Limits::default()).map_err(|_| ProviderError::UserInfo)
 }
 
 /// Gives tokens back, as far as the service takes them: with the refresh token all that came of it ends (RFC 7009 §2.1).
@@ -145,11 +197,12 @@ async fn ask(
 /// The hosts that the operator named.
 fn policy(connection: &ConnectionSettings) -> Policy {
     let named: Vec<&str> = match &connection.provider {
-        Provider::Discovered(issuer) => vec![issuer.as_str()],
+        Provider::Discovered(issuer) | Provider::OpenId(issuer) => vec![issuer.as_str()],
         Provider::Written(endpoints) => [&endpoints.token]
             .into_iter()
-            .chain(endpoints.revocation.as_ref())
-            .map(hallpass_core::uri::EndpointUrl::as_str)
+            .chain(&endpoints.revocation)
+            .chain(&endpoints.userinfo)
+            .map(EndpointUrl::as_str)
             .collect(),
     };
     let hosts = named.into_iter().filter_map(|text| Some(Url::parse(text).ok()?.host_str()?.to_owned()));

@@ -106,7 +106,7 @@ async fn read(app: &App, person: PersonId, name: &str) -> Result<Connection, NoT
 
 fn open(app: &App, row: &Connection) -> Result<Tokens, NoToken> {
     vault::open(app, row).map_err(|_| {
-        if vault::is_of_a_later_key(app, row) {
+        if vault::is_of_a_later_key(app, &row.sealed) {
             return NoToken::Unavailable;
         }
         tracing::error!(connection = %row.name, person = %row.person, "tokens of a connection do not open");
@@ -178,7 +178,10 @@ fn pause(error: ProviderError) -> Duration {
         ProviderError::Token(TokenError::Unavailable { retry_after: Some(wait) }) => {
             wait.clamp(PAUSE, LONGEST_PAUSE)
         }
-        ProviderError::Token(_) | ProviderError::Fetch(_) | ProviderError::Metadata(_) => PAUSE,
+        ProviderError::Token(_)
+        | ProviderError::Fetch(_)
+        | ProviderError::Metadata(_)
+        | ProviderError::UserInfo => PAUSE,
     }
 }
 
@@ -189,6 +192,7 @@ pub(crate) const fn reason(error: ProviderError) -> &'static str {
         ProviderError::Fetch(_) => "unreachable",
         ProviderError::Token(TokenError::InvalidClient) => "invalid_client",
         ProviderError::Token(TokenError::Unavailable { .. }) => "unavailable",
+        ProviderError::UserInfo => "userinfo",
         ProviderError::Token(_) => "refused",
     }
 }

@@ -5,6 +5,7 @@
 use super::settings::{ConnectionSettings, Endpoints};
 use crate::{
     app::App,
+    audit::Reason,
     http::browser::{Browser, SignedIn},
 };
 use hallpass_core::{
@@ -20,6 +21,29 @@ use std::time::Duration;
 
 /// How long a person may take at the service.
 pub(crate) const LIFETIME: Duration = Duration::from_mins(15);
+/// Longest sealed request: no browser keeps a longer cookie.
+const MOST: usize = 3040;
+
+/// What a sealed request is bound to: it opens for nothing else.
+pub(crate) struct Bound {
+    purpose: Purpose,
+    context: Vec<u8>,
+}
+
+impl Bound {
+    /// To the browser, its session and its person.
+    pub(crate) fn to_person(purpose: Purpose, browser: &Browser, signed_in: &SignedIn) -> Self {
+        let mut context = browser.id.to_vec();
+        context.extend_from_slice(signed_in.session.id.as_bytes());
+        context.extend_from_slice(signed_in.person.id.as_bytes());
+        Self { purpose, context }
+    }
+
+    /// To the browser, whoever is signed in there.
+    pub(crate) fn to_browser(purpose: Purpose, browser: &Browser) -> Self {
+        Self { purpose, context: browser.id.to_vec() }
+    }
+}
 
 /// A request that a person is busy with.
 pub(crate) struct Begun {
@@ -30,33 +54,44 @@ pub(crate) struct Begun {
 }
 
 /// Why an answer is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnswerError {
     /// This browser with this person asked for nothing, or too long ago, or for something else (RFC 9700 §4.7).
-    #[error("not_asked_for")]
     NotAskedFor,
     /// A parameter twice.
-    #[error("repeated")]
     Repeated,
     /// `iss` is another, or missing although it was promised (RFC 9207 §2.4).
-    #[error("issuer")]
     Issuer,
     /// The person said no.
-    #[error("declined")]
     Declined,
     /// The service refused, or answered nothing of use.
-    #[error("refused")]
     Refused,
+}
+
+impl Reason for AnswerError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAskedFor => "not_asked_for",
+            Self::Repeated => "repeated",
+            Self::Issuer => "issuer",
+            Self::Declined => "declined",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl Begun {
     /// Fresh for each request.
-    pub(crate) fn new(connection: &ConnectionSettings, entropy: &dyn Entropy, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        connection: &ConnectionSettings,
+        entropy: &dyn Entropy,
+        (now, lifetime): (Timestamp, Duration),
+    ) -> Self {
         Self {
             state: SecretString::new(encoding::base64url(&random::<24>(entropy))),
             verifier: CodeVerifier::new(entropy),
             settings: connection.digest(),
-            until: now.plus(LIFETIME),
+            until: now.plus(lifetime),
         }
     }
 
@@ -65,12 +100,13 @@ impl Begun {
         self.verifier.expose()
     }
 
-    /// The page at the service.
+    /// The page at the service. What `more` says goes before what the operator wrote under the same name.
     pub(crate) fn page(
         &self,
         connection: &ConnectionSettings,
         endpoints: &Endpoints,
         redirect_uri: &str,
+        more: &[(&str, &str)],
     ) -> String {
         let challenge = self.verifier.challenge();
         let scope = connection.scope.to_string();
@@ -88,35 +124,41 @@ impl Begun {
         if let Some(resource) = &connection.resource {
             pairs.push(("resource", resource));
         }
-        pairs.extend(connection.parameters.iter().map(|(name, value)| (&**name, &**value)));
+        let written = connection.parameters.iter().map(|(name, value)| (&**name, &**value));
+        pairs.extend(written.filter(|(name, _)| more.iter().all(|(said, _)| said != name)));
+        pairs.extend(more);
         append_to(endpoints.authorization.as_str(), pairs)
     }
 
-    /// For the cookie of this browser.
-    pub(crate) fn seal(&self, app: &App, browser: &Browser, signed_in: &SignedIn) -> String {
+    /// For the cookie of this browser, with what else has to be remembered.
+    pub(crate) fn seal(&self, app: &App, bound: &Bound, more: &[u8]) -> String {
         let mut text = self.settings.to_vec();
         text.extend_from_slice(&self.until.millis().to_be_bytes());
         text.extend_from_slice(self.state.expose().as_bytes());
         text.push(b' ');
         text.extend_from_slice(self.verifier.expose().as_bytes());
-        let context = context(browser, signed_in);
-        encoding::base64url(&app.keys.seal(Purpose::ConnectionRequest, &context, &text, &*app.entropy))
+        if !more.is_empty() {
+            text.push(b' ');
+            text.extend_from_slice(more);
+        }
+        encoding::base64url(&app.keys.seal(bound.purpose, &bound.context, &text, &*app.entropy))
     }
 
-    /// What this browser, with this session and this person, asked for.
-    pub(crate) fn open(app: &App, (browser, signed_in): (&Browser, &SignedIn), cookie: &str) -> Option<Self> {
-        let sealed = encoding::from_base64url(cookie).filter(|sealed| sealed.len() <= 512)?;
-        let context = context(browser, signed_in);
-        let text = app.keys.open(Purpose::ConnectionRequest, &context, &sealed).ok()?;
+    /// What was asked for by whom this is bound to, and what else was to be remembered.
+    pub(crate) fn open(app: &App, bound: &Bound, cookie: &str) -> Option<(Self, String)> {
+        let sealed = encoding::from_base64url(cookie).filter(|sealed| sealed.len() <= MOST)?;
+        let text = app.keys.open(bound.purpose, &bound.context, &sealed).ok()?;
         let (settings, rest) = text.split_first_chunk::<16>()?;
         let (until, rest) = rest.split_first_chunk::<8>()?;
-        let (state, verifier) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
-        Some(Self {
+        let (state, rest) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
+        let (verifier, more) = rest.split_once(' ').unwrap_or((rest, ""));
+        let begun = Self {
             state: SecretString::new(state),
             verifier: CodeVerifier::from_text(verifier).ok()?,
             settings: *settings,
             until: Timestamp::from_millis(i64::from_be_bytes(*until)),
-        })
+        };
+        Some((begun, more.to_owned()))
     }
 
     /// Whether an answer at the redirect URI of this service, as it is configured now, is one to this request. Each service
@@ -151,13 +193,6 @@ pub(crate) fn code(query: &str, endpoints: &Endpoints) -> Result<SecretString, A
     }
 }
 
-fn context(browser: &Browser, signed_in: &SignedIn) -> Vec<u8> {
-    let mut context = browser.id.to_vec();
-    context.extend_from_slice(signed_in.session.id.as_bytes());
-    context.extend_from_slice(signed_in.person.id.as_bytes());
-    context
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +202,14 @@ mod tests {
     fn endpoints(issuer: Option<&str>, sends_iss: bool) -> Endpoints {
         let url = |path: &str| EndpointUrl::parse(&format!("https://git.example{path}")).unwrap();
         let issuer = issuer.map(str::to_owned);
-        Endpoints { authorization: url("/a?tenant=1"), token: url("/t"), revocation: None, issuer, sends_iss }
+        Endpoints {
+            authorization: url("/a?tenant=1"),
+            token: url("/t"),
+            revocation: None,
+            userinfo: None,
+            issuer,
+            sends_iss,
+        }
     }
 
     fn connection() -> ConnectionSettings {
@@ -188,8 +230,11 @@ mod tests {
     #[test]
     fn rs_061_cl_028_the_request_is_complete_and_has_no_secret() {
         let now = Timestamp::from_seconds(1_000);
-        let begun = Begun::new(&connection(), &SystemEntropy, now);
-        let page = begun.page(&connection(), &endpoints(None, false), "https://us.example/back");
+        let begun = Begun::new(&connection(), &SystemEntropy, (now, LIFETIME));
+        let more = [("nonce", "n"), ("access_type", "online")];
+        let other = begun.page(&connection(), &endpoints(None, false), "https://us.example/back", &more);
+        assert!(other.ends_with("&nonce=n&access_type=online") && !other.contains("offline"), "{other}");
+        let page = begun.page(&connection(), &endpoints(None, false), "https://us.example/back", &[]);
         let query = page.strip_prefix("https://git.example/a?tenant=1&").unwrap();
         let sent = Parameters::parse(query.as_bytes(), Limits::default()).unwrap();
         for (name, value) in [

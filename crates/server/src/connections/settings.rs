@@ -34,6 +34,8 @@ pub struct ConnectionSettings {
 pub enum Provider {
     /// Where the metadata of this issuer says.
     Discovered(Issuer),
+    /// The same, and it says in signed tokens who signs in there.
+    OpenId(Issuer),
     /// Where the operator says.
     Written(Box<Endpoints>),
 }
@@ -47,6 +49,8 @@ pub struct Endpoints {
     pub token: EndpointUrl,
     /// Where a token is given back (RFC 7009).
     pub revocation: Option<EndpointUrl>,
+    /// Where it says about whom an access token is (OpenID Connect Core §5.3, and what others have like it).
+    pub userinfo: Option<EndpointUrl>,
     /// What `iss` of an answer has to be, where it is known (RFC 9207).
     pub issuer: Option<String>,
     /// Whether there has to be one.
@@ -66,6 +70,8 @@ pub struct WrittenConnection<'a> {
     pub authorization_endpoint: Option<&'a str>,
     /// With it.
     pub token_endpoint: Option<&'a str>,
+    /// Maybe.
+    pub userinfo_endpoint: Option<&'a str>,
     /// Maybe.
     pub revocation_endpoint: Option<&'a str>,
     /// Ours there.
@@ -192,7 +198,7 @@ fn auth(written: &WrittenConnection<'_>) -> Result<TokenAuth, ConnectionError> {
 }
 
 fn provider(written: &WrittenConnection<'_>) -> Result<Provider, ConnectionError> {
-    let endpoint = |name, text| EndpointUrl::parse(text).map_err(|_| ConnectionError::Url(name));
+    let maybe = |name, text: Option<&str>| text.map(|text| endpoint(name, text)).transpose();
     match (written.issuer, written.authorization_endpoint, written.token_endpoint) {
         (Some(issuer), None, None) if written.revocation_endpoint.is_none() => {
             Issuer::parse(issuer).map(Provider::Discovered).map_err(|_| ConnectionError::Url("issuer"))
@@ -200,15 +206,17 @@ fn provider(written: &WrittenConnection<'_>) -> Result<Provider, ConnectionError
         (None, Some(authorization), Some(token)) => Ok(Provider::Written(Box::new(Endpoints {
             authorization: endpoint("authorization_endpoint", authorization)?,
             token: endpoint("token_endpoint", token)?,
-            revocation: match written.revocation_endpoint {
-                Some(text) => Some(endpoint("revocation_endpoint", text)?),
-                None => None,
-            },
+            revocation: maybe("revocation_endpoint", written.revocation_endpoint)?,
+            userinfo: maybe("userinfo_endpoint", written.userinfo_endpoint)?,
             issuer: None,
             sends_iss: false,
         }))),
         _ => Err(ConnectionError::Provider),
     }
+}
+
+fn endpoint(name: &'static str, text: &str) -> Result<EndpointUrl, ConnectionError> {
+    EndpointUrl::parse(text).map_err(|_| ConnectionError::Url(name))
 }
 
 #[cfg(test)]

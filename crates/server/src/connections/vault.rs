@@ -4,7 +4,7 @@
 use crate::app::App;
 use hallpass_client::storage::Tokens;
 use hallpass_core::{
-    id::{ConnectionId, PersonId},
+    id::{ConnectionId, LinkId, PersonId},
     scope::Scope,
     seal::{KeyRing, NotOurs, Purpose},
     secret::SecretString,
@@ -27,20 +27,42 @@ struct Sealed<'a> {
     scope: std::borrow::Cow<'a, str>,
 }
 
-fn context(person: PersonId, name: &str, id: ConnectionId) -> Vec<u8> {
-    let mut context = b"connection\0sealed\0".to_vec();
-    context.extend_from_slice(person.as_bytes());
-    context.extend_from_slice(id.as_bytes());
-    context.extend_from_slice(name.as_bytes());
-    context
+/// The row that tokens are sealed for.
+pub(crate) struct Place {
+    purpose: Purpose,
+    context: Vec<u8>,
 }
 
-/// Seals tokens for their row.
+impl Place {
+    /// Of a connection.
+    fn connection(person: PersonId, name: &str, id: ConnectionId) -> Self {
+        let mut context = b"connection\0sealed\0".to_vec();
+        context.extend_from_slice(person.as_bytes());
+        context.extend_from_slice(id.as_bytes());
+        context.extend_from_slice(name.as_bytes());
+        Self { purpose: Purpose::ConnectionTokens, context }
+    }
+
+    /// Of a link to an identity provider.
+    pub(crate) fn link(person: PersonId, id: LinkId) -> Self {
+        let mut context = b"account_link\0sealed\0".to_vec();
+        context.extend_from_slice(person.as_bytes());
+        context.extend_from_slice(id.as_bytes());
+        Self { purpose: Purpose::LinkTokens, context }
+    }
+}
+
+/// Seals tokens for the row of a connection.
 pub(crate) fn seal(
     app: &App,
     (person, name, id): (PersonId, &str, ConnectionId),
     tokens: &Tokens,
 ) -> Vec<u8> {
+    seal_at(app, &Place::connection(person, name, id), tokens)
+}
+
+/// Seals tokens for their row.
+pub(crate) fn seal_at(app: &App, place: &Place, tokens: &Tokens) -> Vec<u8> {
     let scope = tokens.scope.to_string();
     let sealed = Sealed {
         access_token: tokens.access_token.expose().into(),
@@ -50,13 +72,17 @@ pub(crate) fn seal(
         scope: scope.into(),
     };
     let text = Zeroizing::new(serde_json::to_vec(&sealed).unwrap_or_default());
-    app.keys.seal(Purpose::ConnectionTokens, &context(person, name, id), &text, &*app.entropy)
+    app.keys.seal(place.purpose, &place.context, &text, &*app.entropy)
 }
 
 /// The tokens of a row, if they were sealed for it.
 pub(crate) fn open(app: &App, row: &Connection) -> Result<Tokens, NotOurs> {
-    let context = context(row.person, &row.name, row.id);
-    let text = Zeroizing::new(app.keys.open(Purpose::ConnectionTokens, &context, &row.sealed)?);
+    open_at(app, &Place::connection(row.person, &row.name, row.id), &row.sealed)
+}
+
+/// The same of any row.
+pub(crate) fn open_at(app: &App, place: &Place, sealed: &[u8]) -> Result<Tokens, NotOurs> {
+    let text = Zeroizing::new(app.keys.open(place.purpose, &place.context, sealed)?);
     let sealed: Sealed<'_> = serde_json::from_slice(&text).map_err(|_| NotOurs)?;
     Ok(Tokens {
         access_token: SecretString::new(sealed.access_token),
@@ -69,8 +95,8 @@ pub(crate) fn open(app: &App, row: &Connection) -> Result<Tokens, NotOurs> {
 }
 
 /// Whether it was sealed by a node that has the next master key already: nothing is known of it then.
-pub(crate) fn is_of_a_later_key(app: &App, row: &Connection) -> bool {
-    KeyRing::number_of(&row.sealed).is_some_and(|number| app.keys.is_later(number))
+pub(crate) fn is_of_a_later_key(app: &App, sealed: &[u8]) -> bool {
+    KeyRing::number_of(sealed).is_some_and(|number| app.keys.is_later(number))
 }
 
 /// Whether it is sealed under another key than what is new.

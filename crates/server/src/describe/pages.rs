@@ -131,10 +131,18 @@ pub const SIGN_IN: Description = both(
     },
     &Operation {
         id: "signIn",
-        summary: "Signs in with name and password",
+        summary: "Signs in with name and password, or at a provider",
         group: GROUP,
-        form: &[CSRF, field("waiting", true, "Where to go on, sealed."), NAME, PASSWORD],
+        form: &[
+            CSRF,
+            field("waiting", true, "Where to go on, sealed."),
+            field("name", false, "Of the account, with a password."),
+            field("password", false, "Of the account."),
+            field("provider", false, "Where to sign in, in place of name and password."),
+        ],
         answers: &[
+            answer(200, "A page that moves on to the provider."),
+            answer(502, "The provider cannot be asked."),
             moved("Where it goes on, with a session."),
             answer(401, "Not this name and password; the same for every reason."),
             FOREIGN,
@@ -143,6 +151,29 @@ pub const SIGN_IN: Description = both(
         ..Operation::NONE
     },
 );
+
+/// `/sign-in/callback/{provider}`.
+pub const SIGN_IN_CALLBACK: Description = get(&Operation {
+    id: "signInCallback",
+    summary: "A provider answers (OpenID Connect Core §3.1.2.5)",
+    text: "Used by the browser that asked, within ten minutes, once. It signs in, or links what the person has there to the account that is signed in. It is never a consent.",
+    group: GROUP,
+    query: &[
+        field("state", false, "Ours."),
+        field("code", false, "The answer."),
+        field("iss", false, "Who answers (RFC 9207)."),
+        field("error", false, "The other answer."),
+    ],
+    answers: &[
+        moved("Where it goes on, with a session; to the account, where it was linked."),
+        answer(403, "Another browser asked, or nobody did; or the person may not sign in here."),
+        answer(404, "There is no such provider."),
+        answer(429, "Too many sign-ins from this address."),
+        answer(502, "The provider did not say who it is."),
+        UNAVAILABLE,
+    ],
+    ..Operation::NONE
+});
 
 /// `/sign-out`.
 pub const SIGN_OUT: Description = post(&Operation {
@@ -216,21 +247,28 @@ pub const ACCOUNT: Description = both(
     },
     &Operation {
         id: "account",
-        summary: "Takes access back, or ends a session",
+        summary: "Takes access back, ends a session, or changes where the person may sign in",
         group: GROUP,
         form: &[
             CSRF,
             Field {
                 name: "action",
-                kind: OneOf(&["revoke", "end", "everywhere"]),
+                kind: OneOf(&["revoke", "end", "everywhere", "link", "unlink"]),
                 required: true,
-                text: "One grant, one session, or all of them.",
+                text: "One grant, one session, or all of them; or one provider.",
                 example: "",
             },
             field("grant", false, "Which, with `revoke`."),
             field("session", false, "Which, with `end`."),
+            field("provider", false, "Which, with `link` and `unlink`."),
         ],
-        answers: &[moved("Done."), FOREIGN, UNAVAILABLE],
+        answers: &[
+            answer(200, "A page that moves on to the provider."),
+            moved("Done."),
+            answer(502, "The provider cannot be asked."),
+            FOREIGN,
+            UNAVAILABLE,
+        ],
         security: &["session"],
         ..Operation::NONE
     },

@@ -18,7 +18,6 @@ use std::time::Duration;
 const BROWSER: &str = "hallpass_browser";
 const SESSION: &str = "hallpass_session";
 const KNOWN: &str = "hallpass_known";
-const CONNECTING: &str = "hallpass_connecting";
 const MAC: usize = 20;
 
 /// What a request says about its browser.
@@ -126,19 +125,37 @@ fn session_id(app: &App, incoming: &Incoming) -> Option<SessionId> {
     Some(SessionId::from_bytes(id.try_into().ok()?))
 }
 
+/// Why a browser is away at somebody else's pages, to come back with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To connect a service.
+    Connecting,
+    /// To sign in there.
+    SigningIn,
+}
+
+impl Way {
+    const fn cookie(self) -> &'static str {
+        match self {
+            Self::Connecting => "hallpass_connecting",
+            Self::SigningIn => "hallpass_signing_in",
+        }
+    }
+}
+
 /// What a browser has asked a third party for, sealed.
-pub fn connecting_cookie(app: &App, sealed: &str, lifetime: Duration) -> Option<HeaderValue> {
-    set_cookie(app, CONNECTING, sealed, Some(lifetime))
+pub fn away_cookie(app: &App, way: Way, sealed: &str, lifetime: Duration) -> Option<HeaderValue> {
+    set_cookie(app, way.cookie(), sealed, Some(lifetime))
 }
 
 /// What it asked for, as it was sealed.
-pub fn connecting(app: &App, incoming: &Incoming) -> Option<String> {
-    cookie(app, incoming, CONNECTING)
+pub fn away(app: &App, incoming: &Incoming, way: Way) -> Option<String> {
+    cookie(app, incoming, way.cookie())
 }
 
 /// It was answered.
-pub fn clear_connecting(app: &App) -> Option<HeaderValue> {
-    set_cookie(app, CONNECTING, "", Some(Duration::ZERO))
+pub fn clear_away(app: &App, way: Way) -> Option<HeaderValue> {
+    set_cookie(app, way.cookie(), "", Some(Duration::ZERO))
 }
 
 /// Marks a browser in which this person signed in before: guesses from elsewhere do not lock them out of it.

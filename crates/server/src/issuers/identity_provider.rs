@@ -14,15 +14,15 @@ pub struct IdentityProvider {
     pub issuer: TrustedIssuer,
     /// The one tenant of it that is ours, where its tokens name one.
     pub tenant: Option<String>,
-    /// Names of accounts here by `sub` there. An e-mail address links nobody: another company may have the same one.
+    /// Names of accounts here by `sub` there, before those that are linked in the store. An e-mail address links nobody: another company may have the same one.
     pub accounts: BTreeMap<String, String>,
 }
 
 /// What an identity assertion allows.
 #[derive(Clone, Debug)]
 pub struct Allowed<'a> {
-    /// The name of the account here.
-    pub account: &'a str,
+    /// The name of the account here, where the configuration gives one; else the one that is linked.
+    pub account: Option<&'a str>,
     /// The servers that it may be used for: at least one.
     pub resources: Vec<&'a Resource>,
     /// No more than these scopes; without it, whatever there is.
@@ -68,7 +68,7 @@ impl IdentityProvider {
         if text("tenant") != self.tenant.as_deref() {
             return Err(NotAllowed::Tenant);
         }
-        let account = self.accounts.get(&assertion.subject).ok_or(NotAllowed::Account)?;
+        let account = self.accounts.get(&assertion.subject).map(String::as_str);
         let resources = resources(assertion.claims.get("resource"), settings)?;
         let scope = match assertion.claims.get("scope").map(Value::as_str) {
             None => None,

@@ -120,7 +120,9 @@ impl Workload {
     /// Whether all conditions hold.
     pub fn fits(&self, claims: &Map<String, Value>) -> bool {
         self.conditions.iter().all(|condition| {
-            claim(claims, &condition.claim).is_some_and(|value| matches(&condition.pattern, &value))
+            claim(claims, &condition.claim)
+                .and_then(spelled)
+                .is_some_and(|value| matches(&condition.pattern, &value))
         })
     }
 
@@ -135,13 +137,16 @@ impl Workload {
     }
 }
 
-/// A claim of this name, else the member at this path (`kubernetes.io/namespace`). Only what has one spelling: text, whole
-/// numbers, yes and no.
-fn claim(claims: &Map<String, Value>, name: &str) -> Option<String> {
-    let value = claims.get(name).or_else(|| {
+/// A claim of this name, else the member at this path (`kubernetes.io/namespace`).
+pub(crate) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    claims.get(name).or_else(|| {
         let (first, rest) = name.split_once('/')?;
         rest.split('/').try_fold(claims.get(first)?, |value, member| value.as_object()?.get(member))
-    })?;
+    })
+}
+
+/// Only what has one spelling: text, whole numbers, yes and no.
+pub(crate) fn spelled(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.len() <= MAX_CLAIM_LENGTH => Some(text.clone()),
         Value::Bool(yes) => Some(yes.to_string()),

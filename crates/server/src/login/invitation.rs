@@ -50,6 +50,9 @@ pub async fn invitation(app: &App, incoming: &Incoming) -> Reply {
 }
 
 async fn answer(app: &App, incoming: &Incoming) -> Result<Reply, StoreError> {
+    if !app.settings.sign_in.passwords {
+        return Ok(pages::problem(StatusCode::NOT_FOUND, Problem::NotFound));
+    }
     let browser = browser::read(app, incoming).await?;
     let posted = incoming.method == Method::POST;
     let parameters = if posted {

@@ -1,12 +1,14 @@
 //! Signing in, signing out, and where a visitor is sent.
 //!
 //! A sign-in answers 303 to the authorization request it was for. The request waits in the form itself, sealed and
-//! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF).
+//! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF). Signing in at another provider
+//! is in [`providers`]; from the session on, nothing differs.
 
 mod agent;
 mod argon2id;
 pub mod invitation;
 pub mod password;
+pub mod providers;
 pub mod session;
 pub mod setup;
 
@@ -38,20 +40,31 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What waits behind a sign-in form.
-#[derive(serde::Serialize, serde::Deserialize, Default)]
-struct Waiting {
+#[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Waiting {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
     since: i64,
     client: String,
     /// The query with which whoever is signed in already goes on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     go_on: Option<String>,
     /// Back to where the code of a device is typed, with what a link brought of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     device: Option<String>,
     /// Back to the services to connect, with the link of a prompt.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     connections: Option<String>,
+    /// How old a sign-in at a provider may be, in seconds, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fresh: Option<u64>,
+}
+
+impl Waiting {
+    /// For a cookie, where there is little room: without what is shown only before a sign-in.
+    fn away(&self) -> Self {
+        Self { go_on: None, ..self.clone() }
+    }
 }
 
 /// An authorization request that waits for a sign-in.
@@ -66,6 +79,8 @@ pub struct Behind<'a> {
     pub go_on: Option<String>,
     /// `login_hint`.
     pub hint: Option<&'a str>,
+    /// How old a sign-in may be.
+    pub fresh: Option<Duration>,
 }
 
 /// What goes into the form beside what waits behind it.
@@ -73,7 +88,7 @@ pub struct Behind<'a> {
 struct Shown<'a> {
     /// A name to begin with. Whoever is called so, or nobody: it is not looked up.
     name: &'a str,
-    message: Option<&'static str>,
+    message: Option<&'a str>,
 }
 
 /// The form, with an authorization request waiting behind it.
@@ -85,6 +100,7 @@ pub fn form_page(app: &App, browser: &Browser, behind: &Behind<'_>) -> Reply {
         go_on: behind.go_on.clone(),
         device: None,
         connections: None,
+        fresh: behind.fresh.map(|age| age.as_secs()),
     };
     let shown = Shown { name: behind.hint.unwrap_or_default(), message: None };
     sign_in_page(app, browser, &waiting, shown, StatusCode::OK)
@@ -102,6 +118,17 @@ pub fn form_for_connections(app: &App, browser: &Browser, link: Option<&str>) ->
     let connections = Some(link.filter(|link| link.len() <= 512).unwrap_or_default().to_owned());
     let waiting = Waiting { connections, ..Waiting::default() };
     sign_in_page(app, browser, &waiting, Shown::default(), StatusCode::OK)
+}
+
+/// The form, for whoever is signed in and has to be there once more. It leads back to the account.
+pub fn form_once_more(app: &App, browser: &Browser, message: &str) -> Reply {
+    let shown = Shown { message: Some(message), ..Shown::default() };
+    sign_in_page(app, browser, &once_more(browser), shown, StatusCode::FORBIDDEN)
+}
+
+/// Whoever is signed in already and signs in is there once more, or is somebody else: a provider that knows the browser has to ask.
+fn once_more(browser: &Browser) -> Waiting {
+    Waiting { fresh: browser.signed_in.as_ref().map(|_| 0), ..Waiting::default() }
 }
 
 /// The services to connect; with the link of a prompt, where there was one.
@@ -147,6 +174,8 @@ fn sign_in_page(
             person,
             go_on: go_on.as_deref(),
             query,
+            passwords: app.settings.sign_in.passwords,
+            providers: app.settings.sign_in.providers.iter().map(pages::ProviderButton::of).collect(),
         },
     )
 }
@@ -160,6 +189,8 @@ fn is_a_name(text: &str) -> bool {
 pub async fn start(app: &App, _: &Incoming) -> Reply {
     let base = app.settings.issuer.path();
     match app.store.person_exists().await {
+        // Without passwords the first account is made by an operator, or by a provider's word.
+        _ if !app.settings.sign_in.passwords => see_other(&format!("{base}/account")),
         Ok(true) => see_other(&format!("{base}/account")),
         Ok(false) => see_other(&format!("{base}/setup")),
         Err(error) => unavailable(&error),
@@ -173,7 +204,7 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         Err(error) => return unavailable(&error),
     };
     if incoming.method != Method::POST {
-        let reply = sign_in_page(app, &browser, &Waiting::default(), Shown::default(), StatusCode::OK);
+        let reply = sign_in_page(app, &browser, &once_more(&browser), Shown::default(), StatusCode::OK);
         return with_cookie(reply, browser.cookie(app));
     }
     let Some(parameters) = browser::form(incoming) else {
@@ -189,7 +220,20 @@ pub async fn sign_in(app: &App, incoming: &Incoming) -> Reply {
         let reply = sign_in_page(app, &browser, &Waiting::default(), shown, StatusCode::FORBIDDEN);
         return with_cookie(reply, browser.cookie(app));
     };
-    attempt(app, incoming, &browser, &waiting, &parameters).await
+    let sign_in = &app.settings.sign_in;
+    match parameters.get("provider").map(|name| sign_in.provider(name)) {
+        Some(Some(provider)) => {
+            let errand = providers::Errand::SignIn(&waiting);
+            providers::begin(app, incoming, &browser, provider, errand).await
+        }
+        Some(None) => pages::problem(StatusCode::BAD_REQUEST, Problem::BadRequest),
+        None if sign_in.passwords => attempt(app, incoming, &browser, &waiting, &parameters).await,
+        None => {
+            app.audit.record(incoming.cx, Event::sign_in_refused(None, "passwords_off"));
+            let shown = Shown { name: "", message: Some("Passwords are not used here.") };
+            sign_in_page(app, &browser, &waiting, shown, StatusCode::FORBIDDEN)
+        }
+    }
 }
 
 async fn attempt(

@@ -25,7 +25,7 @@ const WAITING: usize = 32;
 /// Tries for one account in [`WINDOW`], over all addresses.
 const TRIES: u32 = 100;
 /// Tries from one address, per minute: an office behind one address still gets in.
-const TRIES_FROM_HERE: u32 = 20;
+pub(super) const TRIES_FROM_HERE: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(15);
 /// Shortest and longest password, in characters and bytes. Nobody may make us hash a megabyte.
 pub const SHORTEST: usize = 12;

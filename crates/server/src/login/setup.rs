@@ -30,6 +30,9 @@ const LINK_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A new one-time link, if there is no account yet. An older link dies. Only the digest of the code is kept.
 pub async fn setup_link(app: &App) -> Result<Option<SecretString>, StoreError> {
+    if !app.settings.sign_in.passwords {
+        return Ok(None);
+    }
     new_setup_link(&*app.store, &app.settings, &*app.entropy, app.clock.now()).await
 }
 
@@ -48,6 +51,9 @@ pub async fn new_setup_link(
 
 /// `GET` and `POST /setup`.
 pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
+    if !app.settings.sign_in.passwords {
+        return see_other(&format!("{}/account", app.settings.issuer.path()));
+    }
     match app.store.person_exists().await {
         Ok(true) => return see_other(&format!("{}/account", app.settings.issuer.path())),
         Ok(false) => {}

@@ -2,6 +2,7 @@
 
 mod connections;
 mod device;
+mod providers;
 
 pub use connections::{
     ConnectingPage, ConnectionProblem, ConnectionRow, ConnectionsPage, connecting, connections,
@@ -9,6 +10,7 @@ pub use connections::{
 pub use device::{
     DeviceAskPage, DeviceEnd, DevicePage, DeviceWaitPage, device, device_ask, device_end, device_wait,
 };
+pub use providers::{ProviderButton, ProviderRow, SignInProblem};
 
 use crate::{
     app::App,
@@ -45,6 +47,10 @@ pub struct SignInPage<'a> {
     pub go_on: Option<&'a str>,
     /// The request that waits, for "switch account".
     pub query: Option<&'a str>,
+    /// Whether with name and password.
+    pub passwords: bool,
+    /// Or where else.
+    pub providers: Vec<ProviderButton<'a>>,
 }
 
 /// The form that makes the first account.
@@ -175,6 +181,8 @@ pub struct AccountPage<'a> {
     pub crowd: Option<Crowd>,
     /// Whether there are services to connect.
     pub connections: bool,
+    /// Where the person may sign in beside here.
+    pub providers: Vec<ProviderRow<'a>>,
     /// Where the person is signed in.
     pub browsers: Vec<BrowserRow>,
 }
@@ -266,6 +274,8 @@ pub enum Problem {
     DocumentAuthMethod,
     /// A service of a third party was not connected.
     Connection(ConnectionProblem),
+    /// A sign-in at a provider came to nothing.
+    SignIn(SignInProblem),
     /// The store failed.
     Unavailable,
 }
@@ -342,6 +352,7 @@ impl Problem {
                 "Its document must allow token_endpoint_auth_method none. Ask its makers.",
             ),
             Self::Connection(problem) => problem.words(),
+            Self::SignIn(problem) => problem.words(),
             Self::Unavailable => (
                 "The server cannot answer at this moment",
                 "Nothing was lost. Please try again in a few seconds.",

@@ -41,7 +41,13 @@ pub async fn grant(
     let allowed =
         company.allows(&assertion, client.id(), &app.settings).map_err(AssertionRefusal::NotAllowed)?;
     let (resource, scope) = rules::check_allowed(&allowed, client.scopes(), parameters)?;
-    let person = app.store.person_by_name(crate::login::password::fold(allowed.account)).await?;
+    let person = if let Some(account) = allowed.account {
+        app.store.person_by_name(crate::login::password::fold(account)).await?
+    } else {
+        let linked = app.store.link_read(assertion.issuer.clone(), assertion.subject.clone()).await?;
+        let (_, person) = linked.ok_or(AssertionRefusal::NotAllowed(NotAllowed::Account))?;
+        Some(person)
+    };
     let person = person.filter(|person| person.disabled_at.is_none()).ok_or(AssertionRefusal::Nobody)?;
     let proven = super::proven(app, incoming)?;
     let key = match allowed.key {

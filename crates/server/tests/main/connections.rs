@@ -36,7 +36,7 @@ async fn world() -> (Server, ThirdParty) {
     (server, third)
 }
 
-async fn signed_in(server: &Server, person: PersonId) -> Browser<'_> {
+pub async fn signed_in(server: &Server, person: PersonId) -> Browser<'_> {
     let mut browser = Browser::new(server);
     sign_in(server, &mut browser, person).await;
     browser

@@ -326,3 +326,36 @@ async fn as_170_an_assertion_for_a_key_takes_the_proof_of_that_key() {
     assert_eq!(claims(text(&answer, "access_token"))["cnf"]["jkt"], json!(own.thumbprint()));
     assert_eq!(text(&ask(json!(null), &[]).await.json(), "token_type"), "Bearer");
 }
+
+#[tokio::test]
+async fn as_163_as_214_a_company_speaks_for_whom_the_store_links_too_and_the_file_counts_first() {
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let mut settings = trusting(&key);
+    settings.identity_providers[0].accounts = [("00u2".into(), NAME.into())].into();
+    let server = Server::with(settings).await;
+    server.set_up().await;
+    let bob = crate::accounts::add_person(&server.app, server.now()).await;
+    let link = async |issuer: &str, subject: &str| {
+        let id = hallpass_core::id::LinkId::new(server.now(), &hallpass_core::entropy::SystemEntropy);
+        let (issuer, subject, linked_at) = (issuer.into(), subject.into(), server.now());
+        let new = hallpass_store::NewLink { id, issuer, subject, person: bob, linked_at };
+        assert_eq!(server.app.store.link_put(new).await.unwrap(), hallpass_store::Linked::Yes);
+    };
+    let asked = async |subject: &str| ask(&server, &made(&server, &key, "sub", json!(subject))).await;
+    is(&asked("00u1").await, BAD, "invalid_grant");
+    link("https://other.idp.example", "00u1").await;
+    is(&asked("00u1").await, BAD, "invalid_grant");
+    link(COMPANY, "00u1").await;
+    link(COMPANY, "00u2").await;
+    let answer = asked("00u1").await;
+    assert_eq!(text(&claims(text(&answer.json(), "access_token")), "sub"), bob.to_string());
+    let answer = asked("00u2").await;
+    assert_ne!(
+        text(&claims(text(&answer.json(), "access_token")), "sub"),
+        bob.to_string(),
+        "as the file says"
+    );
+    let until = server.app.settings.tokens_until(server.now());
+    assert!(server.app.store.person_disable(bob, true, until, server.now()).await.unwrap());
+    is(&asked("00u1").await, BAD, "invalid_grant");
+}

@@ -1,14 +1,16 @@
 //! An authorization server of somebody else: strict about codes, PKCE and who asks; refresh tokens are good once. It can be
-//! told to fail.
+//! told to fail. Asked for the scope `openid` it says who somebody is as well (OpenID Connect), and it can be told to lie.
 
 use axum::{Router, extract::State, response::IntoResponse, routing::any};
 use bytes::Bytes;
 use hallpass_core::{
+    encoding,
+    jose::{Algorithm, SigningKey, jws},
     parameters::{Limits, Parameters, append_to},
     pkce::CodeChallenge,
 };
 use http::{HeaderMap, StatusCode, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -16,21 +18,44 @@ use std::{
 };
 
 /// What it does at the token endpoint.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     Good,
     /// 503.
     Down,
     /// Says that it does not know us.
     Forgetful,
+    /// 429.
+    Busy,
+    /// Something in front of it answers 401 with a page.
+    Wall,
     /// Takes its time.
     Slow,
     /// An access token and no more.
     ForEver,
 }
 
+/// How it signs ID tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    Well,
+    /// With a key that nobody published.
+    WithAnotherKey,
+    /// `alg: none`.
+    NotAtAll,
+    /// HMAC, with its own public key as the secret.
+    WithItsPublicKey,
+    /// As the provider's other kind of token.
+    AsAccessToken,
+    /// There is no ID token.
+    Nothing,
+}
+
+type Lie = Arc<dyn Fn(&mut Value) + Send + Sync>;
+
 struct Code {
     account: String,
+    nonce: Option<String>,
     challenge: String,
     redirect_uri: String,
 }
@@ -43,11 +68,16 @@ struct Inner {
     number: usize,
     asked: Vec<String>,
     revoked: Vec<String>,
+    now: i64,
+    signs: Signs,
+    lie: Option<Lie>,
+    userinfo: Option<(u16, String)>,
 }
 
 #[derive(Clone)]
 pub struct ThirdParty {
     pub issuer: String,
+    key: Arc<SigningKey>,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -62,8 +92,13 @@ impl ThirdParty {
             number: 0,
             asked: vec![],
             revoked: vec![],
+            now: crate::support::NOW.seconds(),
+            signs: Signs::Well,
+            lie: None,
+            userinfo: None,
         };
-        let third = Self { issuer, inner: Arc::new(Mutex::new(inner)) };
+        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let third = Self { issuer, key, inner: Arc::new(Mutex::new(inner)) };
         let served = Router::new().fallback(any(serve)).with_state(third.clone());
         tokio::spawn(async move { axum::serve(listener, served).await });
         third
@@ -71,6 +106,39 @@ impl ThirdParty {
 
     pub fn mood(&self, mood: Mood) {
         self.inner.lock().unwrap().mood = mood;
+    }
+
+    /// One that nobody reaches, at an address that was one.
+    pub async fn stopped(&self) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        Self { issuer, ..self.clone() }
+    }
+
+    /// Its clock.
+    pub fn at(&self, now: hallpass_core::time::Timestamp) {
+        self.inner.lock().unwrap().now = now.seconds();
+    }
+
+    /// How it signs from now on.
+    pub fn signs(&self, signs: Signs) {
+        self.inner.lock().unwrap().signs = signs;
+    }
+
+    /// What it makes of the claims of an ID token from now on.
+    pub fn lies(&self, lie: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.inner.lock().unwrap().lie = Some(Arc::new(lie));
+    }
+
+    /// No more lies.
+    pub fn honest(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        (inner.lie, inner.signs, inner.userinfo) = (None, Signs::Well, None);
+    }
+
+    /// What its userinfo endpoint answers from now on.
+    pub fn userinfo(&self, status: u16, body: &str) {
+        self.inner.lock().unwrap().userinfo = Some((status, body.to_owned()));
     }
 
     /// Grant types asked for so far.
@@ -99,13 +167,15 @@ impl ThirdParty {
         inner.number += 1;
         let (code, redirect_uri) = (format!("code-{}", inner.number), get("redirect_uri"));
         let challenge = get("code_challenge");
-        let kept = Code { account: account.into(), challenge, redirect_uri: redirect_uri.clone() };
+        let scope = asked.get("scope").unwrap_or_default();
+        let nonce = asked.get("nonce").filter(|_| scope.contains("openid")).map(str::to_owned);
+        let kept = Code { account: account.into(), nonce, challenge, redirect_uri: redirect_uri.clone() };
         inner.codes.insert(code.clone(), kept);
         append_to(&redirect_uri, [("code", &*code), ("state", &*get("state")), ("iss", &*self.issuer)])
     }
 }
 
-fn typed(body: &serde_json::Value) -> impl IntoResponse + use<> {
+fn typed(body: &Value) -> impl IntoResponse + use<> {
     ([("content-type", "application/json")], body.to_string())
 }
 
@@ -122,6 +192,8 @@ async fn serve(
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": format!("{issuer}/token"),
             "revocation_endpoint": format!("{issuer}/revoke"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
@@ -134,6 +206,8 @@ async fn serve(
             }
             third.token(&headers, &body)
         }
+        "/jwks" => typed(&json!({ "keys": [third.key.public_jwk().to_json()] })).into_response(),
+        "/userinfo" => third.about(&headers),
         "/revoke" => {
             let form = Parameters::parse(&body, Limits::default()).unwrap();
             let token = form.get("token").unwrap().to_owned();
@@ -154,12 +228,15 @@ impl ThirdParty {
         match inner.mood {
             Mood::Down => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
             Mood::Forgetful => return refused("invalid_client"),
+            Mood::Busy => return StatusCode::TOO_MANY_REQUESTS.into_response(),
+            Mood::Wall => return (StatusCode::UNAUTHORIZED, "<html>invalid_grant</html>").into_response(),
             Mood::Good | Mood::Slow | Mood::ForEver => {}
         }
         // "us:secret of ours", the secret form-encoded.
         if headers.get("authorization").is_none_or(|value| value != "Basic dXM6c2VjcmV0K29mK291cnM=") {
             return refused("invalid_client");
         }
+        let mut nonce = None;
         let account = match form.get("grant_type") {
             Some("authorization_code") => {
                 inner.codes.remove(form.get("code").unwrap_or_default()).and_then(|code| {
@@ -167,6 +244,7 @@ impl ThirdParty {
                     let challenge = CodeChallenge::from_request(Some(&code.challenge), Some("S256")).unwrap();
                     let good = challenge.verify(verifier).is_ok()
                         && form.get("redirect_uri") == Some(&*code.redirect_uri);
+                    nonce = code.nonce;
                     good.then_some(code.account)
                 })
             }
@@ -178,6 +256,11 @@ impl ThirdParty {
         let number = inner.number;
         let mut answer =
             json!({ "access_token": format!("access-of-{account}-{number}"), "token_type": "bearer" });
+        if let Some(nonce) = nonce
+            && inner.signs != Signs::Nothing
+        {
+            answer["id_token"] = self.id_token(&inner, &account, &nonce).into();
+        }
         if inner.mood != Mood::ForEver {
             let refresh = format!("refresh-of-{account}-{number}");
             inner.live.insert(refresh.clone(), account);
@@ -185,5 +268,48 @@ impl ThirdParty {
             answer["expires_in"] = 3600.into();
         }
         typed(&answer).into_response()
+    }
+
+    fn id_token(&self, inner: &Inner, account: &str, nonce: &str) -> String {
+        let now = inner.now;
+        let mut claims = json!({
+            "iss": self.issuer, "aud": "us", "sub": account, "nonce": nonce, "iat": now, "exp": now + 600,
+            "auth_time": now, "preferred_username": account,
+        });
+        if let Some(lie) = &inner.lie {
+            lie(&mut claims);
+        }
+        let body = claims.to_string();
+        let by_hand = |algorithm: &str| {
+            let header = json!({ "alg": algorithm, "kid": self.key.key_id(), "typ": "JWT" }).to_string();
+            format!("{}.{}", encoding::base64url(header.as_bytes()), encoding::base64url(body.as_bytes()))
+        };
+        let signed = |key: &SigningKey, typ: &str| jws::sign(key, typ, body.as_bytes()).unwrap();
+        match inner.signs {
+            Signs::Well | Signs::Nothing => signed(&self.key, "JWT"),
+            Signs::AsAccessToken => signed(&self.key, "at+jwt"),
+            Signs::WithAnotherKey => signed(&SigningKey::generate(Algorithm::Es256).unwrap(), "JWT"),
+            Signs::NotAtAll => format!("{}.", by_hand("none")),
+            Signs::WithItsPublicKey => {
+                let text = by_hand("HS256");
+                let secret = self.key.public_jwk().to_json().to_string();
+                let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+                let mac = aws_lc_rs::hmac::sign(&key, text.as_bytes());
+                format!("{text}.{}", encoding::base64url(mac.as_ref()))
+            }
+        }
+    }
+
+    fn about(&self, headers: &HeaderMap) -> axum::response::Response {
+        let inner = self.inner.lock().unwrap();
+        if let Some((status, body)) = &inner.userinfo {
+            let status = StatusCode::from_u16(*status).unwrap();
+            return (status, [("content-type", "application/json")], body.clone()).into_response();
+        }
+        let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let account = bearer.strip_prefix("Bearer access-of-").and_then(|rest| rest.rsplit_once('-'));
+        let Some((account, _)) = account else { return StatusCode::UNAUTHORIZED.into_response() };
+        typed(&json!({ "sub": account, "name": format!("{account} of there"), "login": account }))
+            .into_response()
     }
 }

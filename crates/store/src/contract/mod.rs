@@ -19,6 +19,7 @@ mod clients;
 mod connections;
 mod feed;
 mod forgetful;
+mod links;
 mod live;
 mod people;
 mod rotation;
@@ -32,6 +33,7 @@ pub use clients::*;
 pub use connections::*;
 pub use feed::*;
 pub use forgetful::Forgetful;
+pub use links::*;
 pub use live::*;
 pub use people::*;
 pub use rotation::*;
@@ -105,6 +107,11 @@ macro_rules! contract_tests {
             rs_061_a_connection_belongs_to_one_person
             rs_061_as_185_connections_go_with_their_person
             rs_061_c13_sixty_four_renewals_have_one_winner
+            as_214_a_subject_of_an_issuer_is_one_person
+            as_214_an_account_and_its_link_are_made_together
+            as_214_as_185_links_go_with_their_person
+            as_151_sixty_four_who_ask_again_have_one_winner
+            as_214_as_151_a_providers_word_ends_everything_once
             a_closed_store_takes_no_more
         }
     };

@@ -27,6 +27,7 @@ const TEXTS: &[(i64, &str)] = &[
     // Who does not know `details` would refresh such a grant to all that its scopes allow.
     (10, include_str!("0010_tools_of_grants.sql")),
     (1, include_str!("0011_connections.sql")),
+    (1, include_str!("0012_account_links.sql")),
 ];
 
 /// The schema that a program knows.

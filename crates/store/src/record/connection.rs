@@ -45,11 +45,11 @@ pub struct NewConnection {
     pub connected_at: Timestamp,
 }
 
-/// The word that one node alone renews a connection.
+/// The word that one node alone renews a connection, or asks an identity provider again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Hold<Id = ConnectionId> {
     /// Which.
-    pub id: ConnectionId,
+    pub id: Id,
     /// As it was read.
     pub version: u32,
     /// Who.

@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod feed;
 mod grant;
+mod link;
 mod misc;
 mod person;
 
@@ -13,5 +14,6 @@ pub use client::*;
 pub use connection::*;
 pub use feed::*;
 pub use grant::*;
+pub use link::*;
 pub use misc::*;
 pub use person::*;

@@ -1,7 +1,7 @@
 //! Values that go into statements: bytes, 64-bit integers, text, and the lack of each.
 
 use hallpass_core::{
-    id::{AttemptId, ConnectionId, GrantId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, GrantId, LinkId, PersonId, SessionId},
     time::Timestamp,
 };
 
@@ -53,6 +53,7 @@ from! {
     &'a AttemptId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a ConnectionId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a GrantId => |value| Self::Bytes(Some(value.as_bytes()));
+    &'a LinkId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a PersonId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a SessionId => |value| Self::Bytes(Some(value.as_bytes()));
 }

@@ -16,6 +16,7 @@ mod document;
 mod feed;
 mod grant;
 mod key;
+mod link;
 mod person;
 mod row;
 mod session;
@@ -168,6 +169,7 @@ pub(crate) fn all() -> Vec<&'static str> {
         feed::ALL,
         grant::ALL,
         key::ALL,
+        link::ALL,
         person::ALL,
         session::ALL,
         sweep::ALL,

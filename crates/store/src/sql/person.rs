@@ -25,6 +25,7 @@ statements! {
     REMOVE_SESSIONS = "DELETE FROM session WHERE person = $1";
     REMOVE_INVITATION = "DELETE FROM invitation WHERE person = $1";
     REMOVE_CONNECTIONS = "DELETE FROM connection WHERE person = $1";
+    REMOVE_LINKS = "DELETE FROM account_link WHERE person = $1";
     // Kind 2 is a person: see the first migration.
     REMOVED = "SELECT epoch FROM revocation WHERE kind = 2 AND key = $1 ORDER BY ticket DESC LIMIT 1";
     INVITE = "INSERT INTO invitation (person, digest, expires_at) SELECT p.id, $1, $2 FROM person p WHERE p.id = $3
@@ -77,8 +78,7 @@ operation! {
 
 operation! {
     Create { person: Person } -> bool, Write, |on, this| {
-        insert(on, CREATE_FREE, &this.person).await?;
-        on.any(CREATED, args![&this.person.id, &this.person.name]).await
+        insert_free(on, &this.person).await
     }
 }
 
@@ -110,6 +110,7 @@ operation! {
         on.change(REMOVE_SESSIONS, args![&this.id]).await?;
         on.change(REMOVE_INVITATION, args![&this.id]).await?;
         on.change(REMOVE_CONNECTIONS, args![&this.id]).await?;
+        on.change(REMOVE_LINKS, args![&this.id]).await?;
         let epoch = epoch.saturating_add(1);
         feed::append(on, &Revoked::Person { person: this.id, epoch }, this.until).await?;
         Ok(Some(epoch))
@@ -259,12 +260,17 @@ impl<B: Backend> People for B {
     }
 }
 
+pub(super) async fn insert_free(on: &mut impl Statements, new: &Person) -> Result<bool, StoreError> {
+    insert(on, CREATE_FREE, new).await?;
+    on.any(CREATED, args![&new.id, &new.name]).await
+}
+
 async fn insert(on: &mut impl Statements, statement: &'static str, new: &Person) -> Result<(), StoreError> {
     let args = args![&new.id, &new.name, &new.password, new.epoch, new.disabled_at, new.created_at];
     on.change(statement, args).await.map(|_| ())
 }
 
-async fn epoch_raise(
+pub(super) async fn epoch_raise(
     on: &mut impl Statements,
     id: PersonId,
     until: Timestamp,

@@ -2,7 +2,7 @@
 
 use crate::{ErrorKind, StoreError};
 use hallpass_core::{
-    id::{AttemptId, ConnectionId, GrantId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, GrantId, LinkId, PersonId, SessionId},
     time::Timestamp,
 };
 use std::net::IpAddr;
@@ -81,11 +81,15 @@ impl Row<'_> {
 
     /// A network address, of 4 or 16 bytes, or NULL.
     pub fn maybe_address(&self, column: usize) -> Result<Option<IpAddr>, StoreError> {
-        let bytes: Option<Vec<u8>> = match self {
-            Self::Sqlite(row) => row.get(column)?,
-            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column))?,
-        };
-        bytes.map(|bytes| address(&bytes).ok_or_else(|| damaged(column))).transpose()
+        self.maybe_bytes(column)?.map(|bytes| address(&bytes).ok_or_else(|| damaged(column))).transpose()
+    }
+
+    /// Bytes of any length, or NULL.
+    pub fn maybe_bytes(&self, column: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column)),
+        }
     }
 
     /// Bytes of this length, or NULL.
@@ -150,6 +154,7 @@ id_column! {
     attempt_id AttemptId
     connection_id ConnectionId
     grant_id GrantId
+    link_id LinkId
     person_id PersonId
     session_id SessionId
 }

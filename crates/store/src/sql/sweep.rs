@@ -19,6 +19,11 @@ statements! {
         FROM connection WHERE id > $1 ORDER BY id LIMIT $2";
     CONNECTION_SWEEP = "DELETE FROM connection WHERE id = $1
         AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = connection.person)";
+    // The same of whom an identity provider means.
+    LINKS_WALK = "SELECT id, CASE WHEN EXISTS (SELECT 1 FROM person p WHERE p.id = account_link.person) THEN 0 ELSE 1 END
+        FROM account_link WHERE id > $1 ORDER BY id LIMIT $2";
+    LINK_SWEEP = "DELETE FROM account_link WHERE id = $1
+        AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = account_link.person)";
     // A copy is renewed when its client uses a grant. What no host said anything about for as long as a grant may live, and
     // no grant needs, is nobody's; only for such a row the grants are looked through.
     DOCUMENTS_WALK = "SELECT url, CASE WHEN checked_at < $1
@@ -65,6 +70,11 @@ pub(crate) enum Walk {
         /// The last one seen.
         after: [u8; 16],
     },
+    /// Links above this id.
+    Links {
+        /// The last one seen.
+        after: [u8; 16],
+    },
     /// Copies of documents above this URL.
     Documents {
         /// The last one seen.
@@ -96,6 +106,7 @@ enum Due {
     Assertions(Vec<[u8; 32]>),
     Claims(Vec<i64>),
     Connections(Vec<[u8; 16]>),
+    Links(Vec<[u8; 16]>),
     Documents(Vec<String>),
     Grants(Vec<[u8; 16]>),
 }
@@ -103,7 +114,9 @@ enum Due {
 impl Due {
     fn is_empty(&self) -> bool {
         match self {
-            Self::Sessions(ids) | Self::Connections(ids) | Self::Grants(ids) => ids.is_empty(),
+            Self::Sessions(ids) | Self::Connections(ids) | Self::Links(ids) | Self::Grants(ids) => {
+                ids.is_empty()
+            }
             Self::Entries(tickets) | Self::Claims(tickets) => tickets.is_empty(),
             Self::Assertions(digests) => digests.is_empty(),
             Self::Documents(urls) => urls.is_empty(),
@@ -155,62 +168,44 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
         Walk::Sessions { after } => {
             let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.time(1)? <= now));
             let rows = on.all(SESSIONS_WALK, args![after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Sessions { after },
-                None => Walk::Entries { after: 0 },
-            };
-            Slice { due: Due::Sessions(seen.due), next, more: true }
+            let then = Walk::Entries { after: 0 };
+            slice(walk(rows, limit), Due::Sessions, |after| Walk::Sessions { after }, Some(then))
         }
         Walk::Entries { after } => {
             let is_due = |row: &Row<'_>| Ok((row.int(0)?, row.time(1)? < now));
             let rows = on.all(ENTRIES_WALK, args![*after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Entries { after },
-                None => Walk::Assertions { after: [0; 32] },
-            };
-            Slice { due: Due::Entries(seen.due), next, more: true }
+            let then = Walk::Assertions { after: [0; 32] };
+            slice(walk(rows, limit), Due::Entries, |after| Walk::Entries { after }, Some(then))
         }
         Walk::Assertions { after } => {
             let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.time(1)? < now));
             let rows = on.all(ASSERTIONS_WALK, args![after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Assertions { after },
-                None => Walk::Claims { after: -1 },
-            };
-            Slice { due: Due::Assertions(seen.due), next, more: true }
+            let then = Walk::Claims { after: -1 };
+            slice(walk(rows, limit), Due::Assertions, |after| Walk::Assertions { after }, Some(then))
         }
         Walk::Claims { after } => {
             let is_due = |row: &Row<'_>| Ok((row.int(0)?, row.time(1)? < now.minus(CLAIM_IS_OVER)));
             let rows = on.all(CLAIMS_WALK, args![*after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Claims { after },
-                None => Walk::Connections { after: [0; 16] },
-            };
-            Slice { due: Due::Claims(seen.due), next, more: true }
+            let then = Walk::Connections { after: [0; 16] };
+            slice(walk(rows, limit), Due::Claims, |after| Walk::Claims { after }, Some(then))
         }
         Walk::Connections { after } => {
             let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.yes(1)?));
             let rows = on.all(CONNECTIONS_WALK, args![after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Connections { after },
-                None => Walk::Documents { after: String::new() },
-            };
-            Slice { due: Due::Connections(seen.due), next, more: true }
+            let then = Walk::Links { after: [0; 16] };
+            slice(walk(rows, limit), Due::Connections, |after| Walk::Connections { after }, Some(then))
+        }
+        Walk::Links { after } => {
+            let is_due = |row: &Row<'_>| Ok((row.array(0)?, row.yes(1)?));
+            let rows = on.all(LINKS_WALK, args![after, LOOK_AT], is_due).await?;
+            let then = Walk::Documents { after: String::new() };
+            slice(walk(rows, limit), Due::Links, |after| Walk::Links { after }, Some(then))
         }
         Walk::Documents { after } => {
             let is_due = |row: &Row<'_>| Ok((row.text(0)?, row.yes(1)?));
             let rows = on.all(DOCUMENTS_WALK, args![grants.given, after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let next = match seen.last {
-                Some(after) => Walk::Documents { after },
-                None => Walk::Grants { after: [0; 16] },
-            };
-            Slice { due: Due::Documents(seen.due), next, more: true }
+            let then = Walk::Grants { after: [0; 16] };
+            slice(walk(rows, limit), Due::Documents, |after| Walk::Documents { after }, Some(then))
         }
         Walk::Grants { after } => {
             let is_due = |row: &Row<'_>| {
@@ -220,14 +215,20 @@ async fn look(on: &mut impl Statements, this: &Look) -> Result<Slice, StoreError
                 Ok((row.array(0)?, ended))
             };
             let rows = on.all(GRANTS_WALK, args![after, LOOK_AT], is_due).await?;
-            let seen = walk(rows, limit);
-            let (next, more) = match seen.last {
-                Some(after) => (Walk::Grants { after }, true),
-                None => (Walk::default(), false),
-            };
-            Slice { due: Due::Grants(seen.due), next, more }
+            slice(walk(rows, limit), Due::Grants, |after| Walk::Grants { after }, None)
         }
     })
+}
+
+/// What is due of it, and where to go on: in the same table, in the next one, or from the beginning another time.
+fn slice<K>(
+    seen: Seen<K>,
+    due: impl FnOnce(Vec<K>) -> Due,
+    again: impl FnOnce(K) -> Walk,
+    then: Option<Walk>,
+) -> Slice {
+    let next = seen.last.map(again).or(then);
+    Slice { due: due(seen.due), more: next.is_some(), next: next.unwrap_or_default() }
 }
 
 /// What a walk found, and the key to go on from; `None` at the end of the table.
@@ -282,6 +283,11 @@ async fn remove(on: &mut impl Statements, this: &Remove) -> Result<u64, StoreErr
         Due::Connections(ids) => {
             for id in ids {
                 rows += on.change(CONNECTION_SWEEP, args![id]).await?;
+            }
+        }
+        Due::Links(ids) => {
+            for id in ids {
+                rows += on.change(LINK_SWEEP, args![id]).await?;
             }
         }
         Due::Documents(urls) => {

@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod feed;
 mod grant;
+mod link;
 mod misc;
 mod person;
 
@@ -13,6 +14,7 @@ pub use client::{Blocks, Clients};
 pub use connection::Connections;
 pub use feed::Feed;
 pub use grant::Grants;
+pub use link::Links;
 pub use misc::{AuditHeads, Documents, Keys, Maintenance};
 pub use person::{People, Sessions};
 
@@ -34,6 +36,7 @@ pub trait Store:
     + Clients
     + Blocks
     + Connections
+    + Links
     + AuditHeads
     + Maintenance
 {
@@ -50,6 +53,7 @@ impl<
         + Clients
         + Blocks
         + Connections
+        + Links
         + AuditHeads
         + Maintenance,
 > Store for S
