@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { everything, serve } from './lib/hallpass.mjs';
+import { everything, example, serve } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
@@ -72,6 +72,23 @@ test('the official Python client steps up', LIMIT, async (t) => {
       for (let number = 1; number <= signIns; number += 1) {
         const [, url] = await client.says(new RegExp(`^OPEN ${number} (\\S+)\n`, 'm'));
         assert.equal((await exchange((await hallpass.person.authorize(url)).href)).status, 200);
+      }
+      assert.equal(await client.ends(), 0, client.output);
+      const had = [...client.output.matchAll(/^HAD (.*)$/gm)].map(([, scopes]) => scopesOf(scopes));
+      assert.deepEqual(had, calls.map(([, , scopes]) => scopes));
+      assert.doesNotMatch(client.output, new RegExp(`^OPEN ${signIns + 1}`, 'm'));
+    });
+  }
+});
+
+test('rmcp steps up', LIMIT, async (t) => {
+  const hallpass = await server(t, '');
+  for (const [name, calls, signIns] of [['at once', CALLS, 2], ['step by step', STEPS, 3]]) {
+    await t.test(name, LIMIT, async (t) => {
+      const client = start(t, example('rmcp_steps_up'), [hallpass.url, JSON.stringify(calls.map(([tool, given]) => [tool, given]))], { input: true });
+      for (let number = 1; number <= signIns; number += 1) {
+        const [, url] = await client.says(new RegExp(`^OPEN ${number} (\\S+)\n`, 'm'));
+        client.types(`${(await hallpass.person.authorize(url)).href}\n`);
       }
       assert.equal(await client.ends(), 0, client.output);
       const had = [...client.output.matchAll(/^HAD (.*)$/gm)].map(([, scopes]) => scopesOf(scopes));

@@ -52,7 +52,38 @@ pub fn of_program(root: &Path) -> Result<BTreeMap<String, Package>> {
     }
     let metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
     let lock = fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    read(&metadata, &checksums(&lock)?)
+    let mut packages = read(&metadata, &checksums(&lock)?)?;
+    // The metadata has the features that anything in the workspace asks for, tests and harnesses too; the tree has those of the
+    // program.
+    let built = tree(root)?;
+    packages.retain(|key, _| built.contains(key));
+    for package in packages.values_mut() {
+        package.needs.retain(|key| built.contains(key));
+    }
+    Ok(packages)
+}
+
+/// `name@version` of all that the program alone is built of.
+fn tree(root: &Path) -> Result<BTreeSet<String>> {
+    let output = Command::new("cargo")
+        .args(["tree", "--package", PROGRAM, "--edges", "normal,build", "--target", "all"])
+        .args(["--prefix", "none", "--format", "{p}", "--locked"])
+        .current_dir(root)
+        .output()
+        .context("cannot start cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(keys_of(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Of lines such as `serde v1.0.228 (*)`.
+fn keys_of(tree: &str) -> BTreeSet<String> {
+    let key = |line: &str| {
+        let mut words = line.split(' ');
+        Some(format!("{}@{}", words.next()?, words.next()?.strip_prefix('v')?))
+    };
+    tree.lines().filter_map(key).collect()
 }
 
 fn checksums(lock: &str) -> Result<BTreeMap<String, String>> {
@@ -185,6 +216,15 @@ mod tests {
                 { "id": "id-a", "deps": [needs("b", Value::Null), needs("builds", json!("build"))] },
             ] },
         })
+    }
+
+    #[test]
+    fn the_tree_is_read_line_by_line() {
+        let keys = keys_of(
+            "hallpass-cli v0.1.0 (/x)\nserde v1.0.228\nserde v1.0.228 (*)\ntime-macros v0.2.1 (proc-macro)\n\n",
+        );
+        let expected = ["hallpass-cli@0.1.0", "serde@1.0.228", "time-macros@0.2.1"];
+        assert_eq!(keys.into_iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub enum Command {
     #[command(subcommand)]
     Admin(commands::admin::AdminCommand),
     /// Sign in to an MCP server.
-    Login(commands::login::LoginArgs),
+    Login(Box<commands::login::LoginArgs>),
     /// List the tools, prompts or resources of an MCP server that you signed in to.
     List(commands::list::ListArgs),
     /// Call a method of an MCP server that you signed in to.
@@ -77,6 +77,11 @@ pub enum Command {
     Status(commands::status::StatusArgs),
     /// Sign out of an MCP server and revoke what it gave.
     Logout(commands::logout::LogoutArgs),
+    /// Where the key of your sign-ins is: in a file, or in the system's keyring.
+    #[command(subcommand)]
+    Keyring(commands::keyring::KeyringCommand),
+    /// The metadata document by which authorization servers may know this client: print it, check it.
+    Document(commands::document::DocumentArgs),
     /// Print a script that completes these commands in your shell.
     Completion(commands::manual::CompletionArgs),
     /// Print the manual, or write its pages.

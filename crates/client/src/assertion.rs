@@ -9,6 +9,7 @@ use hallpass_core::{
     time::Timestamp,
 };
 use serde_json::{Map, Value, json};
+use std::io;
 use zeroize::Zeroizing;
 
 /// Time that an assertion is good for: the request and two clocks.
@@ -25,6 +26,37 @@ pub enum ClientKeyError {
     Malformed,
 }
 
+/// Where a client's key is kept. It is read again for each assertion, so that whoever replaces the file has replaced the key,
+/// and no copy of it lies anywhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    /// A PKCS#8 private key in PEM.
+    pub path: String,
+    /// The `kid` under which it is registered, where the authorization server wants it named.
+    pub key_id: Option<String>,
+}
+
+/// Why the file of a key is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It holds no key.
+    #[error("{path}: {source}")]
+    Key {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        source: ClientKeyError,
+    },
+}
+
 /// A private key whose public half the authorization server knows.
 #[derive(Clone, Debug)]
 pub struct ClientKey {
@@ -39,15 +71,22 @@ impl ClientKey {
     /// Every variant.
     pub fn from_pem(pem: &SecretString, algorithm: &str) -> Result<Self, ClientKeyError> {
         let algorithm = Algorithm::from_name(algorithm).ok_or(ClientKeyError::Algorithm)?;
-        let between = |text: &'_ str| -> Option<Zeroizing<String>> {
-            let (_, rest) = text.split_once("-----BEGIN PRIVATE KEY-----")?;
-            let (inside, _) = rest.split_once("-----END PRIVATE KEY-----")?;
-            Some(Zeroizing::new(inside.split_ascii_whitespace().collect()))
-        };
-        let text = between(pem.expose()).ok_or(ClientKeyError::Malformed)?;
-        let document = STANDARD.decode(&*text).map(Zeroizing::new).map_err(|_| ClientKeyError::Malformed)?;
+        let document = document_of(pem)?;
         let key = SigningKey::from_pkcs8(algorithm, &document).map_err(|_| ClientKeyError::Malformed)?;
         Ok(Self { key, key_id: None })
+    }
+
+    /// The same for a key whose document says which algorithm it is for, as PKCS#8 does.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn from_pem_of_its_algorithm(pem: &SecretString) -> Result<Self, ClientKeyError> {
+        let document = document_of(pem)?;
+        [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256]
+            .into_iter()
+            .find_map(|algorithm| SigningKey::from_pkcs8(algorithm, &document).ok())
+            .map(|key| Self { key, key_id: None })
+            .ok_or(ClientKeyError::Malformed)
     }
 
     /// Names the key by the `kid` under which it is registered; without, the header names none.
@@ -82,6 +121,15 @@ impl ClientKey {
         });
         compact(&self.key, &Value::Object(header), &claims).map(SecretString::new)
     }
+}
+
+/// The bytes between the lines.
+fn document_of(pem: &SecretString) -> Result<Zeroizing<Vec<u8>>, ClientKeyError> {
+    let (_, rest) =
+        pem.expose().split_once("-----BEGIN PRIVATE KEY-----").ok_or(ClientKeyError::Malformed)?;
+    let (inside, _) = rest.split_once("-----END PRIVATE KEY-----").ok_or(ClientKeyError::Malformed)?;
+    let text: Zeroizing<String> = Zeroizing::new(inside.split_ascii_whitespace().collect());
+    STANDARD.decode(&*text).map(Zeroizing::new).map_err(|_| ClientKeyError::Malformed)
 }
 
 /// A compact JWS (RFC 7515 §7.1) with a header of its own kind.
@@ -133,7 +181,14 @@ pub(crate) mod tests {
             "-----BEGIN PRIVATE KEY-----",
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
         ] {
-            assert_eq!(error(&SecretString::new(bad), "ES256"), ClientKeyError::Malformed);
+            let bad = SecretString::new(bad);
+            assert_eq!(error(&bad, "ES256"), ClientKeyError::Malformed);
+            let of_any = ClientKey::from_pem_of_its_algorithm(&bad).unwrap_err();
+            assert_eq!(of_any, ClientKeyError::Malformed);
+        }
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+            let key = pem(&SigningKey::generate(algorithm).unwrap());
+            assert_eq!(ClientKey::from_pem_of_its_algorithm(&key).unwrap().key.algorithm(), algorithm);
         }
         assert!(!format!("{:?}", ClientKey::from_pem(&pem(&key), "ES256")).contains("PRIVATE"));
     }

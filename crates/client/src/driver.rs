@@ -3,6 +3,7 @@
 
 mod access;
 mod answer;
+mod begun;
 mod bridge;
 mod call;
 mod credentials;
@@ -10,6 +11,7 @@ mod device;
 mod login;
 mod logout;
 mod machine;
+mod metadata;
 mod platform;
 mod prepare;
 mod proofs;
@@ -17,6 +19,7 @@ mod sign_in;
 mod through;
 
 pub use access::AccessToken;
+pub use begun::BegunLogin;
 pub use bridge::Bridge;
 pub use call::{Caller, Messages};
 pub use credentials::{Credentials, Next};

@@ -1,6 +1,7 @@
 //! What can end an operation of the driver.
 
 use crate::{
+    assertion::KeyFileError,
     authorize::{AuthorizeError, SignInDemand},
     browser::BrowserError,
     callback::CallbackError,
@@ -60,6 +61,15 @@ pub enum ClientError {
     /// The person did not come back in time.
     #[error("nobody answered in the browser in time")]
     NobodyAnswered,
+    /// No sign-in was begun for this account, or its time is over, or somebody else has finished it.
+    #[error("no sign-in to this server was begun for this account, or its time is over")]
+    NothingBegun,
+    /// Another program has the port where the answer is awaited.
+    #[error("another program uses port {0} of this computer, where the answer is to arrive")]
+    PortTaken(
+        /// The port.
+        u16,
+    ),
     /// No page can be opened, and nobody is there who could do it elsewhere.
     #[error("nobody is there to sign in")]
     NobodyThere,
@@ -69,6 +79,15 @@ pub enum ClientError {
     /// The token of the platform.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// The file of a client's key.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A secret would go to an authorization server on another host than the server's, on the word of that server alone.
+    #[error("the server names {0} as its authorization server; no secret is sent there on its word alone")]
+    SecretForWhom(
+        /// The issuer, as the server's metadata writes it.
+        String,
+    ),
     /// A proof of possession.
     #[error(transparent)]
     Proof(#[from] ProofError),
@@ -155,6 +174,8 @@ pub enum Party {
     IdentityProvider,
     /// What gives a program the token of its platform.
     Platform,
+    /// Where this client's own metadata document is published.
+    OwnDocument,
 }
 
 impl std::fmt::Display for Party {
@@ -164,6 +185,7 @@ impl std::fmt::Display for Party {
             Self::AuthorizationServer => "the authorization server",
             Self::IdentityProvider => "the identity provider",
             Self::Platform => "the platform",
+            Self::OwnDocument => "the client's metadata document",
         })
     }
 }
@@ -187,4 +209,4 @@ macro_rules! widened {
     )+};
 }
 
-widened! { DiscoveryError RegistrationError AuthorizeError PushError DeviceError CallbackError TokenError StorageError PlatformError }
+widened! { DiscoveryError RegistrationError AuthorizeError PushError DeviceError CallbackError TokenError StorageError PlatformError KeyFileError }

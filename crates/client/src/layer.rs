@@ -197,7 +197,11 @@ where
         let signed = credentials.put_into(head.clone(), entry.as_deref())?;
         let sent = request.with_headers(signed.into_parts().0.headers);
         let answer = inner.call(sent).await.map_err(Into::into)?;
-        let Some(spare) = spare else { return Ok(answer) };
+        let Some(spare) = spare else {
+            // The next one is not to carry what was refused now.
+            credentials.learn(head.uri(), entry.as_deref(), answer.head()).await;
+            return Ok(answer);
+        };
         let operation = format!("{} {}", head.method(), head.uri().path());
         if credentials.after((head.uri(), &operation), entry.as_deref(), answer.head()).await? == Next::Done {
             return Ok(answer);

@@ -49,6 +49,7 @@ pub mod browser;
 pub mod callback;
 pub mod device;
 pub mod discovery;
+pub mod document;
 pub mod driver;
 pub mod elicitation;
 pub mod error;

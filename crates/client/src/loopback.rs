@@ -66,6 +66,15 @@ impl Listener {
         Ok(Self { tcp, port })
     }
 
+    /// Opens the listener on this port and no other: the person's browser is on its way there.
+    ///
+    /// # Errors
+    /// The port could not be opened; `AddrInUse` where another program has it.
+    pub async fn bind_exactly(port: u16) -> io::Result<Self> {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        Ok(Self { tcp, port })
+    }
+
     /// The redirect URI to register and to ask for. The literal, not `localhost`: that name may lead elsewhere
     /// (RFC 8252 §8.3).
     pub fn redirect_uri(&self) -> String {

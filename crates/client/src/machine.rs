@@ -2,7 +2,7 @@
 //! decides), workload identity (the platform says what runs). All three are MCP extensions and off unless asked for.
 
 use crate::{
-    assertion::ClientKey,
+    assertion::{ClientKey, KeyFile},
     discovery::AuthorizationServer,
     peer::Failure,
     platform::Platform,
@@ -37,6 +37,8 @@ pub enum MachineAuth {
     Secret(SecretString),
     /// `private_key_jwt`.
     Key(ClientKey),
+    /// The same with the key in this file. With it a new token comes by itself, as it does with a secret.
+    KeyFile(KeyFile),
 }
 
 /// A client that an operator registered.
@@ -219,28 +221,67 @@ pub fn machine_request(
     target: MachineTarget<'_>,
     client: &MachineClient,
     assertion: Option<&SecretString>,
-    (now, entropy): (Timestamp, &dyn Entropy),
+    moment: (Timestamp, &dyn Entropy),
 ) -> Result<Request<Bytes>, TokenError> {
-    let scope = target.scope.to_string();
-    let mut parameters = match assertion {
-        None => vec![("grant_type", CLIENT_CREDENTIALS)],
-        Some(assertion) => vec![("grant_type", JWT_BEARER), ("assertion", assertion.expose())],
+    let key = match &client.auth {
+        MachineAuth::None | MachineAuth::Secret(_) => None,
+        MachineAuth::Key(key) => Some(key),
+        // Somebody with I/O has to read it first.
+        MachineAuth::KeyFile(_) => return Err(TokenError::Request),
     };
-    parameters.push(("resource", target.resource));
-    if !scope.is_empty() {
-        parameters.push(("scope", &scope));
+    let asking = Asking {
+        endpoint: target.server.token_endpoint.as_str(),
+        issuer: target.server.issuer.as_str(),
+        client: &client.credentials(target.server)?,
+        key,
+    };
+    asking.grant(assertion, (target.resource, target.scope), moment)
+}
+
+/// A client with its proof at one authorization server, out of metadata or out of what was kept.
+pub(crate) struct Asking<'a> {
+    pub(crate) endpoint: &'a str,
+    /// Whom an assertion is for.
+    pub(crate) issuer: &'a str,
+    pub(crate) client: &'a ClientCredentials,
+    /// Of a client that has one.
+    pub(crate) key: Option<&'a ClientKey>,
+}
+
+impl Asking<'_> {
+    /// A token request: with an assertion as the grant, or of the client for itself.
+    pub(crate) fn grant(
+        &self,
+        assertion: Option<&SecretString>,
+        (resource, scope): (&str, &Scope),
+        moment: (Timestamp, &dyn Entropy),
+    ) -> Result<Request<Bytes>, TokenError> {
+        let scope = scope.to_string();
+        let mut parameters = match assertion {
+            None => vec![("grant_type", CLIENT_CREDENTIALS)],
+            Some(assertion) => vec![("grant_type", JWT_BEARER), ("assertion", assertion.expose())],
+        };
+        parameters.push(("resource", resource));
+        if !scope.is_empty() {
+            parameters.push(("scope", &scope));
+        }
+        self.post(&parameters, moment)
     }
-    let endpoint = target.server.token_endpoint.as_str();
-    let MachineAuth::Key(key) = &client.auth else {
-        return form_post(endpoint, &client.credentials(target.server)?, &parameters);
-    };
-    let issuer = target.server.issuer.as_str();
-    let signed = key.assertion(&client.client_id, issuer, now, entropy).map_err(|_| TokenError::Request)?;
-    parameters.push(("client_assertion_type", ASSERTION_TYPE));
-    parameters.push(("client_assertion", signed.expose()));
-    let named =
-        ClientCredentials { client_id: client.client_id.clone(), client_secret: None, auth: TokenAuth::None };
-    form_post(endpoint, &named, &parameters)
+
+    /// A form with the client's proof.
+    pub(crate) fn post(
+        &self,
+        parameters: &[(&str, &str)],
+        (now, entropy): (Timestamp, &dyn Entropy),
+    ) -> Result<Request<Bytes>, TokenError> {
+        let Some(key) = self.key else { return form_post(self.endpoint, self.client, parameters) };
+        let client_id = &self.client.client_id;
+        let signed = key.assertion(client_id, self.issuer, now, entropy).map_err(|_| TokenError::Request)?;
+        let proof = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", signed.expose())];
+        let named =
+            ClientCredentials { client_id: client_id.clone(), client_secret: None, auth: TokenAuth::None };
+        form_post(self.endpoint, &named, &[parameters, &proof].concat())
+    }
 }
 
 impl MachineClient {
@@ -248,7 +289,7 @@ impl MachineClient {
     pub(crate) fn credentials(&self, server: &AuthorizationServer) -> Result<ClientCredentials, TokenError> {
         let (client_secret, auth) = match &self.auth {
             MachineAuth::None => (None, TokenAuth::None),
-            MachineAuth::Key(_) => (None, TokenAuth::PrivateKey),
+            MachineAuth::Key(_) | MachineAuth::KeyFile(_) => (None, TokenAuth::PrivateKey),
             MachineAuth::Secret(secret) => {
                 (Some(secret.clone()), secret_method(server).ok_or(TokenError::Request)?)
             }

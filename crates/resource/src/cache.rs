@@ -111,6 +111,25 @@ mod tests {
     }
 
     #[test]
+    fn rs_036_a_token_is_found_by_its_hash_and_by_nothing_of_its_text() {
+        let token = "eyJhbGciOiJFUzI1NiJ9.canary.signature";
+        let name = Fingerprint::of(token);
+        assert_eq!(name.bytes()[..], *digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let seen = SeenTokens::new();
+        seen.keep(&name, caller("a"), Proof::Own(1));
+        // Whoever guesses one byte after the other learns nothing by how far a guess is right: its hash is another one
+        // from the first byte on.
+        for guess in [&token[..token.len() - 1], &token[1..], &token.replace("canary", "canarz"), ""] {
+            let name = Fingerprint::of(guess);
+            assert_ne!(name.bytes()[..4], Fingerprint::of(token).bytes()[..4]);
+            assert!(seen.find(&name, |_| true).is_none());
+        }
+        assert!(seen.find(&name, |_| true).is_some());
+        let kept: Vec<([u8; 32], Seen)> = seen.0.iter().collect();
+        assert!(kept.iter().all(|(_, seen)| !format!("{:?}", seen.caller).contains("canary")));
+    }
+
+    #[test]
     fn rs_065_bounded() {
         let seen = SeenTokens::new();
         for number in 0..CAPACITY * 2 {

@@ -1,7 +1,7 @@
 // Starts the program under test, and a real MCP server to put behind it.
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Person } from './person.mjs';
 import { folder, freePort, start } from './programs.mjs';
 
@@ -9,6 +9,13 @@ import { folder, freePort, start } from './programs.mjs';
 export function binary() {
   const path = process.env.HALLPASS_BIN;
   if (!path) throw new Error('HALLPASS_BIN is not set: run these tests by `cargo xtask test`');
+  return path;
+}
+
+/** The path of a built example. */
+export function example(name) {
+  const path = join(dirname(binary()), 'examples', name);
+  if (!existsSync(path)) throw new Error(`${path} was not built: run these tests by \`cargo xtask test\``);
   return path;
 }
 

@@ -21,6 +21,10 @@ pub fn install(e2e: &Path) -> Result<()> {
     if !has_postgres(Path::new("/usr/lib/postgresql")) {
         missing.push("postgresql");
     }
+    // It does not say its version.
+    if !Path::new("/usr/bin/secret-tool").is_file() {
+        missing.push("libsecret-tools");
+    }
     missing.extend(python::missing_package());
     if !missing.is_empty() {
         debian(&missing)?;
@@ -35,13 +39,16 @@ pub fn install(e2e: &Path) -> Result<()> {
 }
 
 /// Program, the argument that makes it say its version, and the name of Debian's package.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("chromium", "--version", "chromium"),
     ("openssl", "version", "openssl"),
     ("node", "--version", "nodejs"),
     ("npm", "--version", "npm"),
     // Signs releases; comes with `ssh`, which says its version.
     ("ssh", "-V", "openssh-client"),
+    // A desktop's keyring, without the desktop.
+    ("gnome-keyring-daemon", "--version", "gnome-keyring"),
+    ("dbus-run-session", "--version", "dbus-daemon"),
 ];
 
 /// The packages whose program does not answer.

@@ -1,9 +1,6 @@
 //! `hallpass call`: one request to an MCP server, with the kept sign-in.
 
-use super::{
-    login::{ClientArgs, explain},
-    pages::Terminal,
-};
+use super::{explain::explain, login::ClientArgs, pages::Terminal};
 use crate::{output::note, say};
 use anyhow::{Context, bail};
 use clap::Args;

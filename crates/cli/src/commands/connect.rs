@@ -1,7 +1,8 @@
 //! `hallpass connect`: lets a client that only knows stdio use a protected server.
 
 use super::{
-    login::{ClientArgs, chosen_browser, explain, scope},
+    explain::explain,
+    login::{ClientArgs, chosen_browser, scope},
     person::Person,
 };
 use crate::{node::asked_to_stop, output::note};
@@ -51,7 +52,7 @@ pub struct ConnectArgs {
     pub bound_tokens: bool,
     /// How long to wait for you at a sign-in, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub wait: u64,
+    pub timeout: u64,
     /// Where and as whom.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -63,7 +64,7 @@ pub async fn run(args: ConnectArgs) -> anyhow::Result<ExitCode> {
     let options = LoginOptions {
         account: args.client.account.clone(),
         scope: args.scope,
-        patience: Duration::from_secs(args.wait),
+        patience: Duration::from_secs(args.timeout),
         ..LoginOptions::default()
     };
     let person = Person::new(chosen_browser(args.no_browser, args.browser), false, false);

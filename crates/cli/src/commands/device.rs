@@ -1,5 +1,6 @@
 //! `hallpass login --device`: shows the code, a QR code of the page, and how long there is.
 
+use super::person::announce;
 use crate::{output::note, say};
 use hallpass_client::{
     device::DevicePrompt,
@@ -19,12 +20,7 @@ pub struct Screen {
 
 impl DeviceInteraction for Screen {
     fn show(&mut self, prompt: &DevicePrompt, what_for: &WhatFor<'_>) {
-        let name =
-            what_for.server_name.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
-        note(&format!("Signing in to {}{name}", what_for.server));
-        if !what_for.scope.is_empty() {
-            note(&format!("It will be asked for: {}", what_for.scope));
-        }
+        announce(what_for.server, what_for.server_name, what_for.scope);
         if let Some(complete) = prompt.complete.as_ref().filter(|_| stderr().is_terminal())
             && let Some(picture) = picture(complete.as_str())
         {

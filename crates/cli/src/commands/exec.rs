@@ -1,6 +1,6 @@
 //! `hallpass exec`: runs a program with a fresh token, without a shell and without a trace of it in the process list.
 
-use super::login::{ClientArgs, explain};
+use super::{explain::explain, login::ClientArgs};
 use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_core::secret::SecretString;

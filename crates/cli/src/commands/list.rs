@@ -1,9 +1,6 @@
 //! `hallpass list`: what an MCP server offers.
 
-use super::{
-    call::json,
-    login::{ClientArgs, explain},
-};
+use super::{call::json, explain::explain, login::ClientArgs};
 use crate::{output::note, say};
 use clap::{Args, ValueEnum};
 use hallpass_client::{

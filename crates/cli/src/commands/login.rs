@@ -1,15 +1,20 @@
 //! `hallpass login`: signs in to an MCP server. Also what the client's commands have in common.
 
-use super::{device::Screen, person::Person, workload::WorkloadArgs};
+use super::{
+    device::Screen,
+    explain::explain,
+    machine::MachineArgs,
+    person::Person,
+    steps::{self, StepArgs},
+    workload::WorkloadArgs,
+};
 use crate::output::note;
 use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
     browser::Browser,
-    device::DeviceError,
-    driver::{Client, LoginOptions, Proofs, Settings, SignedIn},
-    error::{ClientError, Failed},
-    platform::{PlatformError, Variables},
+    driver::{Client, LoginOptions, MachineOptions, Proofs, Settings, SignedIn},
+    platform::Variables,
     storage::{Store, Through},
 };
 use hallpass_core::{
@@ -17,7 +22,7 @@ use hallpass_core::{
     secret::SecretString,
     time::{Clock, SystemClock, Timestamp},
 };
-use hallpass_fetch::{Fetch, FetchError};
+use hallpass_fetch::Fetch;
 use std::{
     fs,
     io::Read,
@@ -34,14 +39,22 @@ const WAIT: u64 = 300;
 #[command(after_help = "\
 The URL of the sign-in page goes to standard output, with --device the code after it; everything else goes to standard error.
 
-Exit codes: 0 signed in, 1 failed, 2 wrong usage, 5 nobody is there to sign in (no browser, and no terminal to show
-the page on).")]
+In two steps, for a script or an agent that hands the URL to a person: --print-url prints it and ends, --wait takes the answer,
+within 15 minutes. Have --wait running before the page is opened, or take the answer with --wait --paste.
+
+Exit codes: 0 signed in, with --print-url begun; 1 failed, 2 wrong usage, 3 nothing was begun for --wait, 5 nobody is there to
+sign in (no browser, and no terminal to show the page on).
+
+Examples:
+  hallpass login https://mcp.example.com/notes
+  hallpass login https://mcp.example.com/notes --print-url && hallpass login https://mcp.example.com/notes --wait
+  hallpass login https://mcp.example.com/notes --machine --client-id robot --client-secret-file secret.txt")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct LoginArgs {
     /// URL of the MCP server, exactly as its documentation gives it.
     pub url: String,
-    /// Only print the URL of the sign-in page. The browser has to run on this computer, or reach its callback port.
-    #[arg(long, visible_alias = "print-url")]
+    /// Only print the URL of the sign-in page, and wait. The browser has to run on this computer, or reach its callback port.
+    #[arg(long)]
     pub no_browser: bool,
     /// Sign in with a browser on another computer: it ends at an address that it cannot open, and you paste that here.
     #[arg(long, conflicts_with_all = ["no_browser", "browser", "device"])]
@@ -62,10 +75,18 @@ pub struct LoginArgs {
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
     /// File with the secret that belongs to it; `-` reads standard input.
-    #[arg(long, value_name = "FILE", requires = "client_id")]
+    #[arg(long, value_name = "FILE", requires = "client_id", group = "proof")]
     pub client_secret_file: Option<PathBuf>,
-    /// URL of a client metadata document to be known by, where the authorization server supports that.
-    #[arg(long, value_name = "URL", env = "HALLPASS_CLIENT_METADATA_URL", conflicts_with = "client_id")]
+    /// Variable of the environment with that secret.
+    #[arg(long, value_name = "NAME", requires = "client_id", group = "proof")]
+    pub client_secret_env: Option<String>,
+    /// The only authorization server to sign in at, exactly as its metadata writes its issuer. Without, the one that the MCP
+    /// server names.
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// URL of a client metadata document to be known by, where the authorization server supports that. Without it and without
+    /// --client-id, HALLPASS_CLIENT_METADATA_URL.
+    #[arg(long, value_name = "URL", conflicts_with = "client_id")]
     pub client_metadata_url: Option<String>,
     /// Have the tokens bound to a key that stays on this computer (DPoP), where the authorization server does that. A
     /// server that takes no others gets them anyway.
@@ -85,10 +106,17 @@ pub struct LoginArgs {
     /// Register this client anew, even if it is registered already.
     #[arg(long)]
     pub register_anew: bool,
-    /// How long to wait for you, in seconds. With --device, as long as the code lives unless you say less.
-    #[arg(long, value_name = "SECONDS", default_value_t = WAIT)]
-    pub wait: u64,
+    /// How long to wait for you, in seconds: 300, unless you say otherwise. With --device as long as the code lives, with
+    /// --wait as long as what was begun.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// In two steps.
+    #[command(flatten)]
+    pub steps: StepArgs,
     /// As a program.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// As a program of a platform.
     #[command(flatten)]
     pub workload: WorkloadArgs,
     /// Where and as whom.
@@ -114,7 +142,8 @@ pub struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// The client with its credentials.
+    /// The client with its credentials. Without a metadata document it is the one of HALLPASS_CLIENT_METADATA_URL: a setting
+    /// for all sign-ins, which an id for one of them goes before.
     pub fn client(&self, metadata_document: Option<String>, bound: bool) -> anyhow::Result<Client> {
         let mut extra_ca = Vec::new();
         if let Some(path) = &self.ca {
@@ -132,6 +161,8 @@ impl ClientArgs {
         };
         let proofs = if bound { Proofs::WhereOffered } else { Proofs::WhereRequired };
         let variables = Variables::read_by(variable);
+        let everywhere = || variable("HALLPASS_CLIENT_METADATA_URL").map(|url| url.expose().to_owned());
+        let metadata_document = metadata_document.or_else(everywhere).filter(|url| !url.is_empty());
         let settings = Settings { metadata_document, proofs, variables, ..Settings::default() };
         Ok(Client::new(fetch, Store::new(folder), settings))
     }
@@ -139,53 +170,73 @@ impl ClientArgs {
 
 /// Signs in.
 pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
-    let secret = args.client_secret_file.as_deref().map(read_secret).transpose()?;
+    let secret = match (&args.client_secret_file, &args.client_secret_env) {
+        (Some(file), _) => Some(read_secret(file)?),
+        (None, Some(name)) => Some(secret_of(name)?),
+        (None, None) => None,
+    };
+    let id = args.client_id.as_deref();
     if let Some(source) = args.workload.source() {
-        let client = args.client.client(None, args.bound_tokens)?;
-        let as_whom = (args.client_id.as_deref(), secret);
-        let options = args.workload.options(source, as_whom, &args.client.account, args.scope);
-        return Ok(match client.login_machine(&args.url, &options).await {
-            Ok(done) => {
-                signed_in(&args.url, &done);
-                ExitCode::SUCCESS
-            }
-            Err(failed) => explain(&args.url, &failed),
-        });
+        let options = args.workload.options(source, (id, secret), &args.client.account);
+        return as_program(&args, options).await;
+    }
+    if args.machine.is_meant() {
+        let options = args.machine.options((id, secret), &args.client.account)?;
+        return as_program(&args, options).await;
+    }
+    let client = args.client.client(args.client_metadata_url.clone(), args.bound_tokens)?;
+    if args.steps.wait {
+        return Ok(steps::finish(&client, &args).await);
     }
     let options = LoginOptions {
         account: args.client.account.clone(),
-        scope: args.scope,
-        more_scope: args.more_scope,
-        client: args.client_id.map(|id| (id, secret)),
-        login_hint: args.login_hint,
+        scope: args.scope.clone(),
+        more_scope: args.more_scope.clone(),
+        client: args.client_id.clone().map(|id| (id, secret)),
+        login_hint: args.login_hint.clone(),
+        issuer: args.issuer.clone(),
         register_anew: args.register_anew,
-        patience: Duration::from_secs(args.wait),
+        patience: Duration::from_secs(args.timeout.unwrap_or(WAIT)),
         ..LoginOptions::default()
     };
-    let browser = chosen_browser(args.no_browser || args.paste, args.browser);
-    let client = args.client.client(args.client_metadata_url, args.bound_tokens)?;
+    if args.steps.print_url {
+        return Ok(steps::begin(&client, &args, &options).await);
+    }
     let done = if args.device {
         // A code is typed somewhere else: that takes longer than a click, and the server says how long it may.
-        let patience = if args.wait == WAIT { Duration::from_hours(1) } else { options.patience };
+        let patience = args.timeout.map_or(Duration::from_hours(1), Duration::from_secs);
         let options = LoginOptions { patience, ..options };
         client.login_on_device(&args.url, &options, &mut Screen::default()).await
     } else {
+        let browser = chosen_browser(args.no_browser || args.paste, args.browser.clone());
         let mut person = Person::new(browser, true, args.paste);
-        match args.through {
+        match args.through.clone() {
             None => client.login(&args.url, &options, &mut person).await,
             Some(server) => {
-                let through = Through { server, account: args.through_account };
+                let through = Through { server, account: args.through_account.clone() };
                 client.login_through(&args.url, &options, &through, &mut person).await
             }
         }
     };
-    match done {
+    Ok(match done {
         Ok(done) => {
             signed_in(&args.url, &done);
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-        Err(failed) => Ok(explain(&args.url, &failed)),
-    }
+        Err(failed) => explain(&args.url, &failed),
+    })
+}
+
+async fn as_program(args: &LoginArgs, options: MachineOptions) -> anyhow::Result<ExitCode> {
+    let options = MachineOptions { scope: args.scope.clone(), issuer: args.issuer.clone(), ..options };
+    let client = args.client.client(None, args.bound_tokens)?;
+    Ok(match client.login_machine(&args.url, &options).await {
+        Ok(done) => {
+            signed_in(&args.url, &done);
+            ExitCode::SUCCESS
+        }
+        Err(failed) => explain(&args.url, &failed),
+    })
 }
 
 /// What opens pages: nothing, the program that was named, or what the system would use.
@@ -197,9 +248,10 @@ pub fn chosen_browser(none: bool, program: Option<PathBuf>) -> Option<Browser> {
     }
 }
 
-fn signed_in(url: &str, done: &SignedIn) {
+/// Says what was done.
+pub fn signed_in(url: &str, done: &SignedIn) {
     note(&format!("Signed in to {url} by {}", done.issuer));
-    let missing = Scope::of(done.requested_scope.iter().filter(|scope| !done.scope.contains(scope)));
+    let missing = done.not_granted();
     if !missing.is_empty() {
         note(&format!("Not granted: {missing}"));
     }
@@ -222,98 +274,6 @@ pub fn ends(expires_at: Option<Timestamp>, renewable: bool, now: Timestamp) -> S
     }
 }
 
-/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 5 where
-/// nobody is there to do it.
-pub fn explain(url: &str, failed: &Failed) -> ExitCode {
-    note(&format!("hallpass: {failed}"));
-    if let Some(said) = &failed.said {
-        note(&format!("The authorization server says: \"{said}\""));
-    }
-    if let Some(fix) = fix(url, &failed.error) {
-        note(&fix);
-    }
-    let needs_sign_in = matches!(
-        failed.error,
-        ClientError::SignInNeeded
-            | ClientError::MoreScopeNeeded(_)
-            | ClientError::ThroughEnded(_)
-            | ClientError::SignInDemanded(_)
-    );
-    let nobody = matches!(failed.error, ClientError::NobodyThere);
-    ExitCode::from(if needs_sign_in {
-        3
-    } else if nobody {
-        5
-    } else {
-        1
-    })
-}
-
-fn fix(url: &str, error: &ClientError) -> Option<String> {
-    if let ClientError::MoreScopeNeeded(scope) = error {
-        let scope = scope.to_string();
-        // The server chose these texts: a command to copy must not hold what a shell would run.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" :._/-+@".contains(&byte);
-        return scope
-            .bytes()
-            .all(plain)
-            .then(|| format!("Sign in for more: hallpass login {url} --scope \"{scope}\""));
-    }
-    if let ClientError::Fetch { source, .. } = error {
-        return fetch_fix(url, *source);
-    }
-    if matches!(error, ClientError::SignInNeeded) {
-        return Some(format!("Sign in: hallpass login {url}"));
-    }
-    if let ClientError::ThroughEnded(there) = error {
-        return Some(format!(
-            "Sign in there, with the client id that its operator gave you: hallpass login {there}"
-        ));
-    }
-    if matches!(error, ClientError::ThroughUnknownClient) {
-        return Some("Name it with --client-id and --client-secret-file".to_owned());
-    }
-    if let ClientError::SignInDemanded(_) = error {
-        return Some(format!("Sign in again: hallpass login {url} --through, as before"));
-    }
-    if matches!(error, ClientError::BoundToken) {
-        return Some(format!("Use it from here: hallpass list {url}, or hallpass connect {url}"));
-    }
-    if matches!(error, ClientError::Platform(PlatformError::AudienceAlone)) {
-        return Some("Name it with --issuer".to_owned());
-    }
-    if let ClientError::Device(error) = error {
-        if *error == DeviceError::NotOffered {
-            return Some(format!("Sign in with a browser here: hallpass login {url}"));
-        }
-        return (*error == DeviceError::Expired)
-            .then(|| format!("For a new code: hallpass login {url} --device"));
-    }
-    if matches!(error, ClientError::NobodyThere) {
-        return Some(format!("With a browser elsewhere: hallpass login {url} --device, or --paste"));
-    }
-    if matches!(error, ClientError::NotProtected) {
-        return Some(format!("Use it as it is: hallpass list {url}"));
-    }
-    let again = "If the page showed an error, just try again: this client will register anew";
-    matches!(error, ClientError::NobodyAnswered).then(|| again.to_owned())
-}
-
-fn fetch_fix(url: &str, error: FetchError) -> Option<String> {
-    if matches!(error, FetchError::ForbiddenHost | FetchError::ForbiddenAddress) {
-        return Some("If this is a host of your own network, name it with --private-host HOST".to_owned());
-    }
-    if error == FetchError::Connect {
-        return Some(format!("Nothing answers at {url}: is the server running, and is the port right?"));
-    }
-    if error == FetchError::Dns {
-        return Some(format!("Check the name in {url}, and whether this computer is online"));
-    }
-    let certificate =
-        "If its certificate comes from an authority of your own network, name that with --ca FILE";
-    (error == FetchError::Tls).then(|| certificate.to_owned())
-}
-
 fn read_secret(path: &Path) -> anyhow::Result<SecretString> {
     let mut text = String::new();
     if path == Path::new("-") {
@@ -326,6 +286,12 @@ fn read_secret(path: &Path) -> anyhow::Result<SecretString> {
         bail!("{} holds no secret", path.display());
     }
     Ok(secret)
+}
+
+fn secret_of(name: &str) -> anyhow::Result<SecretString> {
+    variable(name)
+        .filter(|secret| !secret.expose().is_empty())
+        .with_context(|| format!("the variable {name} is not set"))
 }
 
 #[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
@@ -353,31 +319,6 @@ pub fn scope(text: &str) -> Result<Scope, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_that_is_not_there_gets_a_way_on() {
-        let said = |error| fetch_fix("http://localhost:9/mcp", error).unwrap_or_default();
-        assert!(said(FetchError::Connect).contains("is the server running"));
-        assert!(said(FetchError::Dns).contains("Check the name"));
-        assert!(said(FetchError::Tls).contains("--ca"));
-        assert!(said(FetchError::ForbiddenAddress).contains("--private-host"));
-        assert_eq!(said(FetchError::Timeout), "");
-    }
-
-    #[test]
-    fn t_60_a_command_to_copy_holds_no_shell_characters() {
-        let more = |scope: &str| {
-            fix("https://mcp.example/mcp", &ClientError::MoreScopeNeeded(Scope::parse(scope).unwrap()))
-        };
-        let command = more("files:read a.b/c").unwrap();
-        assert_eq!(
-            command,
-            "Sign in for more: hallpass login https://mcp.example/mcp --scope \"files:read a.b/c\""
-        );
-        for hostile in ["$(reboot)", "`x`", "a;b", "a|b", "a&b", "!x", "'", "a>b"] {
-            assert_eq!(more(hostile), None, "{hostile}");
-        }
-    }
 
     #[test]
     fn ends_in_words() {

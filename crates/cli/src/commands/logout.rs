@@ -1,6 +1,6 @@
 //! `hallpass logout`: signs out and revokes.
 
-use super::login::{ClientArgs, explain};
+use super::{explain::explain, login::ClientArgs};
 use crate::output::note;
 use clap::Args;
 use hallpass_client::driver::Revoked;

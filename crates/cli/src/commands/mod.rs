@@ -7,13 +7,17 @@ pub mod client;
 pub mod config_check;
 pub mod connect;
 mod device;
+pub mod document;
 pub mod exec;
+mod explain;
 pub mod grant;
 mod grants;
 pub mod key;
+pub mod keyring;
 pub mod list;
 pub mod login;
 pub mod logout;
+mod machine;
 pub mod manual;
 mod pages;
 mod person;
@@ -22,6 +26,7 @@ pub mod policy;
 pub mod run;
 pub mod serve;
 pub mod status;
+mod steps;
 pub mod store;
 pub mod token;
 pub mod user;
@@ -44,7 +49,7 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Store(command) => store::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Admin(command) => admin::run(command).await,
-        Command::Login(args) => login::run(args).await,
+        Command::Login(args) => login::run(*args).await,
         Command::List(args) => list::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Connect(args) => connect::run(args).await,
@@ -52,6 +57,8 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => exec::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Logout(args) => logout::run(args).await,
+        Command::Keyring(command) => keyring::run(command).await,
+        Command::Document(args) => document::run(args).await,
         Command::Completion(args) => manual::completion(&args),
         Command::Man(args) => manual::man(&args),
     }

@@ -4,7 +4,9 @@ use crate::{output::note, say};
 use hallpass_client::{
     browser::{Browser, PageUrl},
     driver::{Interaction, WhatFor},
+    peer::PeerText,
 };
+use hallpass_core::scope::Scope;
 use std::io::{BufRead, IsTerminal, Read, stderr, stdin};
 use tokio::sync::mpsc;
 
@@ -27,14 +29,18 @@ impl Person {
     }
 }
 
+/// Says where to, and for what.
+pub fn announce(server: &str, calls_itself: Option<&PeerText>, scope: &Scope) {
+    let name = calls_itself.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
+    note(&format!("Signing in to {server}{name}"));
+    if !scope.is_empty() {
+        note(&format!("It will be asked for: {scope}"));
+    }
+}
+
 impl Interaction for Person {
     fn open(&mut self, page: &PageUrl, what_for: &WhatFor<'_>) {
-        let name =
-            what_for.server_name.map_or(String::new(), |name| format!(" (it calls itself \"{name}\")"));
-        note(&format!("Signing in to {}{name}", what_for.server));
-        if !what_for.scope.is_empty() {
-            note(&format!("It will be asked for: {}", what_for.scope));
-        }
+        announce(what_for.server, what_for.server_name, what_for.scope);
         note(&format!("Sign in at {} and check that this is the host in the address bar:", page.host()));
         if self.url_to_output {
             say!("{}", page.as_str());

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{output::note, say};
 use clap::Args;
-use hallpass_client::storage::Entry;
+use hallpass_client::storage::{Entry, KeyPlace};
 use hallpass_core::time::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -27,10 +27,15 @@ pub struct StatusArgs {
 pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let client = args.client.client(None, false)?;
     let entries = client.status().await?;
-    let (now, file) = (SystemClock.now(), client.store().file());
+    let (now, file, place) = (SystemClock.now(), client.store().file(), client.store().key_place()?);
     if args.json {
         let list: Vec<Value> = entries.iter().map(described).collect();
-        say!("{}", json(&json!({ "file": file.display().to_string(), "accounts": list })));
+        let command = match &place {
+            KeyPlace::File => None,
+            KeyPlace::Command(command) => Some(command.to_string()),
+        };
+        let all = json!({ "file": file.display().to_string(), "key_command": command, "accounts": list });
+        say!("{}", json(&all));
         return Ok(ExitCode::SUCCESS);
     }
     for entry in &entries {
@@ -46,6 +51,10 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         if let Some(platform) = entry.platform() {
             say!("  workload  {}", platform.source);
         }
+        if let Some(proof) = entry.machine() {
+            let by = proof.key_file().map_or("secret", |file| &file.path);
+            say!("  machine   {} ({by})", entry.client.client_id);
+        }
         if let Some(through) = entry.through() {
             say!("  through   {} ({})", through.server, through.account);
         }
@@ -53,7 +62,11 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     if entries.is_empty() {
         note("Not signed in anywhere. Sign in with: hallpass login URL");
     } else {
-        note(&format!("Kept encrypted in {}", file.display()));
+        let key = match place {
+            KeyPlace::File => "the file beside it".to_owned(),
+            KeyPlace::Command(command) => command.to_string(),
+        };
+        note(&format!("Kept encrypted in {}; its key comes from {key}", file.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,6 +83,7 @@ fn described(entry: &Entry) -> Value {
         "renewable": entry.is_renewable(),
         "through": entry.through().map(|through| &through.server),
         "workload": entry.platform().map(|platform| platform.source.to_string()),
+        "machine": entry.machine().is_some(),
         "signed_in_at": entry.signed_in_at.seconds(),
     })
 }

@@ -1,6 +1,6 @@
 //! `hallpass token`: a fresh access token for a script.
 
-use super::login::{ClientArgs, explain};
+use super::{explain::explain, login::ClientArgs};
 use crate::say;
 use clap::Args;
 use hallpass_core::time::Timestamp;

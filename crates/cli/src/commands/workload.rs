@@ -6,24 +6,22 @@ use hallpass_client::{
     machine::{MachineAuth, MachineClient, MachineGrant},
     platform::{Platform, TokenSource},
 };
-use hallpass_core::{scope::Scope, secret::SecretString};
+use hallpass_core::secret::SecretString;
 
 /// What is added to `hallpass login` for programs.
 #[derive(Args, Debug)]
 pub struct WorkloadArgs {
     /// Sign in as the program that this is, by a token of the platform that it runs on: no page opens, and nobody is asked. One
     /// of: kubernetes (the file of the guide), github (in a job that may have one), spiffe or spiffe://ID (the agent behind
-    /// SPIFFE_ENDPOINT_SOCKET), file:PATH, env:NAME.
+    /// SPIFFE_ENDPOINT_SOCKET), file:PATH, env:NAME. The token goes to the --issuer that you name, or to the one that the MCP
+    /// server names: nothing but a token that was made for it is sent there.
     #[arg(long, value_name = "SOURCE", value_parser = source, conflicts_with_all = [
-        "no_browser", "paste", "device", "browser", "more_scope", "through", "login_hint", "register_anew",
+        "no_browser", "paste", "device", "browser", "more_scope", "through", "login_hint", "register_anew", "print_url", "wait",
+        "client_metadata_url",
     ])]
     workload: Option<TokenSource>,
-    /// The one authorization server that the token may go to, exactly as its metadata writes it. Without, the one that the
-    /// MCP server names: nothing but a token that was made for it is sent there.
-    #[arg(long, value_name = "URL", requires = "workload")]
-    issuer: Option<String>,
     /// What the authorization server is called in the token, where that is not its issuer.
-    #[arg(long, value_name = "NAME", requires = "issuer")]
+    #[arg(long, value_name = "NAME", requires_all = ["workload", "issuer"])]
     audience: Option<String>,
 }
 
@@ -39,7 +37,6 @@ impl WorkloadArgs {
         source: TokenSource,
         (client_id, secret): (Option<&str>, Option<SecretString>),
         account: &str,
-        scope: Option<Scope>,
     ) -> MachineOptions {
         MachineOptions {
             account: account.to_owned(),
@@ -48,8 +45,8 @@ impl WorkloadArgs {
                 auth: secret.map_or(MachineAuth::None, MachineAuth::Secret),
             },
             grant: MachineGrant::Platform(Platform { source, audience: self.audience.clone() }),
-            scope,
-            issuer: self.issuer.clone(),
+            scope: None,
+            issuer: None,
         }
     }
 }

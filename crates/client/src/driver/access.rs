@@ -1,6 +1,6 @@
 //! A good access token: renewed ahead of its end, by one process at a time, and never deleted by a loser.
 
-use super::{Client, is_lost, named_policy, server_url};
+use super::{Client, is_lost, metadata::is_gone, named_policy, server_url};
 use crate::{
     error::{ClientError, Failed},
     refresh::{Due, due},
@@ -60,7 +60,7 @@ impl Client {
             // An outage of the authorization server must not stop a token that is still good.
             Due::Soon => match self.renew(server, &entry).await {
                 // So must a platform that has not made another token yet.
-                Err(failed) if failed.error.is_passing() || entry.platform().is_some() => Ok(Some(entry)),
+                Err(failed) if failed.error.is_passing() || entry.is_of_a_program() => Ok(Some(entry)),
                 outcome => outcome,
             },
         }
@@ -83,12 +83,18 @@ impl Client {
                 return Box::pin(self.renew_through(server, current, &through)).await.map(Some);
             }
             Some(Renewal::Platform(platform, used)) => {
+                let current = self.with_fresh_endpoints(server, current).await;
                 return self.renew_from_platform(server, current, (platform, used)).await.map(Some);
+            }
+            Some(Renewal::Machine(proof)) => {
+                let current = self.with_fresh_endpoints(server, current).await;
+                return self.renew_as_machine(server, current, proof).await.map(Some);
             }
             None => {}
         }
         let Some(refresh_token) = current.tokens.refresh_token.clone() else { return Ok(None) };
-        let response = self.send_refresh(server, &current, &refresh_token).await?;
+        let current = self.with_fresh_endpoints(server, current).await;
+        let (current, response) = self.refreshed(server, current, &refresh_token).await?;
         let asked = Asked {
             scope: &current.tokens.scope,
             refresh_token: Some(&refresh_token),
@@ -137,6 +143,27 @@ impl Client {
             self.change_store(now, move |contents| contents.remove_registration(&issuer, &client_id)).await?;
         }
         Err(failed)
+    }
+
+    /// The answer to a refresh. An endpoint that is not there any more is looked for once: where the metadata names another one
+    /// by now, that is asked (CL-014).
+    async fn refreshed(
+        &self,
+        server: &ResourceUri,
+        entry: Entry,
+        refresh_token: &SecretString,
+    ) -> Result<(Entry, Response<bytes::Bytes>), Failed> {
+        let response = self.send_refresh(server, &entry, refresh_token).await?;
+        if !is_gone(response.status()) {
+            return Ok((entry, response));
+        }
+        let before = entry.token_endpoint.clone();
+        let entry = self.with_endpoints_of_now(server, entry).await;
+        if entry.token_endpoint == before {
+            return Ok((entry, response));
+        }
+        let response = self.send_refresh(server, &entry, refresh_token).await?;
+        Ok((entry, response))
     }
 
     async fn send_refresh(

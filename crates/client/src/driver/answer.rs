@@ -12,18 +12,19 @@ use crate::{
 use tokio::sync::mpsc;
 
 impl Client {
-    /// The code, from whichever place it comes first. What is not an answer to this request changes nothing.
+    /// The code, from whichever place it comes first. What is not an answer to this request changes nothing. `None`: there is
+    /// no listener, and nothing will be pasted.
     pub(super) async fn answer(
         &self,
-        listener: Listener,
+        listener: Option<Listener>,
         pending: &Pending,
         server: &str,
         interaction: &mut dyn Interaction,
-    ) -> Result<Code, Failed> {
+    ) -> Result<Option<Code>, Failed> {
         if interaction.nobody() {
             return Err(ClientError::NobodyThere.into());
         }
-        let redirect_uri = listener.redirect_uri();
+        let redirect_uri = pending.request.redirect_uri.as_str();
         let name = self.settings.name.as_str();
         let judge = |arrived: Arrived| match pending.receive(&arrived.query) {
             Err(failure) if failure.error == CallbackError::Unrelated => {
@@ -39,10 +40,14 @@ impl Client {
                 Some(Ok(code))
             }
         };
-        let Some(lines) = interaction.pasted() else { return Ok(listener.wait(judge).await?) };
-        tokio::select! {
-            answered = listener.wait(judge) => Ok(answered?),
-            answered = from_paste(lines, &redirect_uri, pending, interaction) => answered,
+        match (listener, interaction.pasted()) {
+            (None, None) => Ok(None),
+            (Some(listener), None) => Ok(Some(listener.wait(judge).await?)),
+            (None, Some(lines)) => from_paste(lines, redirect_uri, pending, interaction).await.map(Some),
+            (Some(listener), Some(lines)) => tokio::select! {
+                answered = listener.wait(judge) => Ok(Some(answered?)),
+                answered = from_paste(lines, redirect_uri, pending, interaction) => answered.map(Some),
+            },
         }
     }
 }

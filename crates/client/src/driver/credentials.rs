@@ -141,6 +141,19 @@ impl Credentials {
         }
     }
 
+    /// What there is to learn from an answer after which the request is not sent again: a token that was refused is renewed for
+    /// the next one. Nobody is asked, and what does not work now is tried with the next one.
+    pub async fn learn(&self, uri: &Uri, seen: Option<&Entry>, (status, headers): (StatusCode, &HeaderMap)) {
+        if self.0.client.wants_another_proof(uri, seen, (status, headers)) {
+            return;
+        }
+        if let (Some(Refusal::Token(_)), Some(seen)) = (refusal(status, &challenges(headers)), seen)
+            && let Ok(renewed) = self.0.client.renew(&self.0.server, seen).await
+        {
+            *self.known() = renewed.map(Arc::new);
+        }
+    }
+
     /// A refused token is renewed; where that brings nothing new, the person signs in.
     pub(super) async fn sign_in_anew(
         &self,
@@ -154,7 +167,7 @@ impl Credentials {
                 return Ok(());
             }
             // A program's sign-in is not mended by a person's (CL-093).
-            if seen.platform().is_some() {
+            if seen.is_of_a_program() {
                 return Err(ClientError::SignInNeeded.into());
             }
         }
@@ -169,7 +182,7 @@ impl Credentials {
     ) -> Result<(), Failed> {
         let before = seen.map(|entry| entry.requested_scope.clone()).unwrap_or_default();
         // Whoever chose exactly these scopes is not asked for others, and nobody for a program's.
-        if self.0.options.scope.is_some() || seen.is_some_and(|entry| entry.platform().is_some()) {
+        if self.0.options.scope.is_some() || seen.is_some_and(Entry::is_of_a_program) {
             return Err(ClientError::MoreScopeNeeded(before.united_with(&more)).into());
         }
         self.ask_person((operation, Some(more)), None, seen).await

@@ -40,6 +40,8 @@ pub struct LoginOptions {
     pub login_hint: Option<String>,
     /// How the person has to have signed in.
     pub sign_in: SignInDemand,
+    /// The only issuer to sign in at; `None`: whichever the server names.
+    pub issuer: Option<String>,
     /// Register anew even where a registration is kept.
     pub register_anew: bool,
     /// How long to wait for the person.
@@ -55,6 +57,7 @@ impl Default for LoginOptions {
             client: None,
             login_hint: None,
             sign_in: SignInDemand::default(),
+            issuer: None,
             register_anew: false,
             patience: Duration::from_mins(5),
         }
@@ -110,6 +113,37 @@ pub struct SignedIn {
     pub renewable: bool,
     /// Where it is kept.
     pub kept_in: PathBuf,
+}
+
+impl LoginOptions {
+    pub(super) fn wanted(
+        &self,
+        challenged: Option<Challenged>,
+        grant_type: Option<&'static str>,
+    ) -> Wanted<'_> {
+        Wanted {
+            account: &self.account,
+            challenged,
+            scope: self.scope.as_ref(),
+            more_scope: self.more_scope.as_ref(),
+            grant_type,
+            issuer: self.issuer.as_deref(),
+        }
+    }
+}
+
+/// A request that the person can answer from now on.
+pub(super) struct Started {
+    pub(super) listener: Listener,
+    pub(super) page: PageUrl,
+    pub(super) pending: Pending,
+}
+
+impl SignedIn {
+    /// What was asked for and not granted.
+    pub fn not_granted(&self) -> Scope {
+        Scope::of(self.requested_scope.iter().filter(|scope| !self.scope.contains(scope)))
+    }
 }
 
 /// Where the person is.
@@ -175,29 +209,11 @@ impl Client {
         challenged: Option<Challenged>,
         how: &mut How<'_>,
     ) -> Result<SignedIn, Failed> {
-        let wanted = Wanted {
-            account: &options.account,
-            challenged,
-            scope: options.scope.as_ref(),
-            more_scope: options.more_scope.as_ref(),
-            grant_type: how.grant_type(),
-            issuer: None,
-        };
-        let prepared = self.prepare(server, wanted).await?;
-        let issuer = prepared.authorization_server.issuer.as_str().to_owned();
-        let by_document = self.settings.metadata_document.is_some()
-            && prepared.authorization_server.takes_metadata_documents;
-        let configured = options.client.is_some() || self.registered_at(&issuer).is_some();
-        let kept = if options.register_anew || configured || by_document {
-            None
-        } else {
-            self.kept_registration(&issuer).await?
-        };
+        let prepared = self.prepare(server, options.wanted(challenged, how.grant_type())).await?;
+        let kept = self.registration_for(&prepared, options).await?;
         let reused = kept.as_ref().map(|registration| registration.client.client_id.clone());
         let first = self.attempt(&prepared, options, kept, how).await;
         let Some(client_id) = reused else { return first };
-        let forget =
-            move |contents: &mut crate::storage::Contents| contents.remove_registration(&issuer, &client_id);
         match first {
             Err(Failure {
                 error:
@@ -206,17 +222,43 @@ impl Client {
                     | ClientError::Device(DeviceError::InvalidClient),
                 ..
             }) => {
-                self.store_now(forget).await?;
+                self.forget_registration(&prepared, client_id).await?;
                 self.attempt(&prepared, options, None, how).await
             }
             // A server that forgot the client shows an error page and never calls back (P03): start afresh
             // next time.
             Err(failed) if matches!(failed.error, ClientError::NobodyAnswered) => {
-                self.store_now(forget).await?;
+                self.forget_registration(&prepared, client_id).await?;
                 Err(failed)
             }
             other => other,
         }
+    }
+
+    /// The registration of an earlier sign-in, unless this one has another identity.
+    pub(super) async fn registration_for(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+    ) -> Result<Option<Registration>, Failed> {
+        let server = &prepared.authorization_server;
+        let issuer = server.issuer.as_str();
+        let by_document = self.settings.metadata_document.is_some() && server.takes_metadata_documents;
+        let configured = options.client.is_some() || self.registered_at(issuer).is_some();
+        if options.register_anew || configured || by_document {
+            return Ok(None);
+        }
+        let (issuer, now) = (issuer.to_owned(), self.clock.now());
+        Ok(self.read_store(move |contents| contents.registration(&issuer, now).cloned()).await?)
+    }
+
+    pub(super) async fn forget_registration(
+        &self,
+        prepared: &Prepared,
+        client_id: String,
+    ) -> Result<(), Failed> {
+        let issuer = prepared.authorization_server.issuer.as_str().to_owned();
+        self.store_now(move |contents| contents.remove_registration(&issuer, &client_id)).await
     }
 
     async fn attempt(
@@ -232,13 +274,31 @@ impl Client {
                 return self.attempt_device(prepared, options, kept, &mut **interaction).await;
             }
         };
+        let Started { listener, page, pending } = self.start(prepared, options, kept).await?;
+        let server = prepared.server.as_str();
+        interaction
+            .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
+        let client = pending.request.client.clone();
+        let answer = self.answer(Some(listener), &pending, server, &mut **interaction);
+        let code = timeout(options.patience, answer).await.map_err(|_| ClientError::NobodyAnswered)??;
+        let tokens = self.redeem(prepared, pending, &code.ok_or(ClientError::NobodyThere)?).await?;
+        self.keep(prepared, &options.account, client, tokens).await
+    }
+
+    /// Everything until the person is asked.
+    pub(super) async fn start(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+        kept: Option<Registration>,
+    ) -> Result<Started, Failed> {
         let port = kept.as_ref().and_then(|kept| url::Url::parse(&kept.redirect_uri).ok()?.port());
         let listener = Listener::bind(port).await.map_err(ClientError::Loopback)?;
         let redirect_uri = listener.redirect_uri();
         let client = self.identity(prepared, options, kept, &redirect_uri).await?;
         let request = AuthorizationRequest {
             server: prepared.authorization_server.clone(),
-            client: client.clone(),
+            client,
             redirect_uri,
             resource: prepared.resource.clone(),
             scope: prepared.scope.clone(),
@@ -247,13 +307,7 @@ impl Client {
             key_thumbprint: prepared.proof_key.as_ref().map(ProofKey::thumbprint),
         };
         let (page, pending) = self.begin(prepared, request).await?;
-        let server = prepared.server.as_str();
-        interaction
-            .open(&page, &WhatFor { server, server_name: prepared.name.as_ref(), scope: &prepared.scope });
-        let answer = self.answer(listener, &pending, server, &mut **interaction);
-        let code = timeout(options.patience, answer).await.map_err(|_| ClientError::NobodyAnswered)??;
-        let tokens = self.redeem(prepared, pending, &code).await?;
-        self.keep(prepared, &options.account, client, tokens).await
+        Ok(Started { listener, page, pending })
     }
 
     /// The page to open. Where the server wants that, the request is pushed first (CL-040).
@@ -275,11 +329,6 @@ impl Client {
     pub(super) fn registered_at(&self, issuer: &str) -> Option<(&str, Option<&SecretString>)> {
         let found = self.settings.registered.iter().find(|registered| registered.issuer == issuer)?;
         Some((&found.client_id, found.client_secret.as_ref()))
-    }
-
-    async fn kept_registration(&self, issuer: &str) -> Result<Option<Registration>, Failed> {
-        let (issuer, now) = (issuer.to_owned(), self.clock.now());
-        Ok(self.read_store(move |contents| contents.registration(&issuer, now).cloned()).await?)
     }
 
     pub(super) async fn identity(
@@ -314,7 +363,12 @@ impl Client {
         Ok(client)
     }
 
-    async fn redeem(&self, prepared: &Prepared, pending: Pending, code: &Code) -> Result<Tokens, Failed> {
+    pub(super) async fn redeem(
+        &self,
+        prepared: &Prepared,
+        pending: Pending,
+        code: &Code,
+    ) -> Result<Tokens, Failed> {
         let request = pending.token_request(code)?;
         let policy = named_policy(&prepared.server);
         let response = self.ask_token(request, &policy, prepared.proof_key.as_ref()).await?;
@@ -363,6 +417,7 @@ impl Client {
                 .revocation_endpoint
                 .as_ref()
                 .map(|endpoint| endpoint.as_str().to_owned()),
+            endpoints_read_at: self.clock.now(),
             requested_scope: prepared.scope.clone(),
             tokens,
             signed_in_at: self.clock.now(),
@@ -372,7 +427,7 @@ impl Client {
         Ok(done)
     }
 
-    async fn store_now(
+    pub(super) async fn store_now(
         &self,
         change: impl FnOnce(&mut crate::storage::Contents) + Send + 'static,
     ) -> Result<(), Failed> {

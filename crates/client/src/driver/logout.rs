@@ -1,7 +1,11 @@
 //! Signing out: deleted here, revoked there.
 
 use super::{Client, named_policy, server_url};
-use crate::{error::Failed, revoke::revocation_request, storage::Entry};
+use crate::{
+    error::Failed,
+    revoke::revocation_request,
+    storage::{Entry, MachineProof},
+};
 use hallpass_core::uri::ResourceUri;
 use hallpass_fetch::Limits;
 
@@ -36,16 +40,23 @@ impl Client {
         let (url, name) = (server.as_str().to_owned(), account.to_owned());
         let mine = move |entry: &Entry| entry.server == url && entry.key.account == name;
         let of_server = mine.clone();
-        let keys = self
+        let (url, name, now) = (server.as_str().to_owned(), account.to_owned(), self.clock.now());
+        let (begun, keys) = self
             .read_store(move |contents| {
-                contents
+                let begun = contents.begun(&url, &name, now).is_some();
+                let keys = contents
                     .entries
                     .iter()
                     .filter(|entry| of_server(entry))
                     .map(|entry| entry.key.clone())
-                    .collect::<Vec<_>>()
+                    .collect::<Vec<_>>();
+                (begun, keys)
             })
             .await?;
+        if begun {
+            let (url, name) = (server.as_str().to_owned(), account.to_owned());
+            self.change_store(self.clock.now(), move |contents| contents.remove_begun(&url, &name)).await?;
+        }
         let mut done = Vec::new();
         for key in keys {
             // Not between a refresh and its answer, or the answer would be a token that nobody revokes.
@@ -67,7 +78,12 @@ impl Client {
     }
 
     pub(super) async fn revoke(&self, server: &ResourceUri, entry: &Entry) -> Revoked {
-        let request = match revocation_request(entry) {
+        let key = match entry.machine().and_then(MachineProof::key_file) {
+            Some(file) => self.key_of(file).await.ok(),
+            None => None,
+        };
+        let moment = (self.clock.now(), &*self.entropy);
+        let request = match revocation_request(entry, key.as_ref(), moment) {
             Ok(Some(request)) => request,
             Ok(None) => return Revoked::NotOffered,
             Err(_) => return Revoked::NotConfirmed,

@@ -2,15 +2,20 @@
 
 use super::{
     Client, SignedIn, named_policy,
+    platform::read_secret_file,
     prepare::{Prepared, Wanted},
     server_url,
 };
 use crate::{
+    assertion::{ClientKey, KeyFile, KeyFileError},
     discovery::Challenged,
-    error::{Failed, Party},
-    machine::{MachineClient, MachineGrant, MachineTarget, exchange_request, machine_request, read_exchange},
+    error::{ClientError, Failed, Party},
+    machine::{
+        Asking, MachineAuth, MachineClient, MachineGrant, MachineTarget, exchange_request, machine_request,
+        read_exchange,
+    },
     platform::{Platform, PlatformError, mark},
-    storage::{Renewal, Tokens},
+    storage::{Entry, MachineProof, Renewal, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
 use hallpass_core::{scope::Scope, secret::SecretString, uri::ResourceUri};
@@ -27,8 +32,9 @@ pub struct MachineOptions {
     pub grant: MachineGrant,
     /// Ask for exactly these scopes.
     pub scope: Option<Scope>,
-    /// The only issuer that these credentials may go to; `None`: the one that the server names. With it, a hostile
-    /// server cannot have them sent to an authorization server of its own (CL-025).
+    /// The only issuer that these credentials may go to; `None`: the one that the server names, and a secret only where that
+    /// is on the server's own host. With it, a hostile server cannot have them sent to an authorization server of its
+    /// own (CL-025).
     pub issuer: Option<String>,
 }
 
@@ -37,7 +43,8 @@ impl Client {
     /// not tried again and not tried in another way (CL-093).
     ///
     /// # Errors
-    /// `ServerUrl`, `NotProtected`, `Discovery`, `Token`, `Platform`, `Proof`, `Fetch`, `Status`, `Storage`.
+    /// `ServerUrl`, `NotProtected`, `Discovery`, `Token`, `Platform`, `KeyFile`, `SecretForWhom`, `Proof`, `Fetch`, `Status`,
+    /// `Storage`.
     pub async fn login_machine(&self, server: &str, options: &MachineOptions) -> Result<SignedIn, Failed> {
         self.login_machine_for(server_url(server)?, options, None, None).await
     }
@@ -64,10 +71,11 @@ impl Client {
             issuer: options.issuer.as_deref(),
         };
         let prepared = self.prepare(server, wanted).await?;
+        check_receiver(&prepared, options)?;
+        let asking = self.with_key(&options.client).await?;
         let assertion = self.machine_assertion(&prepared, &options.grant).await?;
         let (now, policy) = (self.clock.now(), named_policy(&prepared.server));
-        let request =
-            machine_request(target(&prepared), &options.client, assertion.as_ref(), (now, &*self.entropy))?;
+        let request = machine_request(target(&prepared), &asking, assertion.as_ref(), (now, &*self.entropy))?;
         let response = self.ask_token(request, &policy, prepared.proof_key.as_ref()).await?;
         let asked =
             Asked { scope: &prepared.scope, refresh_token: None, proof_key: prepared.proof_key.as_ref() };
@@ -79,16 +87,59 @@ impl Client {
             }
             failure.widen()
         })?;
-        // The grant can be presented again at any time, and the key of the client is not kept: a refresh token
-        // would be a second secret for nothing (RFC 6749 §4.4.3).
+        // The grant can be presented again at any time: a refresh token would be a second secret for nothing (RFC 6749 §4.4.3).
         let tokens = Tokens { refresh_token: None, ..tokens };
         let client = options.client.credentials(&prepared.authorization_server)?;
-        let renewal = if let (MachineGrant::Platform(platform), Some(used)) = (&options.grant, &assertion) {
-            Some(Renewal::Platform(platform.clone(), mark(used)))
-        } else {
-            None
-        };
+        let renewal = renewal(options, assertion.as_ref());
         self.keep_through(&prepared, &options.account, (client, renewal), tokens).await
+    }
+
+    /// The client with its key, where that is in a file.
+    async fn with_key(&self, client: &MachineClient) -> Result<MachineClient, Failed> {
+        let MachineAuth::KeyFile(file) = &client.auth else { return Ok(client.clone()) };
+        let auth = MachineAuth::Key(self.key_of(file).await?);
+        Ok(MachineClient { client_id: client.client_id.clone(), auth })
+    }
+
+    /// The key in a file, as it is now.
+    pub(super) async fn key_of(&self, file: &KeyFile) -> Result<ClientKey, KeyFileError> {
+        let path = || file.path.clone();
+        let read = read_secret_file(&file.path).await;
+        let bytes = read.map_err(|source| KeyFileError::File { path: path(), source })?;
+        let text = SecretString::new(String::from_utf8_lossy(&bytes));
+        let key = ClientKey::from_pem_of_its_algorithm(&text)
+            .map_err(|source| KeyFileError::Key { path: path(), source })?;
+        Ok(match &file.key_id {
+            Some(key_id) => key.with_key_id(key_id),
+            None => key,
+        })
+    }
+
+    /// A newer token for a client that asks for itself: by the same proof, at the same endpoint, for the same scopes.
+    pub(super) async fn renew_as_machine(
+        &self,
+        server: &ResourceUri,
+        current: Entry,
+        proof: MachineProof,
+    ) -> Result<Entry, Failed> {
+        let key = match proof.key_file() {
+            Some(file) => Some(self.key_of(file).await?),
+            None => None,
+        };
+        let asking = Asking {
+            endpoint: &current.token_endpoint,
+            issuer: &current.key.issuer,
+            client: &current.client,
+            key: key.as_ref(),
+        };
+        let what_for = (current.key.resource.as_str(), &current.requested_scope);
+        let request = asking.grant(None, what_for, (self.clock.now(), &*self.entropy))?;
+        let proof_key = current.tokens.proof_key.as_ref();
+        let response = self.ask_token(request, &named_policy(server), proof_key).await?;
+        let asked = Asked { scope: &current.requested_scope, refresh_token: None, proof_key };
+        let tokens = read_tokens(&response, asked, self.clock.now())?;
+        let tokens = Tokens { refresh_token: None, ..tokens };
+        self.keep_renewed(current, tokens, Renewal::Machine(proof)).await
     }
 
     async fn machine_assertion(
@@ -111,6 +162,35 @@ impl Client {
         let policy = Policy::trusted(provider.token_endpoint.parsed().host_str());
         let response = self.ask(Party::IdentityProvider, request, &policy, Limits::TOKEN).await?;
         Ok(Some(read_exchange(&response)?))
+    }
+}
+
+/// A server has no say in who gets a secret (CL-025): it goes to the issuer that was named with it, or to one on the host
+/// that the person typed.
+fn check_receiver(prepared: &Prepared, options: &MachineOptions) -> Result<(), Failed> {
+    let issuer = &prepared.authorization_server.issuer;
+    let is_at_home = issuer.parsed().host_str() == prepared.server.parsed().host_str();
+    match &options.client.auth {
+        MachineAuth::Secret(_) if options.issuer.is_none() && !is_at_home => {
+            Err(ClientError::SecretForWhom(issuer.as_str().to_owned()).into())
+        }
+        MachineAuth::None | MachineAuth::Secret(_) | MachineAuth::Key(_) | MachineAuth::KeyFile(_) => Ok(()),
+    }
+}
+
+/// Of what the next token comes, without anybody.
+fn renewal(options: &MachineOptions, assertion: Option<&SecretString>) -> Option<Renewal> {
+    match (&options.grant, assertion) {
+        (MachineGrant::Platform(platform), Some(used)) => {
+            Some(Renewal::Platform(platform.clone(), mark(used)))
+        }
+        (MachineGrant::ClientCredentials, _) => match &options.client.auth {
+            MachineAuth::Secret(_) => Some(Renewal::Machine(MachineProof::Secret)),
+            MachineAuth::KeyFile(file) => Some(Renewal::Machine(MachineProof::KeyFile(file.clone()))),
+            // A key that only the calling program has.
+            MachineAuth::None | MachineAuth::Key(_) => None,
+        },
+        (MachineGrant::Platform(_) | MachineGrant::Enterprise(_) | MachineGrant::Workload(_), _) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     machine::redeem_request,
     platform::{MAX_TOKEN, Platform, PlatformError, TokenSource, Variables, checked, job_token_url, mark},
     spiffe,
-    storage::{Entry, Renewal},
+    storage::{Entry, Renewal, Tokens},
     token::{Asked, TokenError, read_tokens},
 };
 use bytes::Bytes;
@@ -31,10 +31,8 @@ impl Client {
         let source = &platform.source;
         let read = match source {
             TokenSource::File(path) => {
-                let (owned, shown) = (path.clone(), path.clone());
-                let read = tokio::task::spawn_blocking(move || read_file(&owned)).await;
-                let read = read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()));
-                read.map_err(|source| PlatformError::File { path: shown, source })?
+                let read = read_secret_file(path).await;
+                read.map_err(|source| PlatformError::File { path: path.clone(), source })?
             }
             TokenSource::Variable(name) => bytes_of(&variable(&self.settings.variables, name)?),
             TokenSource::GitHubActions => bytes_of(&self.job_token(source, audience).await?),
@@ -106,9 +104,20 @@ impl Client {
             }
         })?;
         tokens.refresh_token = None;
-        let renewal = Some(Renewal::Platform(platform, mark));
+        self.keep_renewed(current, tokens, Renewal::Platform(platform, mark)).await
+    }
+
+    /// Keeps what a program's grant brought this time.
+    pub(super) async fn keep_renewed(
+        &self,
+        current: Entry,
+        tokens: Tokens,
+        renewal: Renewal,
+    ) -> Result<Entry, Failed> {
         let (key, seen) = (current.key.clone(), current.tokens.access_token.clone());
+        let renewal = Some(renewal);
         let new = (tokens.clone(), renewal.clone());
+        let now = self.clock.now();
         self.change_store(now, move |contents| contents.replace_seen(&key, &seen, new)).await?;
         Ok(Entry { tokens, renewal, ..current })
     }
@@ -125,6 +134,13 @@ fn bytes_of(secret: &SecretString) -> Zeroizing<Vec<u8>> {
 fn value_of(response: &Response<Bytes>) -> Option<SecretString> {
     let members = json::parse_object(response.body(), json::Limits::default()).ok()?;
     json::string(&members, "value").ok().flatten().map(SecretString::new)
+}
+
+/// What a file of at most [`MAX_TOKEN`] bytes holds.
+pub(super) async fn read_secret_file(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+    read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
 }
 
 /// A regular file, also behind links, as Kubernetes makes them: whoever opens a pipe waits for somebody to write into it.

@@ -200,7 +200,7 @@ impl Client {
         Ok((resource, authorization_server))
     }
 
-    async fn probe_server(
+    pub(super) async fn probe_server(
         &self,
         server: &ResourceUri,
         mut probe: ServerProbe,

@@ -1,5 +1,6 @@
 //! Sign-ins and calls against small servers of this process, honest and hostile.
 
+mod begun;
 mod bridge;
 mod calls;
 mod crowd;

@@ -1,6 +1,7 @@
 //! What is kept: registrations by issuer, credentials by (issuer, resource, account).
 
-use crate::{platform::Platform, proof::ProofKey};
+use super::Begun;
+use crate::{assertion::KeyFile, platform::Platform, proof::ProofKey};
 use aws_lc_rs::digest;
 use hallpass_core::{scope::Scope, secret::SecretString, time::Timestamp};
 use std::time::Duration;
@@ -124,10 +125,12 @@ pub struct Entry {
     pub server: String,
     /// Who this client is at the issuer.
     pub client: ClientCredentials,
-    /// From the metadata that the sign-in was recorded with (CL-055).
+    /// From the metadata of the issuer: that which the sign-in was recorded with (CL-055), or as it was read since (CL-014).
     pub token_endpoint: String,
     /// From the same metadata.
     pub revocation_endpoint: Option<String>,
+    /// When both were read.
+    pub endpoints_read_at: Timestamp,
     /// What was asked for, for the union at step-up (SEP-2350).
     pub requested_scope: Scope,
     /// The tokens.
@@ -145,6 +148,27 @@ pub enum Renewal {
     Through(Through),
     /// The token of the platform, and a digest of the one that was used last.
     Platform(Platform, String),
+    /// The client itself.
+    Machine(MachineProof),
+}
+
+/// How a client that asks for itself proves who it is each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MachineProof {
+    /// By the secret that is kept beside its id.
+    Secret,
+    /// By the key in this file.
+    KeyFile(KeyFile),
+}
+
+impl MachineProof {
+    /// The file of its key.
+    pub const fn key_file(&self) -> Option<&KeyFile> {
+        match self {
+            Self::Secret => None,
+            Self::KeyFile(file) => Some(file),
+        }
+    }
 }
 
 /// A sign-in at a company's identity provider, kept beside those that go through it.
@@ -156,7 +180,24 @@ pub struct Through {
     pub account: String,
 }
 
+/// Where an authorization server is asked, out of its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoints {
+    pub(crate) token: String,
+    pub(crate) revocation: Option<String>,
+    pub(crate) read_at: Timestamp,
+}
+
 impl Entry {
+    pub(crate) fn with_endpoints(self, endpoints: Endpoints) -> Self {
+        Self {
+            token_endpoint: endpoints.token,
+            revocation_endpoint: endpoints.revocation,
+            endpoints_read_at: endpoints.read_at,
+            ..self
+        }
+    }
+
     /// Whether a new token comes without the person.
     pub const fn is_renewable(&self) -> bool {
         self.tokens.refresh_token.is_some() || self.renewal.is_some()
@@ -166,7 +207,7 @@ impl Entry {
     pub const fn through(&self) -> Option<&Through> {
         match &self.renewal {
             Some(Renewal::Through(through)) => Some(through),
-            Some(Renewal::Platform(..)) | None => None,
+            Some(Renewal::Platform(..) | Renewal::Machine(_)) | None => None,
         }
     }
 
@@ -174,8 +215,21 @@ impl Entry {
     pub const fn platform(&self) -> Option<&Platform> {
         match &self.renewal {
             Some(Renewal::Platform(platform, _)) => Some(platform),
-            Some(Renewal::Through(_)) | None => None,
+            Some(Renewal::Through(_) | Renewal::Machine(_)) | None => None,
         }
+    }
+
+    /// How the client asks for itself, where it does.
+    pub const fn machine(&self) -> Option<&MachineProof> {
+        match &self.renewal {
+            Some(Renewal::Machine(proof)) => Some(proof),
+            Some(Renewal::Through(_) | Renewal::Platform(..)) | None => None,
+        }
+    }
+
+    /// Whether a program signed in by itself: no person mends it, and none is asked for more (CL-093).
+    pub const fn is_of_a_program(&self) -> bool {
+        self.platform().is_some() || self.machine().is_some()
     }
 }
 
@@ -186,6 +240,8 @@ pub struct Contents {
     pub registrations: Vec<Registration>,
     /// One for each key.
     pub entries: Vec<Entry>,
+    /// Sign-ins that wait for their answer, one for each account at a server.
+    pub begun: Vec<Begun>,
 }
 
 impl Contents {
@@ -222,6 +278,7 @@ impl Contents {
         self.entries.retain(|old| {
             old.key != entry.key && !(old.server == entry.server && old.key.account == entry.key.account)
         });
+        self.remove_begun(&entry.server, &entry.key.account);
         self.entries.push(entry);
     }
 
@@ -257,6 +314,13 @@ impl Contents {
         }
     }
 
+    /// Keeps what the metadata of the issuer says now, for this sign-in where it still is one.
+    pub(crate) fn replace_endpoints(&mut self, key: &EntryKey, endpoints: Endpoints) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == *key) {
+            *entry = entry.clone().with_endpoints(endpoints);
+        }
+    }
+
     /// Deletes a sign-in, if its refresh token still is the one that was refused: a loser must not delete the
     /// winner's newer credential (CL-069, B-39).
     pub fn remove_refused(&mut self, key: &EntryKey, refused: &SecretString) -> bool {
@@ -274,7 +338,8 @@ impl Contents {
         });
         self.entries.sort_by_key(|entry| entry.tokens.issued_at);
         drop_first(&mut self.entries);
-        let Self { registrations, entries } = self;
+        self.prune_begun(now);
+        let Self { registrations, entries, .. } = self;
         registrations.retain(|registration| {
             entries.iter().any(|entry| entry.key.issuer == registration.issuer)
                 || now < registration.used_at.plus(UNUSED_AFTER)

@@ -1,6 +1,6 @@
 //! Files that only their owner may read, written whole or not at all.
 
-use super::StorageError;
+use super::{StorageError, key::LENGTH};
 use hallpass_core::{
     encoding::base64url,
     entropy::{Entropy, random},
@@ -38,8 +38,20 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StorageError> {
     builder.create(folder).map_err(StorageError::io(folder))
 }
 
+/// A file that only its owner may read.
+pub(super) struct Private {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// Whether whoever runs this program is the owner.
+    pub(super) is_ours: bool,
+}
+
 /// The bytes of a file that only its owner may read, or `None` where there is none.
 pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+    Ok(read_with_owner(path)?.map(|file| file.bytes))
+}
+
+/// The same, and whose it is.
+pub(super) fn read_with_owner(path: &Path) -> Result<Option<Private>, StorageError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -58,7 +70,18 @@ pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, St
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(StorageError::io(path))?;
-    Ok(Some(bytes))
+    Ok(Some(Private { bytes, is_ours: is_ours(&metadata) }))
+}
+
+#[cfg(unix)]
+fn is_ours(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == rustix::process::geteuid().as_raw()
+}
+
+/// The profile folder's access list says it.
+#[cfg(not(unix))]
+const fn is_ours(_: &fs::Metadata) -> bool {
+    true
 }
 
 /// Written beside, made durable, then renamed over the old one: after a crash there is the old file or the new
@@ -74,14 +97,8 @@ pub(super) fn write_private(path: &Path, bytes: &[u8], entropy: &dyn Entropy) ->
 }
 
 /// The key, made on first use. The caller holds the lock, so that two first uses cannot make two keys.
-pub(super) fn read_or_make_key(
-    path: &Path,
-    entropy: &dyn Entropy,
-) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-    if let Some(key) = read_private(path)? {
-        return Ok(key);
-    }
-    let key = Zeroizing::new(random::<32>(entropy).to_vec());
+pub(super) fn make_key(path: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+    let key = Zeroizing::new(random::<LENGTH>(entropy).to_vec());
     write_private(path, &key, entropy)?;
     Ok(key)
 }

@@ -4,9 +4,11 @@
 //! release writes it.
 
 use super::{
-    ClientCredentials, Contents, Entry, EntryKey, Registration, Renewal, Through, TokenAuth, Tokens,
+    Begun, ClientCredentials, Contents, Entry, EntryKey, MachineProof, Registration, Renewal, Through,
+    TokenAuth, Tokens,
 };
 use crate::{
+    assertion::KeyFile,
     platform::{Platform, TokenSource},
     proof::ProofKey,
 };
@@ -59,13 +61,18 @@ pub(super) fn open(key: &[u8], sealed: &[u8]) -> Result<Contents, Broken> {
 fn write(contents: &Contents) -> Value {
     let registrations: Vec<Value> = contents.registrations.iter().map(write_registration).collect();
     let entries: Vec<Value> = contents.entries.iter().map(write_entry).collect();
-    serde_json::json!({ "registrations": registrations, "entries": entries })
+    let begun: Vec<Value> = contents.begun.iter().map(write_begun).collect();
+    serde_json::json!({ "registrations": registrations, "entries": entries, "begun": begun })
 }
 
 fn read(members: &Map<String, Value>) -> Option<Contents> {
     Some(Contents {
         registrations: list(members, "registrations")?.map(read_registration).collect::<Option<_>>()?,
         entries: list(members, "entries")?.map(read_entry).collect::<Option<_>>()?,
+        begun: match members.get("begun") {
+            None => Vec::new(),
+            Some(_) => list(members, "begun")?.map(read_begun).collect::<Option<_>>()?,
+        },
     })
 }
 
@@ -116,6 +123,7 @@ fn write_entry(entry: &Entry) -> Value {
         "client": write_client(&entry.client),
         "token_endpoint": entry.token_endpoint,
         "revocation_endpoint": entry.revocation_endpoint,
+        "endpoints_read_at": entry.endpoints_read_at.millis(),
         "requested_scope": entry.requested_scope.to_string(),
         "signed_in_at": entry.signed_in_at.millis(),
         "access_token": tokens.access_token.expose(),
@@ -123,9 +131,10 @@ fn write_entry(entry: &Entry) -> Value {
         "expires_at": tokens.expires_at.map(Timestamp::millis),
         "refresh_token": tokens.refresh_token.as_ref().map(SecretString::expose),
         "scope": tokens.scope.to_string(),
-        "proof_key": tokens.proof_key.as_ref().and_then(ProofKey::to_pkcs8).map(|key| base64url(&key)),
+        "proof_key": write_key(tokens.proof_key.as_ref()),
         "through": entry.through().map(|one| serde_json::json!({ "server": one.server, "account": one.account })),
         "platform": write_platform(entry),
+        "machine": entry.machine().map(write_machine),
     })
 }
 
@@ -140,6 +149,7 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
         client: read_client(members)?,
         token_endpoint: text(members, "token_endpoint")?,
         revocation_endpoint: text(members, "revocation_endpoint"),
+        endpoints_read_at: time(members, "endpoints_read_at").or_else(|| time(members, "signed_in_at"))?,
         requested_scope: scope(members, "requested_scope")?,
         tokens: Tokens {
             access_token: secret(members, "access_token")?,
@@ -157,6 +167,50 @@ fn read_entry(members: &Map<String, Value>) -> Option<Entry> {
     })
 }
 
+fn write_begun(begun: &Begun) -> Value {
+    serde_json::json!({
+        "server": begun.server,
+        "account": begun.account,
+        "ends_at": begun.ends_at.millis(),
+        "issuer": begun.issuer,
+        "token_endpoint": begun.token_endpoint,
+        "revocation_endpoint": begun.revocation_endpoint,
+        "sends_iss": begun.sends_iss,
+        "client": write_client(&begun.client),
+        "redirect_uri": begun.redirect_uri,
+        "resource": begun.resource,
+        "scope": begun.scope.to_string(),
+        "state": begun.state.expose(),
+        "verifier": begun.verifier.expose(),
+        "proof_key": write_key(begun.proof_key.as_ref()),
+        "registered_before": begun.registered_before,
+    })
+}
+
+fn read_begun(members: &Map<String, Value>) -> Option<Begun> {
+    let is = |name| members.get(name).and_then(Value::as_bool);
+    Some(Begun {
+        server: text(members, "server")?,
+        account: text(members, "account")?,
+        ends_at: time(members, "ends_at")?,
+        issuer: text(members, "issuer")?,
+        token_endpoint: text(members, "token_endpoint")?,
+        revocation_endpoint: text(members, "revocation_endpoint"),
+        sends_iss: is("sends_iss")?,
+        client: read_client(members)?,
+        redirect_uri: text(members, "redirect_uri")?,
+        resource: text(members, "resource")?,
+        scope: scope(members, "scope")?,
+        state: secret(members, "state")?,
+        verifier: secret(members, "verifier")?,
+        proof_key: match secret(members, "proof_key") {
+            None => None,
+            Some(key) => Some(read_key(&key)?),
+        },
+        registered_before: is("registered_before")?,
+    })
+}
+
 fn write_platform(entry: &Entry) -> Option<Value> {
     let Some(Renewal::Platform(platform, used)) = &entry.renewal else { return None };
     Some(serde_json::json!({
@@ -166,11 +220,28 @@ fn write_platform(entry: &Entry) -> Option<Value> {
     }))
 }
 
+fn write_machine(proof: &MachineProof) -> Value {
+    let file = proof.key_file();
+    serde_json::json!({
+        "key_file": file.map(|file| &file.path),
+        "key_id": file.and_then(|file| file.key_id.as_ref()),
+    })
+}
+
+fn read_machine(members: &Map<String, Value>) -> Renewal {
+    Renewal::Machine(match text(members, "key_file") {
+        None => MachineProof::Secret,
+        Some(path) => MachineProof::KeyFile(KeyFile { path, key_id: text(members, "key_id") }),
+    })
+}
+
 /// Of what this release does not know, no token comes: the sign-in is good as long as the one that it has.
 fn read_renewal(members: &Map<String, Value>) -> Option<Renewal> {
     let object = |name| members.get(name).and_then(Value::as_object);
     let through = object("through").and_then(read_through).map(Renewal::Through);
-    through.or_else(|| object("platform").and_then(read_platform))
+    through
+        .or_else(|| object("platform").and_then(read_platform))
+        .or_else(|| object("machine").map(read_machine))
 }
 
 fn read_platform(members: &Map<String, Value>) -> Option<Renewal> {
@@ -180,6 +251,10 @@ fn read_platform(members: &Map<String, Value>) -> Option<Renewal> {
 
 fn read_through(members: &Map<String, Value>) -> Option<Through> {
     Some(Through { server: text(members, "server")?, account: text(members, "account")? })
+}
+
+fn write_key(key: Option<&ProofKey>) -> Option<String> {
+    key.and_then(ProofKey::to_pkcs8).map(|key| base64url(&key))
 }
 
 /// A key that cannot be read is damage: its tokens would be sent without a proof.

@@ -1,24 +1,36 @@
 //! Where tokens are kept: one encrypted file, mode 0600, written whole and put in place by a rename.
 //!
-//! The folder holds `credentials` (the file), `credentials.key` (32 random bytes, mode 0600), `credentials.lock`
+//! The folder holds `credentials` (the file), `credentials.key` (32 random bytes, mode 0600, or where they are), `credentials.lock`
 //! (held while the file is changed) and `refresh-NN.lock` (held while a token is refreshed). Locks are those of
 //! the operating system: they end with the process that holds them, so there is no stale lock and no age to
 //! guess. Names in the folder are fixed; nothing that a server says becomes part of a path.
 
+mod begun;
 mod entry;
 mod file;
 mod format;
+mod key;
 
+pub use begun::Begun;
+pub(crate) use begun::LIFETIME;
+pub(crate) use entry::Endpoints;
 pub use entry::{
-    ClientCredentials, Contents, Entry, EntryKey, Registration, Renewal, Through, TokenAuth, Tokens,
+    ClientCredentials, Contents, Entry, EntryKey, MachineProof, Registration, Renewal, Through, TokenAuth,
+    Tokens,
 };
+pub use key::{KeyCommand, KeyCommandError, KeyPlace};
 
-use hallpass_core::{entropy::Entropy, time::Timestamp};
+use hallpass_core::{
+    entropy::Entropy,
+    secret::{self, SecretString},
+    time::Timestamp,
+};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
 /// Locks for refreshing: a fixed number, so that none ever has to be deleted. Two credentials on one number
 /// wait for each other, nothing else.
@@ -49,6 +61,20 @@ pub enum StorageError {
         /// The file that it opens.
         file: PathBuf,
     },
+    /// The key is somewhere else, and was not brought from there.
+    #[error("the key of the sign-ins is to come from `{command}`, which {source}")]
+    KeyCommand {
+        /// What was run.
+        command: KeyCommand,
+        /// What became of it.
+        source: KeyCommandError,
+    },
+    /// Somebody else's word on what is to be run.
+    #[error("{path} names a command and belongs to somebody else: nothing is run", path = .0.display())]
+    Foreign(PathBuf),
+    /// The key could not be put where it was to go.
+    #[error("the key was not put into its new place: {0}; nothing was changed")]
+    KeyNotMoved(io::Error),
     /// Damaged, or sealed with another key.
     #[error("{path} is damaged or belongs to another key; delete it and sign in again", path = .0.display())]
     Unreadable(PathBuf),
@@ -71,12 +97,18 @@ impl StorageError {
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    known: key::Known,
 }
 
 impl Store {
     /// Names the folder; it is made when something is first kept.
-    pub const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, known: key::Known::default() }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The file that holds the credentials, to be shown to people.
@@ -93,15 +125,20 @@ impl Store {
     /// # Errors
     /// Every variant. Nothing kept yet is not an error.
     pub fn read(&self) -> Result<Contents, StorageError> {
-        let path = self.file();
-        let Some(sealed) = file::read_private(&path)? else { return Ok(Contents::default()) };
-        let Some(key) = file::read_private(&self.key_file())? else {
-            return Err(StorageError::KeyMissing { key: self.key_file(), file: path });
-        };
-        format::open(&key, &sealed).map_err(|broken| match broken {
-            format::Broken::Damaged => StorageError::Unreadable(path),
-            format::Broken::Newer => StorageError::Newer(path),
+        let Some(sealed) = file::read_private(&self.file())? else { return Ok(Contents::default()) };
+        let key = self.key()?.ok_or_else(|| self.key_missing())?;
+        self.open(&key, &sealed)
+    }
+
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Contents, StorageError> {
+        format::open(key, sealed).map_err(|broken| match broken {
+            format::Broken::Damaged => StorageError::Unreadable(self.file()),
+            format::Broken::Newer => StorageError::Newer(self.file()),
         })
+    }
+
+    fn key_missing(&self) -> StorageError {
+        StorageError::KeyMissing { key: self.key_file(), file: self.file() }
     }
 
     /// Reads, changes and writes under the lock, and returns what `change` returned once it is on disk. Blocks
@@ -115,16 +152,16 @@ impl Store {
         entropy: &dyn Entropy,
         change: impl FnOnce(&mut Contents) -> T,
     ) -> Result<T, StorageError> {
-        file::make_folder(&self.folder)?;
-        let lock_path = self.folder.join("credentials.lock");
-        let lock = Self::lock_file(&lock_path)?;
-        lock.lock().map_err(StorageError::io(&lock_path))?;
+        let lock = self.lock()?;
         let mut contents = self.read()?;
         let before = contents.clone();
         let outcome = change(&mut contents);
         contents.prune(now);
         if contents != before {
-            let key = file::read_or_make_key(&self.key_file(), entropy)?;
+            let key = match self.key()? {
+                Some(key) => key,
+                None => file::make_key(&self.key_file(), entropy)?,
+            };
             let path = self.file();
             let sealed = format::seal(&key, &contents, entropy)
                 .ok_or_else(|| StorageError::Unreadable(self.key_file()))?;
@@ -137,6 +174,80 @@ impl Store {
         // Held until here: the lock ends with the file handle.
         drop(lock);
         Ok(outcome)
+    }
+
+    /// Where the key is. Blocks for file access.
+    ///
+    /// # Errors
+    /// `Io`, `Readable`.
+    pub fn key_place(&self) -> Result<KeyPlace, StorageError> {
+        let command = file::read_private(&self.key_file())?.and_then(|bytes| KeyCommand::read(&bytes));
+        Ok(command.map_or(KeyPlace::File, KeyPlace::Command))
+    }
+
+    /// Has the key come from a command from now on, for all processes. `put` gets it first, in hexadecimal digits, to put it
+    /// where the command finds it; the command has to print this very key before anything is changed. Blocks for all that.
+    ///
+    /// # Errors
+    /// Every variant; the key then is where it was.
+    pub fn move_key(
+        &self,
+        to: &KeyCommand,
+        put: impl FnOnce(&SecretString) -> io::Result<()>,
+        entropy: &dyn Entropy,
+    ) -> Result<(), StorageError> {
+        let lock = self.lock()?;
+        let key = match self.key()? {
+            Some(key) => key,
+            // A file without its key is not to get another one.
+            None if self.file().exists() => return Err(self.key_missing()),
+            None => file::make_key(&self.key_file(), entropy)?,
+        };
+        put(&key::text_of(&key)).map_err(StorageError::KeyNotMoved)?;
+        if !secret::equal(&to.run()?, &key) {
+            return Err(StorageError::KeyCommand {
+                command: to.clone(),
+                source: KeyCommandError::AnotherKey,
+            });
+        }
+        file::write_private(&self.key_file(), to.written().as_bytes(), entropy)?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// Brings the key back into its file. `false`: it is there. Blocks for file access.
+    ///
+    /// # Errors
+    /// Every variant; the key then is where it was.
+    pub fn bring_key_back(&self, entropy: &dyn Entropy) -> Result<bool, StorageError> {
+        let lock = self.lock()?;
+        let (KeyPlace::Command(_), Some(key)) = (self.key_place()?, self.key()?) else { return Ok(false) };
+        if let Some(sealed) = file::read_private(&self.file())? {
+            self.open(&key, &sealed)?;
+        }
+        file::write_private(&self.key_file(), &key, entropy)?;
+        drop(lock);
+        Ok(true)
+    }
+
+    /// The key; `None` where none was made yet.
+    fn key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        let Some(file) = file::read_with_owner(&self.key_file())? else { return Ok(None) };
+        match KeyCommand::read(&file.bytes) {
+            None => Ok(Some(file.bytes)),
+            // Whoever is talked into another one's folder would run their command.
+            Some(_) if !file.is_ours => Err(StorageError::Foreign(self.key_file())),
+            Some(command) => self.known.key(&command).map(Some),
+        }
+    }
+
+    /// Keeps others from changing the file, until it is dropped.
+    fn lock(&self) -> Result<File, StorageError> {
+        file::make_folder(&self.folder)?;
+        let path = self.folder.join("credentials.lock");
+        let lock = Self::lock_file(&path)?;
+        lock.lock().map_err(StorageError::io(&path))?;
+        Ok(lock)
     }
 
     /// Takes the right to refresh this credential, or `None` while another process or task has it.

@@ -1,8 +1,8 @@
 //! The folder under crashes, races, foreign hands and hostile names.
 use super::*;
-use crate::proof::ProofKey;
+use crate::{assertion::KeyFile, proof::ProofKey};
 use hallpass_core::{entropy::SystemEntropy, scope::Scope, secret::SecretString};
-use std::{fs, sync::Barrier, thread};
+use std::{fs, io, sync::Barrier, thread, time::Duration};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -33,6 +33,7 @@ pub(crate) fn entry(issuer: &str, account: &str, refresh: &str) -> Entry {
         },
         token_endpoint: format!("{issuer}/token"),
         revocation_endpoint: None,
+        endpoints_read_at: NOW,
         requested_scope: Scope::parse("read").unwrap(),
         tokens: tokens(refresh),
         signed_in_at: NOW,
@@ -47,6 +48,27 @@ fn tokens(refresh: &str) -> Tokens {
         refresh_token: Some(SecretString::new(refresh)),
         scope: Scope::none(),
         proof_key: None,
+    }
+}
+
+fn begun(account: &str) -> Begun {
+    let entry = entry("https://as.example", account, "r");
+    Begun {
+        server: entry.server,
+        account: account.into(),
+        ends_at: NOW.plus(LIFETIME),
+        issuer: entry.key.issuer,
+        token_endpoint: entry.token_endpoint,
+        revocation_endpoint: Some("https://as.example/revoke".into()),
+        sends_iss: true,
+        client: entry.client,
+        redirect_uri: "http://127.0.0.1:1/callback".into(),
+        resource: entry.key.resource,
+        scope: entry.requested_scope,
+        state: SecretString::new(format!("state-canary-{account}")),
+        verifier: SecretString::new("verifier-canary"),
+        proof_key: Some(ProofKey::generate().unwrap()),
+        registered_before: true,
     }
 }
 
@@ -68,11 +90,12 @@ fn what_is_kept_is_read_back() {
     let kept = Contents {
         registrations: vec![registration],
         entries: vec![entry("https://as.example", "default", "r")],
+        begun: vec![begun("other")],
     };
     store.update(NOW, &SystemEntropy, |contents| *contents = kept.clone()).unwrap();
     assert_eq!(store.read().unwrap(), kept);
     assert_eq!(kept.registration("https://as.example", NOW), None);
-    assert!(kept.registration("https://as.example", NOW.minus(std::time::Duration::from_secs(1))).is_some());
+    assert!(kept.registration("https://as.example", NOW.minus(Duration::from_secs(1))).is_some());
 }
 
 #[test]
@@ -226,7 +249,7 @@ fn p25_the_file_does_not_grow_without_bound() {
     assert_eq!(entries.len(), 256);
     assert!(entries.iter().all(|entry| entry.tokens.issued_at >= Timestamp::from_seconds(1_700 - 256)));
     // Without a refresh token, an ended access token is of no use.
-    let later = NOW.plus(std::time::Duration::from_hours(25));
+    let later = NOW.plus(Duration::from_hours(25));
     let mut dead = entry_without_refresh();
     dead.key.account = "dead".into();
     put(&store, dead);
@@ -286,4 +309,133 @@ fn cl_083_the_key_of_bound_tokens_is_kept_with_them_and_only_sealed() {
     let secret = key.to_pkcs8().unwrap();
     let bytes = fs::read(store.file()).unwrap();
     assert!(!bytes.windows(16).any(|part| secret.windows(16).any(|other| other == part)));
+}
+
+#[test]
+fn cl_030_what_was_begun_is_one_for_each_account_and_ends() {
+    let (_folder, store) = Folder::new();
+    let put = |begun: Begun, now| store.update(now, &SystemEntropy, |all| all.put_begun(begun)).unwrap();
+    for number in 0..20 {
+        put(begun(&number.to_string()), NOW);
+    }
+    let kept = store.read().unwrap().begun;
+    assert_eq!((kept.len(), kept[0].account.as_str(), kept[15].account.as_str()), (16, "4", "19"));
+    let again = Begun { state: SecretString::new("another"), ..begun("19") };
+    put(again.clone(), NOW);
+    let mut all = store.read().unwrap();
+    let found = |all: &Contents, account, now| all.begun(&again.server, account, now).cloned();
+    assert_eq!((all.begun.len(), found(&all, "19", NOW)), (16, Some(again.clone())));
+    assert_eq!(found(&all, "none", NOW), None);
+    // Neither too late, nor by a clock that went back.
+    assert_eq!(found(&all, "19", again.ends_at), None);
+    assert_eq!(found(&all, "19", NOW.minus(Duration::from_secs(1))), None);
+    // Once, and not by the state of the one that it replaced.
+    let claims = |all: &mut Contents, state: &SecretString| all.claim_begun(state);
+    assert!(!claims(&mut all, &begun("19").state));
+    assert!(claims(&mut all, &again.state) && !claims(&mut all, &again.state));
+    // A sign-in of the account ends what was begun for it, and time all of them.
+    all.put_entry(entry("https://as.example", "18", "r"));
+    assert_eq!((found(&all, "18", NOW), found(&all, "17", NOW).is_some()), (None, true));
+    put(begun("late"), again.ends_at);
+    let late = store.read().unwrap().begun;
+    assert!(late.is_empty(), "it would have ended with the others");
+}
+
+#[test]
+fn cl_089_how_a_program_renews_is_read_back() {
+    let (_folder, store) = Folder::new();
+    let file = |key_id: Option<&str>| {
+        MachineProof::KeyFile(KeyFile { path: "/keys/robot.pem".into(), key_id: key_id.map(str::to_owned) })
+    };
+    for proof in [MachineProof::Secret, file(None), file(Some("k1"))] {
+        let renewal = Some(Renewal::Machine(proof.clone()));
+        put(&store, Entry { renewal, ..entry("https://as.example", "robot", "r") });
+        let kept = store.read().unwrap().entries;
+        assert_eq!((kept.len(), kept[0].machine()), (1, Some(&proof)));
+        assert!(kept[0].is_renewable() && kept[0].is_of_a_program());
+    }
+}
+
+/// A keyring of one file, and the command that looks into it.
+fn ring(folder: &Folder) -> (PathBuf, KeyCommand) {
+    let path = folder.0.path().join("ring");
+    (path.clone(), KeyCommand::new(vec!["cat".into(), path.to_str().unwrap().into()]).unwrap())
+}
+
+#[test]
+fn p25_cl_061_the_key_moves_into_a_keyring_and_back() {
+    let (folder, store) = Folder::new();
+    let (path, command) = ring(&folder);
+    put(&store, entry("https://as.example", "default", "r"));
+    let key = fs::read(store.key_file()).unwrap();
+    let into = |text: &SecretString| fs::write(&path, text.expose());
+    store.move_key(&command, into, &SystemEntropy).unwrap();
+    assert_eq!(store.key_place().unwrap(), KeyPlace::Command(command.clone()));
+    let beside = fs::read(store.key_file()).unwrap();
+    assert!(!beside.windows(8).any(|part| part == &key[..8]), "no copy stays behind");
+    // Another process, which has nothing but the folder.
+    let other = Store::new(store.folder().to_owned());
+    put(&other, entry("https://as.example", "more", "r"));
+    assert_eq!(store.read().unwrap().entries.len(), 2);
+    // Where it is away, nothing is made in its place and nothing is lost.
+    fs::rename(&path, folder.0.path().join("away")).unwrap();
+    let later = Store::new(store.folder().to_owned());
+    let refused = later.read().unwrap_err();
+    assert!(matches!(refused, StorageError::KeyCommand { .. }));
+    assert!(refused.to_string().contains("cat"));
+    let change = later.update(NOW, &SystemEntropy, |contents| contents.entries.clear());
+    assert!(matches!(change, Err(StorageError::KeyCommand { .. })));
+    assert!(matches!(later.bring_key_back(&SystemEntropy), Err(StorageError::KeyCommand { .. })));
+    assert_eq!(store.read().unwrap().entries.len(), 2, "a process that has it goes on");
+    fs::rename(folder.0.path().join("away"), &path).unwrap();
+    assert!(later.bring_key_back(&SystemEntropy).unwrap());
+    assert!(!later.bring_key_back(&SystemEntropy).unwrap());
+    assert_eq!((fs::read(store.key_file()).unwrap(), later.read().unwrap().entries.len()), (key, 2));
+}
+
+#[test]
+fn p25_cl_061_a_keyring_that_does_not_hold_this_key_gets_nothing() {
+    let (folder, store) = Folder::new();
+    let (path, command) = ring(&folder);
+    put(&store, entry("https://as.example", "default", "r"));
+    let key = fs::read(store.key_file()).unwrap();
+    let moved = |put: &dyn Fn(&SecretString) -> io::Result<()>| {
+        let outcome = store.move_key(&command, put, &SystemEntropy);
+        assert_eq!(fs::read(store.key_file()).unwrap(), key);
+        outcome.unwrap_err()
+    };
+    let refuses = |_: &SecretString| Err(io::ErrorKind::PermissionDenied.into());
+    assert!(matches!(moved(&refuses), StorageError::KeyNotMoved(_)));
+    assert!(matches!(moved(&|_| Ok(())), StorageError::KeyCommand { source: KeyCommandError::Failed, .. }));
+    fs::write(&path, "00".repeat(32)).unwrap();
+    assert!(matches!(
+        moved(&|_| Ok(())),
+        StorageError::KeyCommand { source: KeyCommandError::AnotherKey, .. }
+    ));
+    // A file without its key gets no other one.
+    fs::remove_file(store.key_file()).unwrap();
+    let outcome = store.move_key(&command, |_| Ok(()), &SystemEntropy);
+    assert!(matches!(outcome, Err(StorageError::KeyMissing { .. })));
+    assert!(!store.key_file().exists());
+    // Before the first sign-in one is made, and goes there at once.
+    fs::remove_file(store.file()).unwrap();
+    store.move_key(&command, |text| fs::write(&path, text.expose()), &SystemEntropy).unwrap();
+    put(&store, entry("https://as.example", "default", "r"));
+    assert_eq!(Store::new(store.folder().to_owned()).read().unwrap().entries.len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn t_60_the_command_of_somebody_elses_folder_is_not_run() {
+    let (folder, store) = Folder::new();
+    let (path, command) = ring(&folder);
+    put(&store, entry("https://as.example", "default", "r"));
+    store.move_key(&command, |text| fs::write(&path, text.expose()), &SystemEntropy).unwrap();
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(store.key_file(), Some(65_534), None).is_err() {
+        return;
+    }
+    let fresh = Store::new(store.folder().to_owned());
+    assert!(matches!(fresh.read(), Err(StorageError::Foreign(_))));
+    assert!(matches!(fresh.bring_key_back(&SystemEntropy), Err(StorageError::Foreign(_))));
 }

@@ -209,3 +209,37 @@ async fn a_token_for_other_programs_is_fresh_or_there_is_none() {
         crate::error::ClientError::SignInNeeded
     ));
 }
+
+#[tokio::test]
+async fn cl_013_what_an_inner_service_says_reaches_neither_the_client_nor_the_servers() {
+    const CANARY: &str = "inner-canary";
+    let page = format!("<h1>{CANARY}</h1>");
+    let refusal = json!({ "error": "server_error", "error_description": CANARY }).to_string();
+    for (path, status, body) in [
+        ("/.well-known/oauth-protected-resource/mcp", 500, &page),
+        ("/.well-known/oauth-protected-resource/mcp", 200, &page),
+        ("/.well-known/oauth-authorization-server", 500, &page),
+        ("/.well-known/oauth-authorization-server", 200, &page),
+        ("/register", 400, &refusal),
+        ("/token", 400, &refusal),
+        ("/token", 500, &page),
+    ] {
+        let world = World::new().await;
+        world.set(|knobs| knobs.instead = vec![(path, status, String::new(), body.clone())]);
+        let mut stdio = Stdio::of(&world, LoginOptions::default());
+        stdio
+            .say(request(1, "initialize", json!({ "protocolVersion": "2025-11-25", "capabilities": {} })))
+            .await;
+        let answer = stdio.hear().await;
+        assert!(answer["error"].is_object(), "{path} {status}: {answer}");
+        assert!(!answer.to_string().contains(CANARY), "{path} {status}: {answer}");
+        let told = stdio.reports.lock().unwrap().clone();
+        assert!(
+            !told.is_empty() && told.iter().all(|line| !line.contains(CANARY)),
+            "{path} {status}: {told:?}"
+        );
+        for seen in world.at_mcp.lock().unwrap().iter().chain(world.at_as.lock().unwrap().iter()) {
+            assert!(!format!("{seen:?}").contains(CANARY), "{seen:?}");
+        }
+    }
+}

@@ -1,12 +1,29 @@
 //! Signing in with a code on another device.
 use super::world::*;
 use crate::{
-    device::DeviceError,
-    driver::{LoginOptions, SignedIn},
+    device::{DeviceError, DevicePrompt},
+    driver::{DeviceInteraction, LoginOptions, SignedIn, WhatFor},
     error::{ClientError, Failed},
 };
 use serde_json::json;
 use std::time::Duration;
+
+/// What a terminal shows.
+#[derive(Default)]
+struct Terminal {
+    prompts: Vec<DevicePrompt>,
+    waited: u32,
+}
+
+impl DeviceInteraction for Terminal {
+    fn show(&mut self, prompt: &DevicePrompt, _: &WhatFor<'_>) {
+        self.prompts.push(prompt.clone());
+    }
+
+    fn waiting(&mut self, _: Duration) {
+        self.waited += 1;
+    }
+}
 
 async fn world() -> World {
     let world = World::new().await;

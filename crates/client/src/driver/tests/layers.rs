@@ -129,3 +129,26 @@ async fn what_the_person_refuses_is_an_error_of_ours() {
     let failed = failed.downcast::<Failed>().unwrap();
     assert!(matches!(failed.error, ClientError::Callback(_)));
 }
+
+#[tokio::test]
+async fn p01_a_dead_token_is_not_sent_again_by_requests_that_cannot_be_repeated() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    let mut http = alone(&world);
+    let stream = || {
+        let mut request = list(&world.mcp);
+        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap().to_vec();
+        let length = http::HeaderValue::from(body.len());
+        request.headers_mut().insert("content-length", length);
+        *request.body_mut() =
+            Some(reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(body)])));
+        request
+    };
+    assert_eq!(status(&mut http, stream()).await, 200);
+    world.set(|knobs| knobs.good.clear());
+    assert_eq!(status(&mut http, stream()).await, 401, "its body is gone");
+    assert_eq!(status(&mut http, stream()).await, 200);
+    let sent: Vec<String> = authorizations(&world).into_iter().flatten().collect();
+    assert!(sent.len() == 3 && sent[0] == sent[1] && sent[1] != sent[2], "{sent:?}");
+    assert_eq!((world.asked("/token").len(), world.asked("/authorize").len()), (2, 1));
+}

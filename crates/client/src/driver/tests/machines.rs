@@ -1,15 +1,23 @@
 //! Sign-ins without a person.
 use super::world::*;
 use crate::{
+    assertion::{KeyFile, KeyFileError},
     discovery::DiscoveryError,
-    driver::{MachineOptions, Settings, SignIn},
+    driver::{MachineOptions, Revoked, Settings, SignIn},
     error::ClientError,
     machine::{IdentityProvider, MachineAuth, MachineClient, MachineGrant, SubjectToken},
     storage::{ClientCredentials, TokenAuth},
     token::TokenError,
 };
-use hallpass_core::{mcp::revision::Revision, scope::Scope, secret::SecretString, uri::EndpointUrl};
-use serde_json::json;
+use hallpass_core::{
+    encoding::from_base64url,
+    jose::{Algorithm, SigningKey},
+    mcp::revision::Revision,
+    scope::Scope,
+    secret::SecretString,
+    uri::EndpointUrl,
+};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn options(grant: MachineGrant) -> MachineOptions {
@@ -180,4 +188,117 @@ async fn cl_078_a_machine_asks_for_more_once_or_stops() {
     let end = caller.call_signing_in("tools/list", None, &mut SignIn::Machine(&fixed)).await.map(drop);
     assert!(matches!(error(end), ClientError::MoreScopeNeeded(_)));
     assert_eq!(world.asked("/token").len(), before);
+}
+
+/// The forms that were sent to the token endpoint so far.
+fn sent(world: &World) -> Vec<hallpass_core::parameters::Parameters> {
+    world.asked("/token").iter().map(Seen::form).collect()
+}
+
+fn by_key(path: &std::path::Path) -> MachineOptions {
+    let file = KeyFile { path: path.to_str().unwrap().to_owned(), key_id: Some("k1".into()) };
+    let client = MachineClient { client_id: "robot".into(), auth: MachineAuth::KeyFile(file) };
+    MachineOptions { client, ..options(MachineGrant::ClientCredentials) }
+}
+
+#[tokio::test]
+async fn cl_089_a_program_signs_in_once_and_renews_without_anybody() {
+    let world = machine_world("client_credentials").await;
+    world.client.login_machine(&world.mcp, &options(MachineGrant::ClientCredentials)).await.unwrap();
+    // Another process, which knows nothing but the folder.
+    let other = client(world.folder.path().join("state"), Arc::clone(&world.clock), Settings::default());
+    let first = other.token(&world.mcp, "default").await.unwrap().token;
+    assert_eq!(sent(&world).len(), 1, "a good one is used");
+    world.clock.push(std::time::Duration::from_hours(2));
+    let second = other.token(&world.mcp, "default").await.unwrap().token;
+    assert_ne!(first, second);
+    let forms = sent(&world);
+    for name in ["grant_type", "client_id", "client_secret", "resource", "scope"] {
+        assert_eq!(forms[1].get(name), forms[0].get(name), "{name}");
+    }
+    assert_eq!(world.kept().entries[0].tokens.refresh_token, None);
+    // One that the server does not take any more is replaced too, and the call goes on.
+    world.set(|knobs| knobs.good.clear());
+    let mut caller = other.caller(&world.mcp, "default").unwrap();
+    drop(caller.call("tools/list", None).await.unwrap());
+    assert_eq!(sent(&world).len(), 3);
+    // A server that does not know the program any more ends nothing that still works, and registers nobody.
+    let unknown = json!({ "error": "invalid_client" }).to_string();
+    world.set(|knobs| knobs.instead = vec![("/token", 401, String::new(), unknown)]);
+    world.clock.push(std::time::Duration::from_secs(3_590));
+    other.token(&world.mcp, "default").await.unwrap();
+    world.clock.push(std::time::Duration::from_mins(1));
+    let end = error(other.token(&world.mcp, "default").await.map(drop));
+    assert!(matches!(end, ClientError::Token(TokenError::InvalidClient)));
+    assert!(world.asked("/register").is_empty());
+    assert_eq!(world.kept().entries.len(), 1);
+}
+
+#[tokio::test]
+async fn cl_054_a_key_is_read_from_its_file_each_time_and_kept_nowhere_else() {
+    let world = machine_world("client_credentials").await;
+    world.set(|knobs| {
+        let methods = json!(["private_key_jwt"]);
+        knobs.metadata.push(("token_endpoint_auth_methods_supported", methods));
+    });
+    let path = world.folder.path().join("robot.pem");
+    let write = |algorithm| {
+        let pem = crate::assertion::tests::pem(&SigningKey::generate(algorithm).unwrap());
+        std::fs::write(&path, pem.expose()).unwrap();
+        pem.expose().lines().nth(1).unwrap().to_owned()
+    };
+    let end = error(world.client.login_machine(&world.mcp, &by_key(&path)).await);
+    assert!(matches!(end, ClientError::KeyFile(KeyFileError::File { .. })));
+    std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let end = error(world.client.login_machine(&world.mcp, &by_key(&path)).await);
+    assert!(matches!(end, ClientError::KeyFile(KeyFileError::Key { .. })));
+    assert!(world.asked("/token").is_empty());
+    let secret = write(Algorithm::Es256);
+    world.client.login_machine(&world.mcp, &by_key(&path)).await.unwrap();
+    assert!(!format!("{:?}", world.kept()).contains(&secret));
+    // The operator has given it another one.
+    write(Algorithm::EdDsa);
+    world.clock.push(std::time::Duration::from_hours(2));
+    world.client.token(&world.mcp, "default").await.unwrap();
+    let algorithms: Vec<Value> = sent(&world)
+        .iter()
+        .map(|form| {
+            assert_eq!((form.get("client_id"), form.get("client_secret")), (Some("robot"), None));
+            let head = form.get("client_assertion").unwrap().split('.').next().unwrap().to_owned();
+            let head: Value = serde_json::from_slice(&from_base64url(&head).unwrap()).unwrap();
+            assert_eq!(head["kid"], json!("k1"));
+            head["alg"].clone()
+        })
+        .collect();
+    assert_eq!(algorithms, [json!("ES256"), json!("EdDSA")]);
+    // Signing out proves it too.
+    let out = world.client.logout(&world.mcp, "default").await.unwrap();
+    assert_eq!(out[0].revoked, Revoked::Yes);
+    assert!(world.asked("/revoke")[0].form().get("client_assertion").is_some());
+}
+
+#[tokio::test]
+async fn cl_025_t_50_a_server_does_not_choose_who_gets_a_secret() {
+    let world = machine_world("client_credentials").await;
+    // Another host of this machine, so that only the name of the host speaks against it.
+    let elsewhere = world.issuer.replace("127.0.0.1", "localhost");
+    world.set(|knobs| {
+        let metadata = json!({ "resource": world.mcp, "authorization_servers": [elsewhere] }).to_string();
+        let head = "content-type: application/json\r\n".to_owned();
+        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, head, metadata)];
+        knobs.metadata.push(("issuer", json!(elsewhere)));
+        knobs.metadata.push(("token_endpoint", json!(format!("{elsewhere}/token"))));
+    });
+    let unnamed = options(MachineGrant::ClientCredentials);
+    let end = error(world.client.login_machine(&world.mcp, &unnamed).await);
+    assert!(matches!(end, ClientError::SecretForWhom(issuer) if issuer == elsewhere));
+    assert!(world.asked("/token").is_empty());
+    let named = MachineOptions { issuer: Some(elsewhere.clone()), ..unnamed };
+    world.client.login_machine(&world.mcp, &named).await.unwrap();
+    // A proof that is made out to one issuer is of no use to another.
+    let path = world.folder.path().join("robot.pem");
+    let pem = crate::assertion::tests::pem(&SigningKey::generate(Algorithm::Es256).unwrap());
+    std::fs::write(&path, pem.expose()).unwrap();
+    world.client.login_machine(&world.mcp, &by_key(&path)).await.unwrap();
+    assert_eq!(sent(&world).len(), 2);
 }

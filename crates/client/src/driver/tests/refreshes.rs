@@ -282,3 +282,66 @@ async fn cl_026_a_client_that_the_server_forgot_costs_the_registration_not_more(
     assert!(world.kept().registrations.is_empty());
     assert_eq!(world.kept().entries.len(), 1);
 }
+
+/// How often the metadata of the authorization server was read.
+fn read(world: &World) -> usize {
+    world.asked("/.well-known/oauth-authorization-server").len()
+}
+
+/// The token endpoint is somewhere else from now on.
+fn move_endpoint(world: &World) {
+    world.set(|knobs| {
+        knobs.metadata = vec![("token_endpoint", serde_json::json!(format!("{}/token/2", world.issuer)))];
+        knobs.moved_to = Some("/token/2");
+    });
+}
+
+#[tokio::test]
+async fn cl_014_metadata_serves_for_a_day_and_is_read_again_then() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    for _ in 0..11 {
+        world.clock.push(Duration::from_hours(2));
+        world.client.token(&world.mcp, "default").await.unwrap();
+    }
+    assert_eq!(read(&world), 1, "22 hours");
+    world.clock.push(Duration::from_hours(3));
+    world.client.token(&world.mcp, "default").await.unwrap();
+    assert_eq!(read(&world), 2);
+    // A look that fails changes nothing, and is made again with the next token.
+    world.set(|knobs| {
+        let failing = |path| (path, 503, String::new(), String::new());
+        knobs.instead = vec![failing("/.well-known/oauth-authorization-server")];
+    });
+    for looks in [3, 4] {
+        world.clock.push(Duration::from_hours(25));
+        world.client.token(&world.mcp, "default").await.unwrap();
+        assert_eq!(read(&world), looks);
+    }
+    // Somebody else's metadata is none.
+    world.set(|knobs| {
+        knobs.instead.clear();
+        knobs.metadata = vec![("issuer", serde_json::json!("https://as.example"))];
+    });
+    world.clock.push(Duration::from_hours(2));
+    world.client.token(&world.mcp, "default").await.unwrap();
+    assert_eq!(world.kept().entries[0].token_endpoint, format!("{}/token", world.issuer));
+}
+
+#[tokio::test]
+async fn cl_014_an_endpoint_that_is_gone_is_looked_for_once() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    move_endpoint(&world);
+    world.clock.push(Duration::from_hours(2));
+    world.client.token(&world.mcp, "default").await.unwrap();
+    assert_eq!((read(&world), world.asked("/token").len(), world.asked("/token/2").len()), (2, 2, 1));
+    world.clock.push(Duration::from_hours(2));
+    world.client.token(&world.mcp, "default").await.unwrap();
+    assert_eq!((read(&world), world.asked("/token").len(), world.asked("/token/2").len()), (2, 2, 2), "kept");
+    // Where there is no other one, the refusal stands, and so does the sign-in.
+    world.set(|knobs| knobs.instead = vec![("/token/2", 404, String::new(), String::new())]);
+    world.clock.push(Duration::from_hours(2));
+    assert!(world.client.token(&world.mcp, "default").await.is_err());
+    assert_eq!((world.asked("/token/2").len(), world.kept().entries.len()), (3, 1));
+}

@@ -60,7 +60,7 @@ async fn rmcp_without_a_person_hears_what_is_missing_and_sees_no_token() {
 }
 
 #[tokio::test]
-async fn cl_085_rmcp_proves_a_key_at_a_server_that_takes_no_other_tokens() {
+async fn cl_085_cl_086_rmcp_proves_a_key_and_with_the_nonces_that_the_server_wants() {
     let world = World::new().await;
     world.set(|knobs| {
         knobs.bound = true;
@@ -78,4 +78,30 @@ async fn cl_085_rmcp_proves_a_key_at_a_server_that_takes_no_other_tokens() {
         world.called().iter().filter_map(|seen| seen.headers.get("dpop").cloned()).collect();
     assert!(proofs.len() >= 2);
     assert!(proofs.windows(2).all(|two| two[0] != two[1]), "each request has its own");
+    // A server that wants a nonce in them gets the same call with one, and each further call with the newest.
+    let wants = |nonce: &str| {
+        let challenge = "www-authenticate: DPoP error=\"use_dpop_nonce\"\r\n";
+        world.set(|knobs| {
+            knobs.instead = vec![("/mcp", 401, format!("{challenge}dpop-nonce: {nonce}\r\n"), String::new())];
+            knobs.times.insert("/mcp", 1);
+        });
+    };
+    let (before, tokens) = (world.called().len(), world.asked("/token").len());
+    wants("first");
+    mcp.list_all_tools().await.unwrap();
+    mcp.list_all_tools().await.unwrap();
+    wants("second");
+    mcp.call_tool(CallToolRequestParams::new("any")).await.unwrap();
+    let nonces: Vec<serde_json::Value> =
+        world.called()[before..].iter().filter(|seen| seen.method == "POST").map(nonce_of).collect();
+    let of = |nonce: &str| serde_json::json!(nonce);
+    let expected = [serde_json::Value::Null, of("first"), of("first"), of("first"), of("second")];
+    assert_eq!(nonces, expected);
+    assert_eq!((world.asked("/token").len(), world.asked("/authorize").len()), (tokens, 1));
+}
+
+fn nonce_of(seen: &Seen) -> serde_json::Value {
+    let claims = seen.headers["dpop"].split('.').nth(1).unwrap();
+    let claims = hallpass_core::encoding::from_base64url(claims).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&claims).unwrap()["nonce"].clone()
 }

@@ -179,3 +179,29 @@ async fn a_server_that_is_known_to_be_stateless_is_never_asked_to_initialize() {
     let methods: Vec<Value> = world.called().iter().map(|seen| seen.json()["method"].clone()).collect();
     assert_eq!(methods, ["server/discover", "tools/list"]);
 }
+
+#[tokio::test]
+async fn cl_059_what_was_granted_is_kept_beside_what_was_asked_for() {
+    let world = World::new().await;
+    let less =
+        json!({ "access_token": "access-less", "token_type": "Bearer", "scope": "read other" }).to_string();
+    world.set(|knobs| {
+        knobs.instead = vec![("/token", 200, String::new(), less)];
+        knobs.good.insert("access-less".into());
+    });
+    let done = world.login().await.unwrap();
+    assert_eq!(
+        (done.requested_scope.to_string(), done.scope.to_string()),
+        ("read write".into(), "read other".into())
+    );
+    assert_eq!(done.not_granted().to_string(), "write");
+    let kept = world.kept().entries[0].clone();
+    assert_eq!((kept.tokens.scope, kept.requested_scope), (done.scope, done.requested_scope));
+    // It is used for what it is good for, and a call that it is not good for asks for what is missing, as ever.
+    world.set(|knobs| {
+        knobs.instead = vec![("/mcp", 403, MORE.into(), String::new())];
+        knobs.times.insert("/mcp", 1);
+    });
+    call(&world.client, &world.mcp, &LoginOptions::default()).await.unwrap();
+    assert_eq!(scopes(&world), ["read write", "read write admin"]);
+}

@@ -2,8 +2,8 @@
 
 use crate::{
     browser::PageUrl,
-    device::{DEVICE_CODE, DevicePrompt},
-    driver::{Client, DeviceInteraction, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
+    device::DEVICE_CODE,
+    driver::{Client, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
     error::{ClientError, Failed},
     storage::{Contents, Store},
 };
@@ -168,6 +168,13 @@ pub(super) struct Knobs {
     pub(super) replaced: Option<String>,
     /// Every so-many-th answer with tokens gets lost; 0: none.
     pub(super) loses: u32,
+    /// Where the token endpoint is by now; `None`: at `/token`.
+    pub(super) moved_to: Option<&'static str>,
+    /// The resource takes the newest access token alone, and so often; `None`: all, for ever.
+    pub(super) uses: Option<u32>,
+    pub(super) uses_left: u32,
+    /// How often a caller, by its `x-caller`, sent a token that the resource does not take (any more).
+    pub(super) dead: HashMap<(String, String), u32>,
     pub(super) clients: u32,
     pub(super) issued: u32,
     pub(super) reused: u32,
@@ -278,12 +285,17 @@ pub(super) fn mcp_server(origin: &str, issuer: &str, knobs: &mut Knobs, seen: &S
     }
     let scheme = if knobs.bound { "DPoP " } else { "Bearer " };
     let token = seen.headers.get("authorization").and_then(|value| value.strip_prefix(scheme));
-    if !token.is_some_and(|token| knobs.good.contains(token)) {
+    let spent = knobs.uses.is_some() && knobs.uses_left == 0;
+    if spent || !token.is_some_and(|token| knobs.good.contains(token)) {
         let scope = knobs.challenge_scope.map_or(String::new(), |scope| format!(", scope=\"{scope}\""));
+        if let (Some(caller), Some(token)) = (seen.headers.get("x-caller"), token) {
+            *knobs.dead.entry((caller.clone(), token.to_owned())).or_default() += 1;
+        }
         let error = if token.is_some() { ", error=\"invalid_token\"" } else { "" };
         let challenge = format!("www-authenticate: Bearer realm=\"x\"{scope}{error}\r\n");
         return Reply(401, challenge, String::new());
     }
+    knobs.uses_left = knobs.uses_left.saturating_sub(1);
     if seen.method == "DELETE" {
         return Reply::status(204);
     }
@@ -378,7 +390,8 @@ pub(super) fn authorization_server(issuer: &str, knobs: &mut Knobs, seen: &Seen)
             let answer = [("code", code.as_str()), ("state", &get("state")), ("iss", iss)];
             Reply(302, format!("location: {}\r\n", append_to(&get("redirect_uri"), answer)), String::new())
         }
-        ("POST", "/token") => token(knobs, &seen.form()),
+        ("POST", path) if path == "/token" && knobs.moved_to.is_some() => Reply::status(404),
+        ("POST", path) if path == "/token" || Some(path) == knobs.moved_to => token(knobs, &seen.form()),
         ("POST", "/revoke") => Reply::status(200),
         _ => Reply::status(404),
     }
@@ -409,6 +422,10 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
     }
     knobs.issued += 1;
     let (access, refresh) = (format!("access-{}", knobs.issued), format!("refresh-{}", knobs.issued));
+    if let Some(uses) = knobs.uses {
+        knobs.uses_left = uses;
+        knobs.good.clear();
+    }
     knobs.good.insert(access.clone());
     knobs.refresh = Some(refresh.clone());
     if knobs.loses > 0 && knobs.issued.is_multiple_of(knobs.loses) {
@@ -479,21 +496,4 @@ pub(super) async fn get(url: &str) -> String {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     answer
-}
-
-/// What a terminal shows.
-#[derive(Default)]
-pub(super) struct Terminal {
-    pub(super) prompts: Vec<DevicePrompt>,
-    pub(super) waited: u32,
-}
-
-impl DeviceInteraction for Terminal {
-    fn show(&mut self, prompt: &DevicePrompt, _: &WhatFor<'_>) {
-        self.prompts.push(prompt.clone());
-    }
-
-    fn waiting(&mut self, _: Duration) {
-        self.waited += 1;
-    }
 }

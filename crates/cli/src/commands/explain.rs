@@ -1,0 +1,148 @@
+//! What failed, in words: one sentence, what the peer said, and what to do.
+
+use crate::output::note;
+use hallpass_client::{
+    device::DeviceError,
+    error::{ClientError, Failed},
+    platform::PlatformError,
+};
+use hallpass_fetch::FetchError;
+use std::process::ExitCode;
+
+/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 5 where
+/// nobody is there to do it.
+pub fn explain(url: &str, failed: &Failed) -> ExitCode {
+    note(&format!("hallpass: {failed}"));
+    if let Some(said) = &failed.said {
+        note(&format!("The authorization server says: \"{said}\""));
+    }
+    if let Some(fix) = fix(url, &failed.error) {
+        note(&fix);
+    }
+    let needs_sign_in = matches!(
+        failed.error,
+        ClientError::SignInNeeded
+            | ClientError::MoreScopeNeeded(_)
+            | ClientError::ThroughEnded(_)
+            | ClientError::SignInDemanded(_)
+            | ClientError::NothingBegun
+    );
+    let nobody = matches!(failed.error, ClientError::NobodyThere);
+    ExitCode::from(if needs_sign_in {
+        3
+    } else if nobody {
+        5
+    } else {
+        1
+    })
+}
+
+fn fix(url: &str, error: &ClientError) -> Option<String> {
+    if let ClientError::MoreScopeNeeded(scope) = error {
+        let scope = plain(scope.to_string())?;
+        return Some(format!("Sign in for more: hallpass login {url} --scope \"{scope}\""));
+    }
+    if let ClientError::SecretForWhom(issuer) = error {
+        let issuer = plain(issuer.clone())?;
+        return Some(format!("If its operator is who gave you the secret, say so with --issuer {issuer}"));
+    }
+    if let ClientError::Fetch { source, .. } = error {
+        return fetch_fix(url, *source);
+    }
+    if matches!(error, ClientError::SignInNeeded) {
+        return Some(format!("Sign in: hallpass login {url}"));
+    }
+    if matches!(error, ClientError::NothingBegun) {
+        return Some(format!("Begin one: hallpass login {url} --print-url"));
+    }
+    if matches!(error, ClientError::PortTaken(_)) {
+        return Some(format!("Paste the answer: hallpass login {url} --wait --paste"));
+    }
+    if let ClientError::ThroughEnded(there) = error {
+        return Some(format!(
+            "Sign in there, with the client id that its operator gave you: hallpass login {there}"
+        ));
+    }
+    if matches!(error, ClientError::ThroughUnknownClient) {
+        return Some("Name it with --client-id and --client-secret-file".to_owned());
+    }
+    if let ClientError::SignInDemanded(_) = error {
+        return Some(format!("Sign in again: hallpass login {url} --through, as before"));
+    }
+    if matches!(error, ClientError::BoundToken) {
+        return Some(format!("Use it from here: hallpass list {url}, or hallpass connect {url}"));
+    }
+    if matches!(error, ClientError::Platform(PlatformError::AudienceAlone)) {
+        return Some("Name it with --issuer".to_owned());
+    }
+    if let ClientError::Device(error) = error {
+        if *error == DeviceError::NotOffered {
+            return Some(format!("Sign in with a browser here: hallpass login {url}"));
+        }
+        return (*error == DeviceError::Expired)
+            .then(|| format!("For a new code: hallpass login {url} --device"));
+    }
+    if matches!(error, ClientError::NobodyThere) {
+        return Some(format!("With a browser elsewhere: hallpass login {url} --device, or --paste"));
+    }
+    if matches!(error, ClientError::NotProtected) {
+        return Some(format!("Use it as it is: hallpass list {url}"));
+    }
+    let again = "If the page showed an error, just try again: this client will register anew";
+    matches!(error, ClientError::NobodyAnswered).then(|| again.to_owned())
+}
+
+/// A text that a server chose, where a command to copy may hold it: nothing in it is anything to a shell.
+fn plain(text: String) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" :._/-+@".contains(&byte);
+    text.bytes().all(plain).then_some(text)
+}
+
+fn fetch_fix(url: &str, error: FetchError) -> Option<String> {
+    if matches!(error, FetchError::ForbiddenHost | FetchError::ForbiddenAddress) {
+        return Some("If this is a host of your own network, name it with --private-host HOST".to_owned());
+    }
+    if error == FetchError::Connect {
+        return Some(format!("Nothing answers at {url}: is the server running, and is the port right?"));
+    }
+    if error == FetchError::Dns {
+        return Some(format!("Check the name in {url}, and whether this computer is online"));
+    }
+    let certificate =
+        "If its certificate comes from an authority of your own network, name that with --ca FILE";
+    (error == FetchError::Tls).then(|| certificate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hallpass_core::scope::Scope;
+
+    #[test]
+    fn a_server_that_is_not_there_gets_a_way_on() {
+        let said = |error| fetch_fix("http://localhost:9/mcp", error).unwrap_or_default();
+        assert!(said(FetchError::Connect).contains("is the server running"));
+        assert!(said(FetchError::Dns).contains("Check the name"));
+        assert!(said(FetchError::Tls).contains("--ca"));
+        assert!(said(FetchError::ForbiddenAddress).contains("--private-host"));
+        assert_eq!(said(FetchError::Timeout), "");
+    }
+
+    #[test]
+    fn t_60_a_command_to_copy_holds_no_shell_characters() {
+        let more = |scope: &str| {
+            fix("https://mcp.example/mcp", &ClientError::MoreScopeNeeded(Scope::parse(scope).unwrap()))
+        };
+        let command = more("files:read a.b/c").unwrap();
+        assert_eq!(
+            command,
+            "Sign in for more: hallpass login https://mcp.example/mcp --scope \"files:read a.b/c\""
+        );
+        for hostile in ["$(reboot)", "`x`", "a;b", "a|b", "a&b", "!x", "'", "a>b"] {
+            assert_eq!(more(hostile), None, "{hostile}");
+        }
+        let whom = |issuer: &str| fix("https://mcp.example/mcp", &ClientError::SecretForWhom(issuer.into()));
+        assert!(whom("https://as.example/a").unwrap().ends_with("--issuer https://as.example/a"));
+        assert_eq!(whom("https://as.example/$(reboot)"), None);
+    }
+}
