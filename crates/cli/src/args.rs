@@ -107,6 +107,9 @@ pub struct RunArgs {
     /// A variable for the command: NAME=VALUE, or NAME to pass on yours. It gets few others (PATH, HOME, LANG, …).
     #[arg(long, value_name = "NAME[=VALUE]", conflicts_with = "upstream", requires = "command")]
     pub env: Vec<String>,
+    /// File with the certificate authorities (PEM) that count for an https URL besides those of the system.
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    pub ca: Option<PathBuf>,
     /// Port on this computer.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,

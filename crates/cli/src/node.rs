@@ -7,6 +7,7 @@ mod listen;
 mod patient;
 mod reload;
 pub mod store;
+mod upstream_tokens;
 
 pub use listen::asked_to_stop;
 
@@ -25,8 +26,8 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{
-    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, KeyRingSealer, ProtectedServer,
-    SignsCallers, Upstream,
+    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, HttpServer, KeyRingSealer,
+    ProtectedServer, SignsCallers, Upstream,
 };
 use hallpass_resource::{ANONYMOUS, BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
@@ -118,7 +119,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
 
 fn fetch(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Fetch> {
     Ok(Fetch::new(hallpass_fetch::Settings {
-        extra_ca: store::certificates(config)?,
+        extra_ca: config.extra_ca.clone(),
         private_hosts: config.private_hosts.clone(),
         clock,
         ..hallpass_fetch::Settings::default()
@@ -209,11 +210,14 @@ fn gateway(
     let mut servers = Vec::new();
     for (server, resource) in config.servers.iter().zip(&config.settings.resources) {
         let upstream = match (&server.behind, demo_url) {
-            (Behind::Url(url), _) => Upstream::Http(url.clone()),
+            (Behind::Url(url), _) => {
+                let tls = server.upstream_tls.with_extra(&config.extra_ca)?;
+                Upstream::Http(HttpServer { url: url.clone(), tls })
+            }
             (Behind::Command { command, pass }, _) => {
                 Upstream::Stdio(config::with_environment(command, pass, std::env::vars_os()))
             }
-            (Behind::Demo, Some(url)) => Upstream::Http(url.to_owned()),
+            (Behind::Demo, Some(url)) => url.into(),
             (Behind::Demo, None) => bail!("the server {} has no upstream", server.name),
         };
         servers.push(ProtectedServer {
@@ -241,9 +245,10 @@ fn gateway(
             },
             callers: server.callers,
             caller_audience: server.caller_audience.clone(),
-            upstream_credential: match &server.connection {
-                Some(name) => Some(connections::of(app, name)),
-                None => server.upstream_credential.clone(),
+            upstream_credential: match (&server.connection, &server.upstream_token) {
+                (Some(name), _) => Some(connections::of(app, name)),
+                (None, Some(settings)) => Some(upstream_tokens::of(app, settings)),
+                (None, None) => server.upstream_credential.clone(),
             },
         });
     }

@@ -7,11 +7,12 @@ use crate::{
     document::Flights,
     policy::{Addresses, admit},
     resolver::{CheckedResolver, Lookup, ResolveError, SystemLookup},
+    tls::{self, Authorities, Tls},
 };
 use bytes::Bytes;
 use hallpass_core::time::{Clock, SystemClock};
 use reqwest::redirect;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls::{ClientConfig, pki_types::CertificateDer};
 use std::{
     fmt,
     sync::{Arc, OnceLock},
@@ -111,17 +112,7 @@ impl Fetch {
     pub fn new(settings: Settings) -> Result<Self, FetchError> {
         let mut extra_ca = Vec::new();
         for text in &settings.extra_ca {
-            let before = extra_ca.len();
-            for certificate in CertificateDer::pem_slice_iter(text) {
-                extra_ca.push(certificate.map_err(|_| FetchError::ExtraCertificates)?);
-            }
-            if extra_ca.len() == before {
-                return Err(FetchError::ExtraCertificates);
-            }
-        }
-        let mut roots = RootCertStore::empty();
-        for certificate in &extra_ca {
-            roots.add(certificate.clone()).map_err(|_| FetchError::ExtraCertificates)?;
+            extra_ca.extend(tls::authorities(text).map_err(|_| FetchError::ExtraCertificates)?);
         }
         Ok(Self(Arc::new(Inner {
             private_hosts: settings.private_hosts,
@@ -235,25 +226,12 @@ impl Inner {
             .map_err(|_| FetchError::InvalidRequest)
     }
 
-    /// The certificates of the system, through the platform verifier: it honours what the machine's owner
-    /// installed (corporate roots), works offline, and is already in the tree; a compiled-in set would do
-    /// neither. The crypto provider is this client's own, not a global of the process.
     fn tls(&self, needed: bool) -> Result<ClientConfig, FetchError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| FetchError::Tls)?;
-        let mut config = if needed {
-            let roots = self.extra_ca.iter().cloned();
-            let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider)
-                .map_err(|_| FetchError::Tls)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
-        } else {
-            // Reading 150 certificates costs milliseconds that a plain request does not have to pay.
-            builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        if !needed {
+            return Tls::nobody().map_err(|_| FetchError::Tls);
+        }
+        let trusted = Tls { authorities: Authorities::System(self.extra_ca.clone()), identity: None };
+        trusted.client(&[b"h2", b"http/1.1"]).map_err(|_| FetchError::Tls)
     }
 }
 
@@ -266,7 +244,7 @@ fn reason(error: &reqwest::Error) -> FetchError {
                 ResolveError::Unknown => FetchError::Dns,
             };
         }
-        if is_tls(cause) {
+        if tls::of_rustls(cause).is_some() {
             return FetchError::Tls;
         }
         source = cause.source();
@@ -280,15 +258,6 @@ fn reason(error: &reqwest::Error) -> FetchError {
     } else {
         FetchError::Interrupted
     }
-}
-
-/// rustls errors arrive inside one or two `io::Error`s, whose `source` skips the error that they carry.
-fn is_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
-    if cause.is::<rustls::Error>() {
-        return true;
-    }
-    let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    carried.is_some_and(|inner| is_tls(inner))
 }
 
 #[cfg(test)]

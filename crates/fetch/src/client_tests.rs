@@ -2,7 +2,7 @@
 use super::*;
 use futures_util::future::{BoxFuture, join_all};
 use hallpass_core::time::Timestamp;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use std::{
     io::{self, Read, Write},
     net::IpAddr,

@@ -11,6 +11,7 @@
 //! | the requests | [`client`], [`body`] |
 //! | documents by HTTP caching rules | [`cache`] |
 //! | a program of this machine, behind a socket | [`local`] |
+//! | whose certificates count, for every TLS session of ours | [`tls`] |
 //! | what can go wrong | [`error`] |
 //!
 //! ```
@@ -32,6 +33,7 @@ pub mod error;
 pub mod local;
 pub mod policy;
 pub mod resolver;
+pub mod tls;
 
 pub use body::Body;
 pub use cache::http_date;
@@ -40,3 +42,4 @@ pub use document::Document;
 pub use error::FetchError;
 pub use local::over_socket;
 pub use policy::Policy;
+pub use tls::Tls;

@@ -47,10 +47,9 @@ impl Assertions {
 
     /// The header for a call of this caller. Nothing is sent without one.
     pub(crate) fn header(&self, caller: &Authenticated, now: Timestamp) -> Option<HeaderValue> {
-        let grant = caller.grant().filter(|reference| reference.grant.has_row());
-        let grant = grant.map(|reference| reference.grant.to_string());
-        let scope = caller.scope().to_string();
-        let key = key(caller, grant.as_deref(), &scope);
+        let said = Said::of(caller);
+        let who = said.caller(caller);
+        let key: Box<str> = format!("{}@{}", who.key(), caller.expires_at().seconds()).into();
         if let Some(kept) = self.kept.get(&key)
             && now < kept.until
             && now.plus(AGAIN) >= kept.until
@@ -59,14 +58,7 @@ impl Assertions {
         }
         let expires_at = now.plus(LIFETIME).min(caller.expires_at());
         let terms = Terms { issuer: &self.issuer, audience: &self.audience, issued_at: now, expires_at };
-        let said = Caller {
-            subject: caller.subject(),
-            client_id: caller.client_id(),
-            actors: caller.actors(),
-            scope: &scope,
-            grant: grant.as_deref(),
-        };
-        let mut header = HeaderValue::try_from(self.signer.sign(&said, &terms)?).ok()?;
+        let mut header = HeaderValue::try_from(self.signer.sign(&who, &terms)?).ok()?;
         header.set_sensitive(true);
         let until = now.plus(AGAIN).min(expires_at);
         self.kept.insert(key, Kept { header: header.clone(), until });
@@ -74,16 +66,28 @@ impl Assertions {
     }
 }
 
-/// Everything that the assertion says, with lengths: no two callers have one key.
-fn key(caller: &Authenticated, grant: Option<&str>, scope: &str) -> Box<str> {
-    let expires_at = caller.expires_at().seconds().to_string();
-    let fixed = [caller.subject(), caller.client_id(), scope, grant.unwrap_or("-"), &expires_at];
-    let parts = fixed.into_iter().chain(caller.actors().iter().map(String::as_str));
-    let mut key = String::with_capacity(256);
-    for part in parts {
-        key.push_str(&part.len().to_string());
-        key.push(':');
-        key.push_str(part);
+/// What is said of a caller, as text.
+pub(crate) struct Said {
+    scope: String,
+    grant: Option<String>,
+}
+
+impl Said {
+    /// Writes it down.
+    pub(crate) fn of(caller: &Authenticated) -> Self {
+        let grant = caller.grant().filter(|reference| reference.grant.has_row());
+        let grant = grant.map(|reference| reference.grant.to_string());
+        Self { scope: caller.scope().to_string(), grant }
     }
-    key.into()
+
+    /// The caller that it is said of.
+    pub(crate) fn caller<'a>(&'a self, caller: &'a Authenticated) -> Caller<'a> {
+        Caller {
+            subject: caller.subject(),
+            client_id: caller.client_id(),
+            actors: caller.actors(),
+            scope: &self.scope,
+            grant: self.grant.as_deref(),
+        }
+    }
 }

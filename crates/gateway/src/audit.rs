@@ -197,6 +197,7 @@ pub(crate) const fn rule(refusal: &Refusal) -> &'static str {
         Refusal::NoPerson => "no_person",
         Refusal::Connect(_) => "not_connected",
         Refusal::Service => "service_unavailable",
+        Refusal::NoToken => "no_upstream_token",
         Refusal::Unread(_) => "message",
         Refusal::Upstream(_) => "upstream",
         Refusal::Answer(_) => "answer",

@@ -12,6 +12,7 @@ use crate::{
     upstream_credential::UpstreamCredential,
 };
 use hallpass_core::{entropy::Entropy, scope::Scope, time::Clock, uri::ResourceUri};
+use hallpass_fetch::tls::{Tls, TlsFault};
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocations, TrustedIssuer};
 use http::Uri;
 use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -88,7 +89,7 @@ pub struct ProtectedServer {
     pub callers: CallerLimits,
     /// The audience of signed assertions that tell it who calls. Without one it is told nothing.
     pub caller_audience: Option<String>,
-    /// How we are known to it. Only over http.
+    /// How we are known to it. On stdio only what people connected, in a variable.
     pub upstream_credential: Option<UpstreamCredential>,
 }
 
@@ -106,21 +107,30 @@ pub struct CallerLimits {
 /// How an MCP server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
-    /// At an http URL, also on a private network.
-    Http(String),
+    /// At an http or https URL, also on a private network.
+    Http(HttpServer),
     /// As a process of ours, over its standard input and output.
     Stdio(StdioCommand),
 }
 
+/// An MCP server at a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpServer {
+    /// Where.
+    pub url: String,
+    /// By whose word it is who it says it is, and who we are to it. For https.
+    pub tls: Tls,
+}
+
 impl From<&str> for Upstream {
     fn from(url: &str) -> Self {
-        Self::Http(url.to_owned())
+        Self::from(url.to_owned())
     }
 }
 
 impl From<String> for Upstream {
     fn from(url: String) -> Self {
-        Self::Http(url)
+        Self::Http(HttpServer { url, tls: Tls::default() })
     }
 }
 
@@ -139,6 +149,8 @@ pub struct StdioCommand {
     /// Processes that serve everybody's requests of the newest revision in turn; 0: each person has their own with each
     /// client. Only for a server that keeps nothing about anybody.
     pub shared_processes: usize,
+    /// The variable that each process gets the token of its person in, of the service that the person connected.
+    pub token_variable: Option<String>,
     /// Bounds.
     pub limits: StdioLimits,
 }
@@ -261,13 +273,23 @@ pub enum ConfigError {
     )]
     Caller(String),
     /// Headers have nowhere to go.
-    #[error("server `{0}` is on stdio and gets no headers: give its command a variable instead")]
+    #[error(
+        "server `{0}` is on stdio and gets no headers: give its command a variable instead; the token of a person takes a variable for it and processes that nobody shares"
+    )]
     Credential(String),
     /// Not an http URL.
     #[error(
-        "the upstream of server `{0}` must be an http URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
+        "the upstream of server `{0}` must be an http or https URL such as http://127.0.0.1:3001/mcp, without user name, password and fragment"
     )]
     Upstream(String),
+    /// No TLS session could be made with it.
+    #[error("the upstream of server `{name}` takes TLS: {fault}")]
+    Tls {
+        /// Which server.
+        name: String,
+        /// Why.
+        fault: TlsFault,
+    },
     /// Nothing to start.
     #[error("the command of server `{0}` must begin with the name of a program")]
     Command(String),
@@ -362,17 +384,21 @@ impl ProtectedServer {
         match &self.upstream {
             Upstream::Http(_) => self.upstream_uri().map(|_| ()),
             Upstream::Stdio(command) if command.program.is_empty() => Err(ConfigError::Command(name)),
-            Upstream::Stdio(_) if self.upstream_credential.is_some() => Err(ConfigError::Credential(name)),
-            Upstream::Stdio(_) => Ok(()),
+            Upstream::Stdio(command) => match (&self.upstream_credential, &command.token_variable) {
+                (None, None) => Ok(()),
+                // A process that several people share would have the token of one of them.
+                (Some(UpstreamCredential::Person(_)), Some(_)) if command.shared_processes == 0 => Ok(()),
+                (Some(_), _) | (None, Some(_)) => Err(ConfigError::Credential(name)),
+            },
         }
     }
 
     /// The upstream as it is asked.
     pub(crate) fn upstream_uri(&self) -> Result<Uri, ConfigError> {
         let refused = || ConfigError::Upstream(self.name.clone());
-        let Upstream::Http(url) = &self.upstream else { return Err(refused()) };
-        let url = Url::parse(url).map_err(|_| refused())?;
-        let plain = url.scheme() == "http"
+        let Upstream::Http(server) = &self.upstream else { return Err(refused()) };
+        let url = Url::parse(&server.url).map_err(|_| refused())?;
+        let plain = matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some_and(|host| !host.is_empty())
             && url.username().is_empty()
             && url.password().is_none()

@@ -61,6 +61,7 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
         grant: question.grant,
         anonymous: question.anonymous,
         schemes: None,
+        details: None,
     };
     let operation = Operation::of(question.message);
     let decided = rules.decide(&asker, question.scope, operation);

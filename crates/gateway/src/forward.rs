@@ -214,6 +214,7 @@ fn asker(caller: &Authenticated) -> Asker<'_> {
         grant: caller.grant().map(|reference| reference.grant),
         anonymous: caller.is_anonymous(),
         schemes: None,
+        details: caller.details(),
     }
 }
 
@@ -308,7 +309,7 @@ async fn pass_back(
     let session = session(server, caller, call, &received);
     let mut headers = headers::answer(kind, &received, session);
     let guard = |silence| Guarded::new(body, Arc::clone(server), caller.clone(), silence);
-    let hides = server.rules.hides() || server.rules.opens();
+    let hides = server.rules.hides() || server.rules.opens() || caller.details().is_some();
     let mut response = match kind {
         Kind::Json if hides && lists::is_list(call.operation().method()) => {
             headers::private(&mut headers);

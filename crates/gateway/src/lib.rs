@@ -19,6 +19,7 @@
 //! | how more scope is asked for, by which name | `challenge`, `trust` |
 //! | what of it is shown | `lists`, `events` |
 //! | whose account it is asked with, and how a person is told to connect one | `person`, `connect` |
+//! | with a token that its own authorization server gives for whoever calls | `on_behalf` |
 //! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
@@ -43,6 +44,7 @@ mod handles;
 mod headers;
 mod lists;
 mod message;
+mod on_behalf;
 mod person;
 mod refuse;
 mod router;
@@ -59,11 +61,12 @@ pub use assertion::{CALLER, SignsCallers};
 pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
 pub use challenge::{ChallengeStyle, StyleFor};
 pub use config::{
-    CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, Limits, Policy, ProtectedServer,
-    Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
+    CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, HttpServer, Limits, Policy,
+    ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
 };
 pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};
+pub use on_behalf::CallerCredentials;
 pub use person::{CredentialAnswer, NoCredential, PersonCredentials};
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};

@@ -89,6 +89,8 @@ const SCHEMES: &str = "securitySchemes";
 /// What has no name cannot be asked for, and is not shown.
 fn shows(rules: &Rules, asker: &Asker<'_>, (kind, key): (Option<Kind>, &str), item: &RawValue) -> bool {
     text_of(item, key).is_some_and(|name| match kind {
+        // The person gave it some tools only (RFC 9396): it would be refused every other.
+        Some(Kind::Tool) if asker.details.is_some_and(|details| !details.name(&name)) => false,
         Some(kind) => rules.shows(asker, kind, &name),
         None => rules.shows_template(asker, &name),
     })

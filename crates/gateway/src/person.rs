@@ -6,6 +6,7 @@ use crate::{
     connect::{Form, Prompt},
     forward::{ask, judged},
     message::{Action, Call},
+    on_behalf,
     refuse::Refusal,
     router::Server,
     tools::Operation,
@@ -45,6 +46,9 @@ pub enum NoCredential {
     /// It cannot be asked right now.
     #[error("the service cannot be asked right now")]
     Unavailable,
+    /// The authorization server of the server behind gives none for this caller.
+    #[error("the authorization server of the server behind gives no token for this caller")]
+    Refused,
 }
 
 /// Asks the server behind as it wants to be asked.
@@ -55,6 +59,7 @@ pub(crate) async fn asked(server: &Server, authorized: &Authorized<Call>) -> Res
             judged(server, ask(server, authorized, Some(header.clone())).await?)
         }
         Some(UpstreamCredential::Person(people)) => of_person(server, &**people, authorized).await,
+        Some(UpstreamCredential::Caller(callers)) => on_behalf::asked(server, &**callers, authorized).await,
     }
 }
 
@@ -71,7 +76,13 @@ async fn of_person(
     let refused = |why: NoCredential| refusal(server, people, person, (call, why));
     let header = match people.credential(person, None).await {
         Ok(header) => header,
-        Err(why @ (NoCredential::NotConnected | NoCredential::Ended)) if greets(call.operation()) => {
+        Err(why @ (NoCredential::NotConnected | NoCredential::Ended)) => {
+            server.upstream.end_all_of(authorized);
+            let has_to_wait =
+                server.upstream.is_of_one_person() && !matches!(call.operation(), Operation::EndSession);
+            if has_to_wait || !greets(call.operation()) {
+                return Err(refused(why));
+            }
             // Many servers say what they can do before they want to know whose account it is about.
             let answer = ask(server, authorized, None).await?;
             return if wants_credentials(answer.status) { Err(refused(why)) } else { judged(server, answer) };
@@ -100,6 +111,7 @@ fn refusal(
 ) -> Refusal {
     let again = match why {
         NoCredential::Unavailable => return Refusal::Service,
+        NoCredential::Refused => return Refusal::NoToken,
         NoCredential::NotConnected => false,
         NoCredential::Ended => true,
     };

@@ -66,9 +66,12 @@ pub(crate) enum Refusal {
     /// The person has to connect a service first.
     #[error("the person has to connect {}", .0.service)]
     Connect(Box<Prompt>),
-    /// The service of the person's account is not there right now.
-    #[error("the service of the person's account cannot be asked right now")]
+    /// What gives credentials for the person is not there right now.
+    #[error("what gives credentials for the person cannot be asked right now")]
     Service,
+    /// The authorization server of the server behind gives no token for the person.
+    #[error("the authorization server of the server behind gives no token for the person")]
+    NoToken,
     /// By its form.
     #[error("{0}")]
     Unread(#[from] Unread),
@@ -98,6 +101,7 @@ pub(crate) fn respond(
         | Refusal::NoPerson
         | Refusal::Connect(_)
         | Refusal::Service
+        | Refusal::NoToken
         | Refusal::NotAdmitted(_)
         | Refusal::Unread(_)
         | Refusal::Upstream(_)
@@ -204,7 +208,12 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
         Refusal::Service => (
             StatusCode::SERVICE_UNAVAILABLE,
             ours,
-            "The service of the person's account cannot be asked right now: try again soon",
+            "A service that this needs cannot be asked right now: try again soon",
+        ),
+        Refusal::NoToken => (
+            StatusCode::FORBIDDEN,
+            ours,
+            "The MCP server's own authorization server gives no access for this person. The operator finds the reason in the gateway's log",
         ),
         Refusal::Unread(unread) => unread_row(unread),
         Refusal::Upstream(error) => upstream_row(*error),
@@ -227,7 +236,10 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
 fn upstream_row(error: UpstreamError) -> (StatusCode, i64, &'static str) {
     let ours = i64::from(ERROR_CODE);
     match error {
-        UpstreamError::Unreachable | UpstreamError::Broken | UpstreamError::Unsigned => (
+        UpstreamError::Unreachable
+        | UpstreamError::Untrusted(_)
+        | UpstreamError::Broken
+        | UpstreamError::Unsigned => (
             StatusCode::BAD_GATEWAY,
             ours,
             "The MCP server cannot be reached. Its operator finds the reason in the gateway's log",

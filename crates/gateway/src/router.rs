@@ -216,8 +216,10 @@ fn server(
 
 fn upstream(protected: &ProtectedServer, config: &GatewayConfig) -> Result<Upstream, ConfigError> {
     Ok(match &protected.upstream {
-        config::Upstream::Http(_) => {
-            Upstream::Http(Arc::new(HttpUpstream::new(protected.upstream_uri()?, &config.limits)))
+        config::Upstream::Http(server) => {
+            let made = HttpUpstream::new(protected.upstream_uri()?, &server.tls, &config.limits);
+            let fault = |fault| ConfigError::Tls { name: protected.name.clone(), fault };
+            Upstream::Http(Arc::new(made.map_err(fault)?))
         }
         config::Upstream::Stdio(command) => {
             Upstream::Stdio(StdioUpstream::new(&protected.name, command.clone(), config.clock.now()))

@@ -10,6 +10,7 @@ use crate::{
 mod open;
 
 use hallpass_core::{
+    authorization_details::AuthorizationDetails,
     id::GrantId,
     mcp::{Call, Constraints, Pattern, Verdict},
     scope::Scope,
@@ -66,6 +67,8 @@ pub(crate) struct Asker<'a> {
     pub anonymous: bool,
     /// Where its client looks for what a tool takes in lists: what scopes are called where it gets its token.
     pub schemes: Option<&'a ScopeNames>,
+    /// The only tools that its token is for.
+    pub details: Option<&'a AuthorizationDetails>,
 }
 
 /// Who asks, kept for as long as its stream is open.
@@ -77,12 +80,13 @@ pub(crate) struct Viewer {
     grant: Option<GrantId>,
     anonymous: bool,
     schemes: Option<ScopeNames>,
+    details: Option<AuthorizationDetails>,
 }
 
 impl Viewer {
     /// Keeps it.
     pub(crate) fn of(asker: &Asker<'_>) -> Self {
-        let Asker { person, client, actors, grant, anonymous, schemes } = *asker;
+        let Asker { person, client, actors, grant, anonymous, schemes, details } = *asker;
         Self {
             person: person.map(Into::into),
             client: client.into(),
@@ -90,14 +94,15 @@ impl Viewer {
             grant,
             anonymous,
             schemes: schemes.cloned(),
+            details: details.cloned(),
         }
     }
 
     /// Who asks.
     pub(crate) fn asker(&self) -> Asker<'_> {
-        let Self { person, client, actors, grant, anonymous, schemes } = self;
-        let (grant, anonymous, schemes) = (*grant, *anonymous, schemes.as_ref());
-        Asker { person: person.as_deref(), client, actors, grant, anonymous, schemes }
+        let Self { person, client, actors, grant, anonymous, schemes, details } = self;
+        let (grant, anonymous, schemes, details) = (*grant, *anonymous, schemes.as_ref(), details.as_ref());
+        Asker { person: person.as_deref(), client, actors, grant, anonymous, schemes, details }
     }
 }
 

@@ -44,13 +44,12 @@ struct KeepAlive {
     every: Duration,
     /// When something was passed on last.
     passed: Instant,
-    /// Whether a line ends there: a comment in the middle of one would become part of it.
-    line_ended: bool,
     /// Its place among those of its caller, for as long as it is open.
     _place: Option<Place>,
 }
 
-/// A line that every reader of events skips. Without an empty line after it: that would end an event which is under way.
+/// A line that every reader of events skips. Streams of events pass a filter that gives whole events, so it never comes into the
+/// middle of one.
 const COMMENT: Bytes = Bytes::from_static(b": \n");
 
 /// Why an answer is cut off. The client sees a broken connection.
@@ -109,26 +108,18 @@ impl Guarded {
     /// The same with a comment now and then where there is nothing to say, and in its place among the caller's streams.
     pub(crate) fn kept_alive(mut self, place: Option<Place>) -> Self {
         let every = self.server.limits.keep_alive;
-        self.alive = Some(KeepAlive { every, passed: self.heard, line_ended: true, _place: place });
+        self.alive = Some(KeepAlive { every, passed: self.heard, _place: place });
         self
     }
 
     /// A comment, when it is time for one.
     fn comment(&mut self, now: Instant) -> Option<Frame<Bytes>> {
         let alive = self.alive.as_mut()?;
-        let due = alive.line_ended && now.duration_since(alive.passed) >= alive.every;
+        let due = now.duration_since(alive.passed) >= alive.every;
         due.then(|| {
             alive.passed = now;
             Frame::data(COMMENT)
         })
-    }
-
-    fn note_passed(&mut self, frame: &Frame<Bytes>, now: Instant) {
-        if let (Some(alive), Some(last)) = (&mut self.alive, frame.data_ref().and_then(|data| data.last())) {
-            alive.passed = now;
-            // After a carriage return the second half of the end of a line may follow.
-            alive.line_ended = *last == b'\n';
-        }
     }
 
     /// The same with the lists of an event stream filtered.
@@ -187,7 +178,9 @@ impl Body for Guarded {
                     Some(Ok(frame)) if frame.is_trailers() => None,
                     Some(Ok(frame)) => match self.shown(frame) {
                         Ok(Some(frame)) => {
-                            self.note_passed(&frame, now);
+                            if let Some(alive) = &mut self.alive {
+                                alive.passed = now;
+                            }
                             Some(Ok(frame))
                         }
                         Ok(None) => continue,

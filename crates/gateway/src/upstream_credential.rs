@@ -3,6 +3,7 @@
 use crate::{
     assertion::CALLER,
     message::{LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID},
+    on_behalf::CallerCredentials,
     person::PersonCredentials,
 };
 use hallpass_core::secret::SecretString;
@@ -16,6 +17,8 @@ pub enum UpstreamCredential {
     Header(SecretHeader),
     /// That of the person who calls.
     Person(Arc<dyn PersonCredentials>),
+    /// One that another authorization server gives for whoever calls.
+    Caller(Arc<dyn CallerCredentials>),
 }
 
 /// A header whose value is a secret.
@@ -100,6 +103,7 @@ impl fmt::Debug for UpstreamCredential {
         match self {
             Self::Header(header) => out.debug_tuple("Header").field(header).finish(),
             Self::Person(people) => out.debug_tuple("Person").field(&people.title()).finish(),
+            Self::Caller(_) => out.debug_tuple("Caller").finish(),
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod router;
 pub mod settings;
 mod sweep;
 mod token;
+pub mod upstream_token;
 
 pub use admin::admin_router;
 pub use app::{App, Live, Parts, StartError};

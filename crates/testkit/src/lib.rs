@@ -1,8 +1,9 @@
-//! Parts for tests of every crate: a clock that can be pushed, randomness that repeats, a host of documents, PostgreSQL.
+//! Parts for tests of every crate: a clock that can be pushed, randomness that repeats, a host of documents, certificates, PostgreSQL.
 
 pub mod document_host;
 #[cfg(unix)]
 pub mod postgres;
+pub mod tls;
 
 pub use document_host::DocumentHost;
 

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Serves until Ctrl-C.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let given = match &args.upstream {
-        Some(url) => Given::Url(url),
+        Some(url) => Given::Url(url, args.ca.as_deref()),
         None if args.command.is_empty() => Given::Demo,
         None => Given::Command(&args.command, &args.env),
     };

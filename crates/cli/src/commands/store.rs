@@ -3,7 +3,6 @@
 use super::place::PlaceArgs;
 use crate::{
     config::{self, Database},
-    node::store::certificates,
     output::note,
     say,
     state::StateFolder,
@@ -123,7 +122,7 @@ impl Side {
         let place = match &config.database {
             Database::File => Place::File(config.state.join("hallpass.sqlite")),
             Database::Server { url, .. } => Place::Server(PostgresSettings {
-                extra_ca: certificates(&config)?,
+                extra_ca: config.extra_ca.clone(),
                 ..PostgresSettings::new(url.clone())
             }),
         };

@@ -110,6 +110,7 @@ impl Check<'_> {
             ("secret_env", entry.secret_env.as_ref().map(|at| at.span().start)),
             ("max_processes", entry.max_processes.as_ref().map(|at| at.span().start)),
             ("max_processes_per_person", entry.max_processes_per_person.as_ref().map(|at| at.span().start)),
+            ("connection_env", entry.connection_env.as_ref().map(|at| at.span().start)),
             ("shared_processes", entry.shared_processes.as_ref().map(|at| at.span().start)),
             ("idle_time", entry.idle_time.as_ref().map(|at| at.span().start)),
         ];
@@ -152,6 +153,7 @@ impl Check<'_> {
             folder: entry.cwd.as_ref().map(|cwd| folder.join(cwd.get_ref())),
             environment,
             shared_processes: self.shared(entry, limits),
+            token_variable: self.token_variable(entry),
             limits,
         };
         Some(Behind::Command { command, pass })
@@ -211,6 +213,31 @@ impl Check<'_> {
         count
     }
 
+    /// The variable that each process gets the token of its person in.
+    fn token_variable(&mut self, entry: &ServerEntry) -> Option<String> {
+        let at = entry.connection_env.as_ref()?;
+        let name = at.get_ref();
+        let is_set = entry.env.as_ref().is_some_and(|env| env.get_ref().contains_key(name))
+            || entry.secret_env.as_ref().is_some_and(|env| env.get_ref().contains_key(name))
+            || entry.pass_env.as_ref().is_some_and(|names| names.get_ref().contains(name));
+        if !is_variable(name) || name.to_ascii_uppercase().starts_with(OURS) {
+            self.wrong(
+                at,
+                "connection_env is no name of a variable of the command",
+                "write one such as \"GITHUB_TOKEN\"",
+            );
+        } else if is_set {
+            self.wrong(at, format!("{name} is set by env, pass_env or secret_env too"), "keep one of them");
+        } else if entry.connection.is_none() {
+            let fix = "add connection = \"NAME\" of a [[connection]], or remove it";
+            self.wrong(at, "connection_env is for a server with a connection", fix);
+        } else if entry.shared_processes.as_ref().is_some_and(|count| *count.get_ref() > 0) {
+            let what = "there is a connection_env, and processes that several people share";
+            self.wrong(at, what, "remove shared_processes: a process has the token of one person");
+        }
+        Some(name.clone())
+    }
+
     fn count(&mut self, at: Option<&Spanned<u16>>, usual: usize) -> usize {
         let Some(at) = at else { return usual };
         if *at.get_ref() == 0 {
@@ -245,6 +272,7 @@ mod tests {
             folder: None,
             environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             shared_processes: 0,
+            token_variable: None,
             limits: StdioLimits::default(),
         }
     }

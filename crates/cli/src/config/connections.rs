@@ -105,9 +105,13 @@ impl Check<'_> {
         for entry in entries {
             let Some(at) = &entry.connection else { continue };
             let name = at.get_ref();
-            if entry.upstream.is_none() {
-                let what = "connection takes an upstream: a server on stdio gets no headers";
-                self.wrong(at, what, "remove it");
+            if entry.upstream.is_none() && entry.command.is_none() {
+                self.wrong(at, "connection takes an upstream or a command", "add one of them, or remove it");
+            } else if entry.command.is_some() && entry.connection_env.is_none() {
+                let what =
+                    "a server on stdio gets no headers, and connection does not say how it gets the token";
+                let fix = "add connection_env = \"NAME\", the variable that the command reads";
+                self.wrong(at, what, fix);
             } else if entry.upstream_header.is_some() {
                 let what = "there is an upstream_header and a connection";
                 self.wrong(at, what, "keep one of them: a server is asked with one credential");
@@ -153,6 +157,8 @@ name = "other"
 path = "/other"
 "#;
 
+    const UPSTREAM: &str = "upstream = \"http://10.0.0.5:3001/mcp\"";
+
     fn problems(text: &str) -> Vec<Problem> {
         parse(text, Path::new("/x")).map_or_else(|problems| problems, |_| Vec::new())
     }
@@ -169,6 +175,17 @@ path = "/other"
     }
 
     #[test]
+    fn rs_061_rs_069_a_command_gets_the_token_of_its_person_in_a_variable() {
+        let text = GOOD.replace(UPSTREAM, "command = [\"x\"]\nconnection_env = \"GITHUB_TOKEN\"");
+        let config = parse(&text, Path::new("/x")).unwrap();
+        let super::super::Behind::Command { command, .. } = &config.servers[0].behind else {
+            panic!("no command")
+        };
+        assert_eq!(command.token_variable.as_deref(), Some("GITHUB_TOKEN"));
+        assert_eq!(config.servers[0].connection.as_deref(), Some("git"));
+    }
+
+    #[test]
     fn rs_061_t_101_what_is_wrong_with_a_connection_is_told_with_line_and_fix() {
         let second =
             "[[connection]]\nname = \"git\"\nissuer = \"https://g.example\"\nclient_id = \"us\"\n[[server]]";
@@ -181,7 +198,21 @@ path = "/other"
             ("client_id = \"us\"", "client_id = \"us\"\nsecret_file = \"none\"", 9, "cannot be read"),
             ("access_type", "state", 4, "hallpass does"),
             ("connection = \"git\"", "connection = \"mail\"", 15, "no [[connection]]"),
-            ("upstream = \"http://10.0.0.5:3001/mcp\"", "command = [\"x\"]", 15, "takes an upstream"),
+            ("upstream = \"http://10.0.0.5:3001/mcp\"", "command = [\"x\"]", 15, "how it gets the token"),
+            (UPSTREAM, "command = [\"x\"]\nconnection_env = \"HALLPASS_A\"", 15, "no name of a variable"),
+            (UPSTREAM, "command = [\"x\"]\nconnection_env = \"A\"\nenv = { A = \"b\" }", 15, "is set by"),
+            (
+                UPSTREAM,
+                "command = [\"x\"]\nconnection_env = \"A\"\nshared_processes = 1",
+                15,
+                "several people share",
+            ),
+            (
+                UPSTREAM,
+                "upstream = \"http://10.0.0.5:3001/mcp\"\nconnection_env = \"A\"",
+                15,
+                "only for a server with a command",
+            ),
             ("[[server]]", second, 12, "two connections"),
             ("scopes", "scope", 9, "unknown field"),
             ("[[server]]", elsewhere, 19, "none of our tokens"),

@@ -10,6 +10,8 @@ use super::{
     sign_in::SignInSection,
     trust::{AuthorizationServerEntry, TokensEntry},
     upstream_secrets::UpstreamHeaderEntry,
+    upstream_tls::UpstreamTlsEntry,
+    upstream_token::UpstreamTokenEntry,
     watching::{AdminEntry, AuditEntry},
 };
 use hallpass_server::RefreshPolicy;
@@ -170,8 +172,8 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct FetchEntry {
     /// PEM files of further certificate authorities.
-    #[serde(default, deserialize_with = "one_or_many_paths")]
-    pub extra_ca: Vec<String>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub extra_ca: Vec<Spanned<String>>,
 }
 
 /// `[dangerous]`: what weakens something. Logged at start.
@@ -234,8 +236,14 @@ pub struct ServerEntry {
     pub caller_audience: Option<Spanned<String>>,
     /// A header out of a file with a secret, for the server behind.
     pub upstream_header: Option<Spanned<UpstreamHeaderEntry>>,
+    /// How TLS sessions with the server behind are made.
+    pub upstream_tls: Option<Spanned<UpstreamTlsEntry>>,
+    /// The authorization server of the server behind, which gives tokens for whoever calls.
+    pub upstream_token: Option<Spanned<UpstreamTokenEntry>>,
     /// The service of a third party whose tokens of the person the server behind gets.
     pub connection: Option<Spanned<String>>,
+    /// The variable that a command gets that token in.
+    pub connection_env: Option<Spanned<String>>,
     /// What a challenge for more scope asks for.
     pub challenge_scopes: Option<ChallengeScopes>,
     /// Requests a minute of one person or machine.
@@ -328,13 +336,6 @@ pub enum Unlisted {
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
-}
-
-fn one_or_many_paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    Ok(match OneOrMany::deserialize(from)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Spanned<String>>, D::Error> {

@@ -17,6 +17,8 @@ mod rules;
 mod sign_in;
 mod trust;
 mod upstream_secrets;
+mod upstream_tls;
+mod upstream_token;
 mod watching;
 
 pub use clients::servers_of_machine;
@@ -26,6 +28,7 @@ pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
 pub use trust::{AuthorizationServer, KeyPlace, Trusted, VerifiedBy, foreign};
+pub use upstream_tls::UpstreamTls;
 pub use watching::operator_of;
 
 use file::{ConfigFile, Dangerous, ServerEntry, TokenSection};
@@ -34,7 +37,7 @@ use hallpass_core::{
     uri::{Issuer, ResourceUri, UriError},
 };
 use hallpass_gateway::{CallerLimits, Limits as GatewayLimits, Policy, StyleFor, UpstreamCredential};
-use hallpass_server::{Cidr, Resource, ScopeEntry, Settings};
+use hallpass_server::{Cidr, Resource, ScopeEntry, Settings, upstream_token::UpstreamTokenSettings};
 use hallpass_store::RotationWindows;
 use std::{
     net::SocketAddr,
@@ -63,6 +66,10 @@ pub struct Protected {
     pub caller_audience: Option<String>,
     /// How hallpass is known to it.
     pub upstream_credential: Option<UpstreamCredential>,
+    /// Where tokens for it come from, for whoever calls.
+    pub upstream_token: Option<UpstreamTokenSettings>,
+    /// Whose word counts on who it is, over https, in place of the system's; and who hallpass is to it.
+    pub upstream_tls: UpstreamTls,
     /// Whose tokens it takes.
     pub trust: Trust,
     /// The service whose tokens of the person it gets.
@@ -90,8 +97,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Where everything is kept.
     pub database: Database,
-    /// PEM files of further certificate authorities.
-    pub extra_ca: Vec<PathBuf>,
+    /// PEM texts of further certificate authorities.
+    pub extra_ca: Vec<Vec<u8>>,
     /// `[dangerous] private_hosts`.
     pub private_hosts: Vec<String>,
     /// What weakens anything, to be logged at start.
@@ -209,7 +216,7 @@ impl Check<'_> {
         }
         let gateway = self.gateway_limits(&file.limits);
         let mut dangerous = weakened(&file.dangerous);
-        dangerous.extend(upstream_secrets::in_the_open(&servers));
+        dangerous.extend(upstream_tls::in_the_open(&servers));
         dangerous.extend(sign_in::open_to_everybody(&settings));
         Some(Config {
             settings,
@@ -221,7 +228,7 @@ impl Check<'_> {
             admin,
             database: self.database(&file.database, folder, file.dangerous.database_without_tls),
             state,
-            extra_ca: file.fetch.extra_ca.iter().map(|path| folder.join(path)).collect(),
+            extra_ca: self.extra_authorities(&file.fetch.extra_ca, folder),
             private_hosts: file.dangerous.private_hosts.clone(),
             dangerous,
         })
@@ -375,6 +382,8 @@ impl Check<'_> {
         let policy = self.policy(entry, &scopes);
         let (callers, caller_audience) = (self.callers(entry), self.caller_audience(entry));
         let upstream_credential = self.upstream_credential(entry, folder);
+        let upstream_tls = self.upstream_tls(entry, folder);
+        let upstream_token = self.upstream_token(entry, folder);
         let trust = self.trust(entry, &scopes);
         let uri = ResourceUri::parse(&format!("{}{path}", issuer?.origin())).ok()?;
         match Resource::new(uri, title, scopes) {
@@ -390,6 +399,8 @@ impl Check<'_> {
                     callers,
                     caller_audience,
                     upstream_credential,
+                    upstream_tls,
+                    upstream_token,
                     trust,
                     connection: None,
                 };
@@ -412,30 +423,6 @@ impl Check<'_> {
             };
         };
         self.known("required_scopes", names, scopes)
-    }
-
-    /// The operator's own network: any host, with or without TLS.
-    fn upstream(&mut self, at: &Spanned<String>) {
-        let parsed = url::Url::parse(at.get_ref());
-        let usable = parsed.is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.fragment().is_none()
-        });
-        if !usable {
-            self.wrong(
-                at,
-                "upstream is not the URL of an MCP server",
-                "write the URL of its streamable HTTP endpoint, such as \"http://127.0.0.1:3001/mcp\"",
-            );
-        } else if at.get_ref().starts_with("https://") {
-            self.wrong(
-                at,
-                "an https upstream is not supported yet",
-                "use http on a network of your own; https follows",
-            );
-        }
     }
 }
 

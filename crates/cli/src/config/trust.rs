@@ -282,10 +282,14 @@ impl Check<'_> {
 
     fn scope_claims(&mut self, entry: &AuthorizationServerEntry) -> Vec<String> {
         let Some(at) = &entry.scope_claims else { return Vec::new() };
-        let known = ["scope", "scp", "permissions"];
+        let known = ["scope", "scp", "permissions", "roles"];
         if at.get_ref().is_empty() || !at.get_ref().iter().all(|claim| known.contains(&&**claim)) {
             let what = "scope_claims are claims of access tokens that hold scopes";
-            self.wrong(at, what, "list some of scope, scp (Entra, Okta) and permissions (Auth0)");
+            self.wrong(
+                at,
+                what,
+                "list some of scope, scp (Entra, Okta), permissions (Auth0) and roles (Entra)",
+            );
         }
         at.get_ref().clone()
     }

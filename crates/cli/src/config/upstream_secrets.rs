@@ -1,6 +1,6 @@
 //! Secrets for the servers behind: a header, or variables of a command, out of files that nobody else reads.
 
-use super::{Check, Protected, command::Behind, file::ServerEntry};
+use super::{Check, file::ServerEntry};
 use crate::state;
 use hallpass_core::secret::SecretString;
 use hallpass_gateway::{SecretHeader, UpstreamCredential};
@@ -91,36 +91,9 @@ impl Check<'_> {
     }
 }
 
-/// Servers whose secret leaves this machine without TLS (RS-068), in sentences.
-pub(super) fn in_the_open(servers: &[Protected]) -> Vec<String> {
-    let known =
-        servers.iter().filter(|server| server.upstream_credential.is_some() || server.connection.is_some());
-    let open = known.filter(|server| match &server.behind {
-        Behind::Url(url) => !is_here(url),
-        Behind::Demo | Behind::Command { .. } => false,
-    });
-    open.map(|server| {
-        format!(
-            "the upstream of {} gets a secret over plain http: whoever listens on that network has it",
-            server.name
-        )
-    })
-    .collect()
-}
-
-fn is_here(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Problem, parse};
+    use super::super::{Behind, Problem, parse};
     use super::*;
     use std::fs;
 

@@ -5,7 +5,6 @@ use crate::{
     config::{Config, Database},
     state::StateFolder,
 };
-use anyhow::Context;
 use hallpass_server::Live;
 use hallpass_store::{
     ErrorKind, PostgresSettings, PostgresStore, Store, StoreError,
@@ -32,20 +31,12 @@ pub async fn open(config: &Config, state: &StateFolder, exclusive: bool) -> anyh
         Database::Server { url, connections } => {
             let settings = PostgresSettings {
                 connections: if exclusive { *connections } else { 2 },
-                extra_ca: certificates(config)?,
+                extra_ca: config.extra_ca.clone(),
                 ..PostgresSettings::new(url.clone())
             };
             Ok(Arc::new(PostgresStore::open(settings).await.map_err(|error| server_words(&error))?))
         }
     }
-}
-
-/// The PEM texts of `[fetch] extra_ca`.
-pub fn certificates(config: &Config) -> anyhow::Result<Vec<Vec<u8>>> {
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read(path).with_context(|| format!("[fetch] extra_ca: {} cannot be read", path.display()))
-    };
-    config.extra_ca.iter().map(read).collect()
 }
 
 fn server_words(error: &StoreError) -> anyhow::Error {

@@ -31,3 +31,5 @@ mod reload;
 mod start;
 mod store;
 mod two_nodes;
+mod upstream_tls;
+mod upstream_tokens;

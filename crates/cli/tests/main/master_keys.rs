@@ -278,3 +278,52 @@ fn without_watching_a_word_is_enough() {
     assert_eq!(hallpass_server::master_key_of_client(&person::register(port)), Some(1));
     assert!(node.stop());
 }
+
+#[test]
+fn rs_061_as_187_connections_under_an_old_master_key_are_counted_before_it_goes() {
+    use hallpass_core::{
+        entropy::SystemEntropy,
+        id::{ConnectionId, PersonId},
+        time::{Clock, SystemClock},
+    };
+    use hallpass_store::{
+        Connections, Maintenance, NewConnection,
+        sqlite::{SqliteSettings, SqliteStore},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    Person::set_up(port, node.setup_link.as_deref().unwrap());
+    assert!(node.stop());
+    let keys = Keys { folder: folder.path().to_owned(), port };
+    let old = keys.good(&["list"])[0]["number"].as_u64().unwrap();
+    let newest = keys.good(&["add"])["number"].to_string();
+    keys.good(&["use", &newest]);
+    assert_eq!((keys.of(old, "connections"), keys.of(old, "removable")), (0.into(), false.into()));
+    let place = [folder.path().to_str().unwrap(), "--port", &port.to_string()].map(str::to_owned);
+    let (code, shown, err) =
+        finished(&["user", "show", "ada", "--json", "--state", &place[0], &place[1], &place[2]]);
+    assert_eq!(code, 0, "{err}");
+    let person = serde_json::from_str::<Value>(&shown).unwrap()["id"].as_str().unwrap().to_owned();
+    let now = SystemClock.now();
+    let put = NewConnection {
+        id: ConnectionId::new(now, &SystemEntropy),
+        person: PersonId::parse(&person).unwrap(),
+        epoch: 0,
+        name: "git".into(),
+        // As it begins: what follows does not open, so it cannot be sealed anew.
+        sealed: vec![1, u8::try_from(old).unwrap(), 0, 0],
+        connected_at: now,
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store =
+            SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
+        assert!(store.connection_put(put).await.unwrap());
+        store.close().await.unwrap();
+    });
+    assert_eq!(keys.of(old, "connections"), 1);
+    let (code, _, err) = keys.run(&["remove", &old.to_string()]);
+    assert!(code == 1 && err.contains("the tokens of 1 connection(s)"), "{err}");
+    let gone = keys.good(&["remove", &old.to_string(), "--end-what-it-made"]);
+    assert_eq!(gone["connections_ended"], 1, "{gone}");
+}

@@ -37,6 +37,21 @@ pub struct Caller<'a> {
     pub grant: Option<&'a str>,
 }
 
+impl Caller<'_> {
+    /// Everything that is said of the caller, with lengths: no two callers have one key.
+    pub fn key(&self) -> String {
+        let fixed = [self.subject, self.client_id, self.scope, self.grant.unwrap_or("-")];
+        let parts = fixed.into_iter().chain(self.actors.iter().map(String::as_str));
+        let mut key = String::with_capacity(256);
+        for part in parts {
+            key.push_str(&part.len().to_string());
+            key.push(':');
+            key.push_str(part);
+        }
+        key
+    }
+}
+
 /// For whom and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -184,6 +199,25 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
     const ISSUER: &str = "https://as.example";
+
+    #[test]
+    fn rs_059_two_callers_never_have_one_key() {
+        let actors = ["a".to_owned(), "b".to_owned()];
+        let base = Caller { subject: "ann", client_id: "c", actors: &[], scope: "read", grant: None };
+        let all = [
+            base,
+            Caller { subject: "annc", client_id: "", ..base },
+            Caller { subject: "an", client_id: "nc", ..base },
+            Caller { scope: "read write", ..base },
+            Caller { scope: "rea", grant: Some("d"), ..base },
+            Caller { grant: Some("g"), ..base },
+            Caller { actors: &actors, ..base },
+            Caller { actors: &actors[..1], ..base },
+        ];
+        let keys: std::collections::HashSet<String> = all.iter().map(Caller::key).collect();
+        assert_eq!(keys.len(), all.len());
+        assert_eq!(base.key(), Caller { ..base }.key());
+    }
 
     #[test]
     fn rs_045_t_43_an_assertion_is_for_one_server_for_a_minute_and_no_access_token() {

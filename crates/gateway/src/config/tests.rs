@@ -88,7 +88,8 @@ fn upstreams_are_http_urls() {
     for bad in [
         "",
         "127.0.0.1:3001",
-        "https://x.example/mcp",
+        "https://",
+        "https://u:p@x.example/mcp",
         "ftp://x/",
         "http://",
         "http://u@h/",
@@ -97,6 +98,9 @@ fn upstreams_are_http_urls() {
     ] {
         let server = ProtectedServer { upstream: bad.into(), ..server("/mcp") };
         assert_eq!(check(&server), Err(ConfigError::Upstream("files".into())), "{bad}");
+    }
+    for good in ["http://10.0.0.7/mcp", "https://x.example/mcp?key=1", "https://[::1]:8443/"] {
+        assert_eq!(check(&ProtectedServer { upstream: good.into(), ..server("/mcp") }), Ok(()), "{good}");
     }
     let server = ProtectedServer { authorization_servers: vec![], ..server("/mcp") };
     assert_eq!(check(&server), Err(ConfigError::NoAuthorizationServer("files".into())));

@@ -4,8 +4,15 @@ use crate::config::Rule as Line;
 use hallpass_core::mcp::Message;
 use serde_json::json;
 
-const ANN: Asker<'_> =
-    Asker { person: Some("ann"), client: "c", actors: &[], grant: None, anonymous: false, schemes: None };
+const ANN: Asker<'_> = Asker {
+    person: Some("ann"),
+    client: "c",
+    actors: &[],
+    grant: None,
+    anonymous: false,
+    schemes: None,
+    details: None,
+};
 
 fn scope(text: &str) -> Scope {
     Scope::parse(text).unwrap()
@@ -197,7 +204,7 @@ fn line(tools: &[&str], scopes: &str) -> Line {
 }
 
 fn by<'a>(person: Option<&'a str>, client: &'a str, actors: &'a [String]) -> Asker<'a> {
-    Asker { person, client, actors, grant: None, anonymous: false, schemes: None }
+    Asker { person, client, actors, grant: None, anonymous: false, schemes: None, details: None }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An MCP server that speaks streamable HTTP.
 
-use super::UpstreamError;
+use super::{UpstreamError, connector::Connector};
 use crate::{
     config::Limits,
     credentials,
@@ -8,36 +8,40 @@ use crate::{
     upstream_credential::Added,
 };
 use bytes::Bytes;
+use hallpass_fetch::tls::{self, Distrust, Tls, TlsFault};
 use hallpass_resource::Authorized;
 use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{self, Client},
     rt::{TokioExecutor, TokioTimer},
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// How long an idle connection is kept. Servers close theirs after 5 s (Node) to 75 s; a request on a connection
 /// that was just closed is sent again by the client, as none of it was read.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Connections to one server, and where it is.
-#[derive(Debug)]
 pub(crate) struct HttpUpstream {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     uri: Uri,
+}
+
+impl fmt::Debug for HttpUpstream {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("HttpUpstream").field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 impl HttpUpstream {
     /// Connects to nothing yet.
-    pub(crate) fn new(uri: Uri, limits: &Limits) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.connect));
+    pub(crate) fn new(uri: Uri, tls: &Tls, limits: &Limits) -> Result<Self, TlsFault> {
+        let connector = Connector::new(&uri, tls, limits.connect)?;
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
-        Self { client: client.build(connector), uri }
+        Ok(Self { client: client.build(connector), uri })
     }
 
     /// Sends a call that is allowed, and waits for the head of the answer for as long as the caller does. Dropping
@@ -59,9 +63,33 @@ impl HttpUpstream {
         *request.headers_mut() = credentials::headers(call);
         added.write(request.headers_mut());
         self.client.request(request).await.map_err(|error| {
-            let reason = if error.is_connect() { UpstreamError::Unreachable } else { UpstreamError::Broken };
-            tracing::warn!(upstream = %self.uri, error = ?error, %reason, "no answer");
+            let reason = reason(&error);
+            let fix = if let UpstreamError::Untrusted(why) = reason { fix(why) } else { "" };
+            tracing::warn!(upstream = %self.uri, error = ?error, %reason, fix, "no answer");
             reason
         })
+    }
+}
+
+/// For the operator.
+const fn fix(why: Distrust) -> &'static str {
+    match why {
+        Distrust::UnknownAuthority => {
+            "name its authority: upstream_tls = { ca_file = \"ca.pem\" } of the server, or --ca ca.pem of hallpass run"
+        }
+        Distrust::OwnAuthority => "give the server a certificate that this authority signs",
+        Distrust::Time => "renew its certificate, or set the clock",
+        Distrust::Name => "write the name that the certificate is for into the URL",
+        Distrust::OurCertificate => "upstream_tls takes a client_cert_file and client_key_file that it knows",
+        Distrust::Session => "does it speak https at this port?",
+    }
+}
+
+/// A server that wants a certificate of ours may say so only after the handshake (RFC 8446 §4.6.2), when it was asked.
+fn reason(error: &legacy::Error) -> UpstreamError {
+    match tls::distrust(error) {
+        Some(why) => UpstreamError::Untrusted(why),
+        None if error.is_connect() => UpstreamError::Unreachable,
+        None => UpstreamError::Broken,
     }
 }

@@ -1,14 +1,19 @@
 //! The MCP servers behind us. What is sent to them is written from an authorized call, and from nothing else.
 
+mod connector;
 mod http;
 mod stdio;
 
 pub(crate) use self::http::HttpUpstream;
 pub(crate) use stdio::{Events, StdioUpstream};
 
-use crate::{message::Call, upstream_credential::Added};
+use crate::{
+    message::Call,
+    upstream_credential::{Added, SecretHeader},
+};
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::Bytes;
+use hallpass_fetch::tls::Distrust;
 use hallpass_resource::Authorized;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -55,6 +60,9 @@ pub(crate) enum UpstreamError {
     /// Nobody accepts connections there.
     #[error("the upstream cannot be reached: is the MCP server running at its configured URL?")]
     Unreachable,
+    /// It is not who it should be, or we are not to it.
+    #[error("the upstream is not talked to: {0}")]
+    Untrusted(Distrust),
     /// It accepted and did not answer in time.
     #[error("the upstream did not answer in time")]
     Timeout,
@@ -99,7 +107,26 @@ impl Upstream {
                 let body = AnswerBody::Http(body);
                 Ok(Answer { status: parts.status, headers: parts.headers, body })
             }
-            Self::Stdio(upstream) => upstream.send(authorized).await,
+            Self::Stdio(upstream) => {
+                let token = added.credential.filter(|_| upstream.takes_tokens());
+                upstream.send(authorized, token.as_ref().and_then(SecretHeader::token)).await
+            }
+        }
+    }
+
+    /// Whether nothing can be asked of it without the token of a person: a process has it from its start.
+    pub(crate) fn is_of_one_person(&self) -> bool {
+        match self {
+            Self::Http(_) => false,
+            Self::Stdio(upstream) => upstream.takes_tokens(),
+        }
+    }
+
+    /// What has the token of this caller's person ends: it is no longer theirs.
+    pub(crate) fn end_all_of(&self, authorized: &Authorized<Call>) {
+        match self {
+            Self::Http(_) => {}
+            Self::Stdio(upstream) => upstream.end_all_of(authorized),
         }
     }
 }

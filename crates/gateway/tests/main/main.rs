@@ -19,6 +19,7 @@ mod details;
 mod envelope;
 mod handles;
 mod many_callers;
+mod on_behalf;
 mod open;
 mod people;
 mod policy;
@@ -28,7 +29,12 @@ mod sessions;
 mod stateless;
 #[cfg(unix)]
 mod stdio;
+#[cfg(unix)]
+mod stdio_people;
+#[cfg(unix)]
+mod strangers;
 mod streams;
 mod support;
+mod tls;
 mod trust;
 mod upstream_sees;

@@ -11,7 +11,7 @@ use std::{
 
 /// Tokens by person, and what was asked.
 #[derive(Default)]
-struct People {
+pub struct People {
     tokens: Mutex<HashMap<String, Result<String, NoCredential>>>,
     refused: Mutex<Vec<(String, String)>>,
 }
@@ -41,7 +41,7 @@ impl PersonCredentials for People {
 }
 
 impl People {
-    fn set(&self, person: &str, token: Result<&str, NoCredential>) {
+    pub fn set(&self, person: &str, token: Result<&str, NoCredential>) {
         self.tokens.lock().unwrap().insert(person.into(), token.map(str::to_owned));
     }
 }

@@ -247,6 +247,16 @@ async fn an_idle_stream_gets_comments_between_its_events() {
 }
 
 #[tokio::test]
+async fn rs_058_no_comment_comes_into_the_middle_of_an_event() {
+    let world = world_with("half-events", |config| config.limits.keep_alive = Duration::from_secs(1)).await;
+    let answer = world.ask(world.request("GET", "", &[])).await;
+    let comments = answer.text.matches(": \n").count();
+    let events = answer.text.replace(": \n", "");
+    assert_eq!(events, "id: 7\ndata: {\"n\":0}\n\ndata: {\"n\":1}\n\n", "{}", answer.text);
+    assert!(comments >= 4 && answer.text.contains("id: 7\ndata: {\"n\":0}\n\n"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn rs_065_t_88_deep_wide_and_colliding_messages_cost_little() {
     let world = world_with("accepted", |config| config.limits.body = 4 * 1024 * 1024).await;
     let message = |params: &str| {

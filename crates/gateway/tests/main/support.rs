@@ -75,6 +75,7 @@ pub fn script(text: &str) -> hallpass_gateway::StdioCommand {
         folder: None,
         environment: vec![("PATH".into(), "/bin:/usr/bin".into())],
         shared_processes: 0,
+        token_variable: None,
         limits: hallpass_gateway::StdioLimits {
             stop: Duration::from_millis(300),
             ..hallpass_gateway::StdioLimits::default()
@@ -90,7 +91,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
     let upstream = Upstream::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = Router::new().fallback(any(behave)).with_state(upstream.clone());
+    let served = upstream_router(upstream.clone());
     tokio::spawn(async move { axum::serve(listener, served).await });
 
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
@@ -144,6 +145,10 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
 }
 
 /// The server behind the gateway.
+pub fn upstream_router(upstream: Upstream) -> Router {
+    Router::new().fallback(any(behave)).with_state(upstream)
+}
+
 async fn behave(
     State(upstream): State<Upstream>,
     method: Method,
@@ -207,6 +212,7 @@ async fn behave(
             ([(header::CONTENT_TYPE, "text/event-stream")], ticking(&upstream, Duration::from_hours(1), None))
                 .into_response()
         }
+        "/half-events" => ([(header::CONTENT_TYPE, "text/event-stream")], halves()).into_response(),
         "/dying" => (
             [(header::CONTENT_TYPE, "text/event-stream")],
             ticking(&upstream, Duration::from_millis(10), Some(2)),
@@ -255,6 +261,17 @@ fn ticking(upstream: &Upstream, pause: Duration, breaks_after: Option<usize>) ->
         }
         let event = format!("id: {number}\nretry: 500\ndata: {{\"n\":{number}}}\n\n");
         Some((Ok::<_, std::io::Error>(Bytes::from(event)), (number + 1, open)))
+    });
+    Body::from_stream(events)
+}
+
+/// An event in three pieces, each of which ends somewhere else in a line, with a pause between them.
+fn halves() -> Body {
+    let pieces = ["id: 7\nda", "ta: {\"n\":", "0}\r", "\n\r\n", "data: {\"n\":1}\n\n"];
+    let events = futures_util::stream::unfold(pieces.into_iter(), |mut pieces| async move {
+        let piece = pieces.next()?;
+        tokio::time::sleep(Duration::from_millis(2_200)).await;
+        Some((Ok::<_, std::io::Error>(Bytes::from(piece)), pieces))
     });
     Body::from_stream(events)
 }

@@ -39,4 +39,14 @@ impl<'a> Event<'a> {
     pub fn connection_died(who: Who<'a>, name: &'a str) -> Self {
         Self::of_connection(Kind::ConnectionDied, who, name, None)
     }
+
+    /// The authorization server of the server behind with this name gave a token for the person.
+    pub fn upstream_token_issued(who: Who<'a>, server: &'a str) -> Self {
+        Self::of_connection(Kind::UpstreamTokenIssued, who, server, None)
+    }
+
+    /// It gave none.
+    pub fn upstream_token_refused(who: Who<'a>, server: &'a str, reason: &'static str) -> Self {
+        Self::of_connection(Kind::UpstreamTokenRefused, who, server, Some(reason))
+    }
 }

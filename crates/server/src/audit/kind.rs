@@ -111,6 +111,8 @@ kinds! {
     AccountUnlinked         "account_unlinked"          Info  "account no longer linked to an identity provider"
     AccountChecked          "account_checked"           Debug "identity provider asked again: the person may"
     AccountNotChecked       "account_not_checked"       Info  "identity provider could not be asked again: nothing ends"
+    UpstreamTokenIssued     "upstream_token_issued"     Debug "another authorization server gave a token for a person"
+    UpstreamTokenRefused    "upstream_token_refused"    Info  "another authorization server gave no token for a person"
     KeyMade                 "key_made"                  Info  "signing key made"
     KeyRotated              "key_rotated"               Info  "signing key in use"
     KeyRetired              "key_retired"               Info  "signing key retired"

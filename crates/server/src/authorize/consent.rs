@@ -4,7 +4,7 @@
 //! again from the sealed query; if something looks different by then, the question is asked again. A page sent twice
 //! is still one grant, because both codes carry the page's id. A refusal stores nothing and burns nothing.
 
-use super::{Asked, Stop, again, pushed, respond, step_up, stopped};
+use super::{Asked, Stop, again, connect_first, pushed, respond, step_up, stopped};
 use crate::{
     app::App,
     audit::{Event, Which},
@@ -57,6 +57,7 @@ pub(super) async fn page(
     asked: &Asked<'_>,
 ) -> Result<Reply, StoreError> {
     let held = step_up::held(app, signed_in, asked, cx.now).await?;
+    let missing = connect_first::missing(app, signed_in, asked, cx.now).await?;
     let sealed = Sealed {
         grant: *asked.pushed.unwrap_or_else(|| GrantId::new(cx.now, &*app.entropy)).as_bytes(),
         shown: shown(asked, signed_in),
@@ -97,6 +98,7 @@ pub(super) async fn page(
         before: before.into_iter().map(title).collect(),
         tools: asked.checked.details.iter().flat_map(AuthorizationDetails::sentences).collect(),
         offline: asked.refresh,
+        connect: missing.as_ref().map(|missing| (&*missing.service, &*missing.page)),
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
         query: asked.query,

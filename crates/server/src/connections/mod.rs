@@ -22,3 +22,4 @@ pub(crate) mod vault;
 pub use prompt::page_for;
 pub use renew::{NoToken, token};
 pub use settings::{ConnectionError, ConnectionSettings, Endpoints, Provider, TokenAuth, WrittenConnection};
+pub use vault::reseal_one;

@@ -71,7 +71,7 @@ pub async fn token(
         let need =
             if refused == Some(&tokens.access_token) { Due::Ended } else { due(&tokens, now, u8::MAX) };
         if need == Due::Fresh {
-            keep_under_the_newest_key(app, &row, &tokens, now).await;
+            keep_under_the_newest_key(app, &row, now).await;
             return Ok(tokens.access_token);
         }
         let held = if tokens.refresh_token.is_some() { hold(app, &row, now).await? } else { None };
@@ -198,13 +198,11 @@ pub(crate) const fn reason(error: ProviderError) -> &'static str {
 }
 
 /// Tokens that never change are sealed anew when they are next used, so that an old master key can go. Best effort.
-async fn keep_under_the_newest_key(app: &App, row: &Connection, tokens: &Tokens, now: Timestamp) {
-    // Not while somebody renews it: what comes of that would find another version.
-    if !vault::is_of_an_older_key(app, row) || now < row.held_until {
+async fn keep_under_the_newest_key(app: &App, row: &Connection, now: Timestamp) {
+    if !vault::is_of_an_older_key(app, row) {
         return;
     }
-    let sealed = vault::seal(app, (row.person, &row.name, row.id), tokens);
-    if let Err(error) = app.store.connection_renew(row.id, row.version, sealed, now).await {
+    if let Err(error) = vault::reseal_one(&*app.store, &app.keys, &*app.entropy, (row, now)).await {
         tracing::warn!(?error, "the tokens of a connection stay under an older master key");
     }
 }

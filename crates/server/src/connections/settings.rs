@@ -166,7 +166,7 @@ impl ConnectionSettings {
             client: ClientCredentials {
                 client_id: written.client_id.to_owned(),
                 client_secret: written.secret.clone(),
-                auth: auth(written)?,
+                auth: auth(written.auth, written.secret.is_some()).ok_or(ConnectionError::Auth)?,
             },
             scope: Scope::of(written.scopes.iter().map(String::as_str)),
             resource: written.resource.map(str::to_owned),
@@ -187,14 +187,14 @@ impl Settings {
     }
 }
 
-fn auth(written: &WrittenConnection<'_>) -> Result<TokenAuth, ConnectionError> {
-    let has_secret = written.secret.is_some();
-    let auth = match written.auth {
-        Some(named) => TokenAuth::parse(named).ok_or(ConnectionError::Auth)?,
+/// How we prove who we are, by its name; nothing where that does not go with having a secret.
+pub(crate) fn auth(named: Option<&str>, has_secret: bool) -> Option<TokenAuth> {
+    let auth = match named {
+        Some(named) => TokenAuth::parse(named)?,
         None if has_secret => TokenAuth::Basic,
         None => TokenAuth::None,
     };
-    if has_secret == (auth == TokenAuth::None) { Err(ConnectionError::Auth) } else { Ok(auth) }
+    (has_secret != (auth == TokenAuth::None)).then_some(auth)
 }
 
 fn provider(written: &WrittenConnection<'_>) -> Result<Provider, ConnectionError> {

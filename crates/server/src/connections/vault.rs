@@ -4,13 +4,14 @@
 use crate::app::App;
 use hallpass_client::storage::Tokens;
 use hallpass_core::{
+    entropy::Entropy,
     id::{ConnectionId, LinkId, PersonId},
     scope::Scope,
     seal::{KeyRing, NotOurs, Purpose},
     secret::SecretString,
     time::Timestamp,
 };
-use hallpass_store::Connection;
+use hallpass_store::{Connection, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -92,6 +93,28 @@ pub(crate) fn open_at(app: &App, place: &Place, sealed: &[u8]) -> Result<Tokens,
         scope: Scope::of(sealed.scope.split(' ')),
         proof_key: None,
     })
+}
+
+/// Seals the tokens of a row under the first master key of the ring, in one conditional write. `None` when the ring cannot open
+/// them, `false` when somebody renews them: what comes of that would find another version.
+///
+/// # Errors
+/// The store.
+pub async fn reseal_one(
+    store: &dyn Store,
+    ring: &KeyRing,
+    entropy: &dyn Entropy,
+    (row, now): (&Connection, Timestamp),
+) -> Result<Option<bool>, StoreError> {
+    let place = Place::connection(row.person, &row.name, row.id);
+    let Ok(text) = ring.open(place.purpose, &place.context, &row.sealed).map(Zeroizing::new) else {
+        return Ok(None);
+    };
+    if now < row.held_until {
+        return Ok(Some(false));
+    }
+    let sealed = ring.seal(place.purpose, &place.context, &text, entropy);
+    store.connection_renew(row.id, row.version, sealed, row.renewed_at).await.map(Some)
 }
 
 /// Whether it was sealed by a node that has the next master key already: nothing is known of it then.

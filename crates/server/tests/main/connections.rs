@@ -364,6 +364,39 @@ async fn rs_061_a_token_for_ever_is_used_until_it_is_refused_and_moves_to_the_ne
     let next = server.taking(&both).await.unwrap();
     assert_eq!(of(&server, ada).await.as_deref(), Ok(&*only));
     assert_eq!(of(&next, ada).await.as_deref(), Ok(&*only), "sealed anew under the newest");
+    let under = async |number| server.app.store.connections_under(number, None, 10).await.unwrap().len();
+    assert_eq!((under(0).await, under(1).await), (0, 1));
     assert_eq!(of(&server, ada).await, Err(NoToken::Unavailable), "a node behind knows nothing of it");
     assert_eq!(of(&next, ada).await.as_deref(), Ok(&*only));
+}
+
+#[tokio::test]
+async fn rs_061_rs_066_who_is_asked_for_access_is_told_what_to_connect_first() {
+    let (server, third) = world().await;
+    let ada = add_person(&server.app, server.now()).await;
+    let request = Server::request(&server.register(REDIRECT).await);
+    let mut browser = signed_in(&server, ada).await;
+    let link = |page: &Answer| {
+        let (_, rest) = page.text.split_once("/account/connections?link=")?;
+        Some(format!("/account/connections?link={}", rest.split('"').next()?))
+    };
+    let page = browser.ask(&request).await;
+    assert!(page.text.contains("works with your account at <strong>Git</strong>"), "{}", page.text);
+    // It leads this person there, and nobody else.
+    let path_there = link(&page).unwrap();
+    assert!(browser.get(&path_there).await.text.contains("Connect Git"));
+    let bob = add_person(&server.app, server.now()).await;
+    let mut his = signed_in(&server, bob).await;
+    assert_eq!(his.get(&path_there).await.status, StatusCode::FORBIDDEN);
+    // It changes nothing of the question itself: the page may be answered before or after.
+    connect(&server, &third, ada, "ada").await;
+    let moving = browser.answer(&page, "allow").await;
+    assert!(moving.answered("code").is_some(), "{}", moving.text);
+    assert!(link(&browser.ask(&request).await).is_none());
+    // Until the service says that it is over.
+    third.forget();
+    server.push(100_000);
+    assert_eq!(of(&server, ada).await, Err(NoToken::Ended));
+    sign_in(&server, &mut browser, ada).await;
+    assert!(link(&browser.ask(&request).await).is_some());
 }

@@ -59,4 +59,5 @@ mod switch;
 mod third_party;
 mod token;
 mod upgrade;
+mod upstream_tokens;
 mod workloads;

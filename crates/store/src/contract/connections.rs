@@ -28,6 +28,36 @@ fn hold(story: &Story, of: &Connection) -> Hold {
     Hold { id: of.id, version: of.version, holder, until: story.now.plus(seconds(40)) }
 }
 
+/// Those that are sealed under a master key are found by its number, a page at a time; dead ones are not.
+pub async fn as_187_connections_are_found_by_the_key_that_they_are_sealed_under(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let mut of_one = Vec::new();
+    for at in 0..7_u8 {
+        let person = somebody(&format!("p{at}"));
+        assert!(store.person_create(person.clone()).await.unwrap());
+        let connection = new(&story, person.id, &[1, u8::from(at > 4), 7, at]);
+        assert!(store.connection_put(connection.clone()).await.unwrap());
+        if at <= 4 {
+            of_one.push(connection.id);
+        }
+    }
+    assert!(store.connection_put(new(&story, story.person, &[])).await.unwrap(), "nothing that says so");
+    of_one.sort_by_key(|id| *id.as_bytes());
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.connections_under(0, after, 2).await.unwrap();
+        assert!(page.len() <= 2 && page.iter().all(|row| row.sealed[1] == 0));
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        found.extend(page.iter().map(|row| row.id));
+    }
+    assert_eq!(found, of_one);
+    assert!(store.connection_die(of_one[0], 1, story.now).await.unwrap());
+    assert_eq!(store.connections_under(0, None, 10).await.unwrap().len(), 4);
+    assert_eq!(store.connections_under(1, None, 10).await.unwrap().len(), 2);
+    assert!(store.connections_under(7, None, 10).await.unwrap().is_empty(), "only where the number is");
+}
+
 /// What one person connected is found by that person and name alone; connected again, the one before is gone.
 pub async fn rs_061_a_connection_belongs_to_one_person(store: Arc<dyn Store>) {
     let mut story = Story::begin(store.clone()).await;

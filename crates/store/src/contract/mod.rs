@@ -106,6 +106,7 @@ macro_rules! contract_tests {
             as_220_the_sweep_forgets_typed_codes
             rs_061_a_connection_belongs_to_one_person
             rs_061_as_185_connections_go_with_their_person
+            as_187_connections_are_found_by_the_key_that_they_are_sealed_under
             rs_061_c13_sixty_four_renewals_have_one_winner
             as_214_a_subject_of_an_issuer_is_one_person
             as_214_an_account_and_its_link_are_made_together

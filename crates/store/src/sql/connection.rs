@@ -23,6 +23,9 @@ statements! {
     OF_PERSON = "SELECT c.id, c.person, c.name, c.sealed, c.version, c.connected_at, c.renewed_at, c.died_at, c.held_until
         FROM connection c JOIN person p ON p.id = c.person AND p.disabled_at IS NULL
         WHERE c.person = $1 ORDER BY c.name";
+    // The second byte of what is sealed is the number of its key (core, seal).
+    UNDER = "SELECT id, person, name, sealed, version, connected_at, renewed_at, died_at, held_until
+        FROM connection WHERE substr(sealed, 2, 1) = $1 AND id > $2 AND died_at IS NULL ORDER BY id LIMIT $3";
     // $2 is the end of the longest word that can be given now: one that ends later was stamped by a clock that was wrong.
     HOLD = "UPDATE connection SET holder = $1, held_until = $2
         WHERE id = $3 AND version = $4 AND died_at IS NULL
@@ -54,6 +57,13 @@ operation! {
 operation! {
     OfPerson { person: PersonId } -> Vec<Connection>, List,
     |on, this| on.all(OF_PERSON, args![&this.person], connection).await
+}
+
+operation! {
+    Under { number: u8, after: Option<ConnectionId>, most: u32 } -> Vec<Connection>, List, |on, this| {
+        let (number, after) = ([this.number], this.after.map_or([0; 16], |after| *after.as_bytes()));
+        on.all(UNDER, args![&number[..], &after[..], this.most], connection).await
+    }
 }
 
 operation! {
@@ -113,6 +123,15 @@ impl<B: Backend> Connections for B {
 
     fn connections_of_person(&self, person: PersonId) -> Answer<'_, Vec<Connection>> {
         self.run(OfPerson { person })
+    }
+
+    fn connections_under(
+        &self,
+        number: u8,
+        after: Option<ConnectionId>,
+        most: u32,
+    ) -> Answer<'_, Vec<Connection>> {
+        self.run(Under { number, after, most })
     }
 
     fn connection_hold(&self, hold: Hold, now: Timestamp) -> Answer<'_, bool> {

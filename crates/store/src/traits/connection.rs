@@ -18,6 +18,15 @@ pub trait Connections: Send + Sync + 'static {
     /// All that this person connected, by name.
     fn connections_of_person(&self, person: PersonId) -> Answer<'_, Vec<Connection>>;
 
+    /// Those that are alive and whose tokens are sealed under the master key of this number, as they say themselves: at most
+    /// `most`, after this one, in the order of their ids.
+    fn connections_under(
+        &self,
+        number: u8,
+        after: Option<ConnectionId>,
+        most: u32,
+    ) -> Answer<'_, Vec<Connection>>;
+
     /// Takes the word to renew it, if it is alive, still as it was read, and nobody has the word at `now`. One of many gets
     /// it; whoever has it gets it again. A word that ends later than this one would was given by a clock that was wrong.
     fn connection_hold(&self, hold: Hold, now: Timestamp) -> Answer<'_, bool>;

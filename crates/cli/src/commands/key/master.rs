@@ -127,6 +127,7 @@ fn as_json(file: &KeyFile, number: u8, depends: &Depends) -> Value {
         "used_at": time(file.last(number, Happened::Used)),
         "only_read_since": time(file.only_read_since(number)),
         "signing_keys": depends.signing_keys,
+        "connections": depends.connections,
         "tokens_until": time(depends.tokens_until),
         "grants_of_its_clients": depends.grants,
         "its_clients_with_grants": depends.clients.len(),
@@ -197,7 +198,13 @@ async fn remove(place: &Place, number: u8, end_what_it_made: bool, json: bool) -
     place.record(&[Event::master_key_removed(&number.to_string())]).await?;
     if json {
         let clients = depends.clients.len();
-        say!("{}", json!({ "number": number, "grants_ended": depends.grants, "clients_ended": clients }));
+        say!(
+            "{}",
+            json!({
+                "number": number, "grants_ended": depends.grants, "clients_ended": clients,
+                "connections_ended": depends.connections,
+            })
+        );
     }
     note(&format!(
         "master key {number} is gone: a running server refuses what was made with it within two seconds"

@@ -1,9 +1,9 @@
 //! An MCP server that speaks over its standard input and output: we start it, and speak streamable HTTP for it.
 //!
 //! One process for each session of the 2025 revisions, and for each person with one client of the newest, never one for two
-//! people unless the operator says so, by `shared_processes` or by opening something to callers without a token, who are one
-//! person here: such servers know nothing of people, and what they keep, they keep for whoever
-//! speaks to them (T-81, RS-056). A session lives on the node that started it.
+//! people unless the operator says so, by `shared_processes`: such servers know nothing of people, and what they keep, they keep
+//! for whoever speaks to them (T-81, RS-056). Callers without a token, where something is open to them, are told apart by their
+//! addresses, and have as many processes together as one person. A session lives on the node that started it.
 
 mod body;
 mod lines;
@@ -26,12 +26,13 @@ use bytes::Bytes;
 use hallpass_core::{
     json,
     mcp::{Message, Outcome, Revision},
+    secret::SecretString,
     time::Timestamp,
 };
 use hallpass_resource::Authorized;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use places::{Place, Places};
-use session::{NotTaken, Owner, Peer, Session};
+use session::{NotTaken, Owner, Peer, Purpose, Session};
 use standing::Standing;
 use std::{
     collections::HashMap,
@@ -54,6 +55,8 @@ const WAITING: usize = 8;
 const FIRST: Duration = Duration::from_secs(1);
 /// How long a client is kept waiting for a start after crashes; longer than that it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a process whose token was replaced may answer what it was asked.
+const RETIRING: Duration = Duration::from_mins(5);
 /// When to come back while all places are taken. Nobody knows.
 const LATER: u64 = 30;
 
@@ -96,8 +99,26 @@ impl StdioUpstream {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Does for a call what a server on HTTP would do.
-    pub(crate) async fn send(&self, authorized: &Authorized<Call>) -> Result<Answer, UpstreamError> {
+    /// Whether its processes get the tokens of their people.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.0.command.token_variable.is_some()
+    }
+
+    /// Ends the processes of this caller: the token that they have is no longer that of the person.
+    pub(crate) fn end_all_of(&self, authorized: &Authorized<Call>) {
+        let owner = owner(authorized);
+        let sessions = self.0.lock();
+        for session in sessions.values().filter(|session| session.owner.subject == owner.subject) {
+            session.end.notify_one();
+        }
+    }
+
+    /// Does for a call what a server on HTTP would do. `token` is that of the person, for a server that takes one.
+    pub(crate) async fn send(
+        &self,
+        authorized: &Authorized<Call>,
+        token: Option<SecretString>,
+    ) -> Result<Answer, UpstreamError> {
         let call = authorized.operation();
         if !is_known(call.version.as_ref()) {
             let requested = call.version.as_ref().and_then(|version| version.to_str().ok());
@@ -109,40 +130,56 @@ impl StdioUpstream {
         if call.mirrors {
             return match &call.action {
                 Action::Message(message) => {
-                    self.stateless(owner(authorized), message, takes_events(&call.headers)).await
+                    let whose = (owner(authorized), token);
+                    self.stateless(whose, message, takes_events(&call.headers)).await
                 }
                 Action::Listen | Action::EndSession => Err(UpstreamError::NoStream),
             };
         }
         match &call.action {
             Action::Message(message @ Message::Request { .. }) if message.method() == Some("initialize") => {
-                self.initialize(authorized, message).await
+                self.initialize(authorized, message, token).await
             }
             Action::Message(message @ Message::Request { .. }) => {
-                let session = self.session(authorized)?;
+                let session = self.session(authorized, token.as_ref())?;
                 answered(session, message, takes_events(&call.headers)).await
             }
             Action::Message(message) => {
-                let session = self.session(authorized)?;
+                let session = self.session(authorized, token.as_ref())?;
                 if let Some(line) = session.tell(message) {
                     session.write(line).await.ok_or(UpstreamError::NoSession)?;
                 }
                 Ok(Answer::empty(StatusCode::ACCEPTED))
             }
             Action::Listen => {
-                let session = self.session(authorized)?;
+                let session = self.session(authorized, token.as_ref())?;
                 let (listener, queue) = session.listen().ok_or(UpstreamError::NoSession)?;
                 Ok(Answer::events(Events::new(queue, Reading::Session(session, listener))))
             }
             Action::EndSession => {
-                self.session(authorized)?.end.notify_one();
+                self.owned(authorized)?.end.notify_one();
                 Ok(Answer::empty(StatusCode::NO_CONTENT))
             }
         }
     }
 
+    /// The caller's session, while its process has the token of today. With another one a client begins anew, as it has to
+    /// when a server says that a session is over.
+    fn session(
+        &self,
+        authorized: &Authorized<Call>,
+        token: Option<&SecretString>,
+    ) -> Result<Arc<Session>, UpstreamError> {
+        let session = self.owned(authorized)?;
+        if session.has(token) {
+            return Ok(session);
+        }
+        retire(session);
+        Err(UpstreamError::NoSession)
+    }
+
     /// The caller's session. That of anybody else does not exist.
-    fn session(&self, authorized: &Authorized<Call>) -> Result<Arc<Session>, UpstreamError> {
+    fn owned(&self, authorized: &Authorized<Call>) -> Result<Arc<Session>, UpstreamError> {
         let named = authorized.operation().session.as_ref().ok_or(UpstreamError::SessionNeeded)?;
         let id = named.upstream.to_str().map_err(|_| UpstreamError::NoSession)?;
         let session = self.0.lock().get(id).cloned();
@@ -153,8 +190,10 @@ impl StdioUpstream {
         &self,
         authorized: &Authorized<Call>,
         message: &Message,
+        token: Option<SecretString>,
     ) -> Result<Answer, UpstreamError> {
-        let (id, session) = self.0.process_for(owner(authorized), Peer::Client).await?;
+        let purpose = Purpose { owner: owner(authorized), peer: Peer::Client, token };
+        let (id, session) = self.0.process_for(purpose).await?;
         let (ours, line, queue) = session.begin(message, false).map_err(not_taken)?;
         // Dropped before the answer, it ends the process.
         let reading = Reading::Request(Arc::clone(&session), ours);
@@ -203,19 +242,18 @@ impl StdioUpstream {
 impl Inner {
     fn start(
         self: &Arc<Self>,
-        owner: Owner,
-        peer: Peer,
+        purpose: Purpose,
         place: Place,
     ) -> Result<(String, Arc<Session>), UpstreamError> {
-        let child = process::spawn(&self.command).map_err(|error| {
+        let child = process::spawn(&self.command, purpose.token.as_ref()).map_err(|error| {
             tracing::error!(server = %self.name, program = %self.command.program, %error, "the MCP server cannot be started");
             UpstreamError::CannotStart
         })?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number}", self.started.seconds());
         let (to_process, from_clients) = mpsc::channel(WAITING);
-        tracing::info!(server = %self.name, subject = %owner.subject, process = child.id(), "an MCP server is started");
-        let session = Arc::new(Session::new(owner, peer, to_process));
+        tracing::info!(server = %self.name, subject = %purpose.owner.subject, process = child.id(), "an MCP server is started");
+        let session = Arc::new(Session::new(purpose, to_process));
         self.lock().insert(id.clone(), Arc::clone(&session));
         let run = Run { inner: Arc::clone(self), id: id.clone(), session: Arc::clone(&session), place };
         tokio::spawn(run.see_through(child, from_clients));
@@ -271,6 +309,22 @@ async fn answered(session: Arc<Session>, message: &Message, streams: bool) -> Re
     })
 }
 
+/// Ends a session when it has answered what it was asked, or in a while; from now on it takes nothing more.
+fn retire(session: Arc<Session>) {
+    if !session.retires() {
+        return;
+    }
+    tokio::spawn(async move {
+        let answered = async {
+            while session.is_busy() && !session.has_ended() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let _ = timeout(RETIRING, answered).await;
+        session.end.notify_one();
+    });
+}
+
 /// Whether a revision is named that we know, or none, as before 2025-06-18.
 fn is_known(version: Option<&HeaderValue>) -> bool {
     version.is_none_or(|version| version.to_str().ok().and_then(Revision::parse).is_some())
@@ -286,7 +340,7 @@ fn takes_events(headers: &HeaderMap) -> bool {
 }
 
 fn owner(authorized: &Authorized<Call>) -> Owner {
-    Owner { subject: authorized.subject().to_owned(), client_id: authorized.client_id().to_owned() }
+    Owner::of(authorized.caller())
 }
 
 const fn not_taken(reason: NotTaken) -> UpstreamError {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hallpass_core::{
     json,
     mcp::{Message, MessageError},
+    secret::SecretString,
 };
 use std::{
     io,
@@ -62,12 +63,17 @@ impl Why {
 
 /// Starts the command. It has the environment of the configuration and nothing of ours, and a process group of its
 /// own: Ctrl-C is for us, and what it starts ends with it.
-pub(super) fn spawn(command: &StdioCommand) -> io::Result<Child> {
+///
+/// The token of the person whose process it is comes last, and only there: no other process of this server has it.
+pub(super) fn spawn(command: &StdioCommand, token: Option<&SecretString>) -> io::Result<Child> {
     let mut child = Command::new(&command.program);
     child
         .args(&command.arguments)
         .env_clear()
         .envs(command.environment.iter().map(|(name, value)| (name, value)));
+    if let (Some(name), Some(token)) = (&command.token_variable, token) {
+        child.env(name, token.expose());
+    }
     if let Some(folder) = &command.folder {
         child.current_dir(folder);
     }

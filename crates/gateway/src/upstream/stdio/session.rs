@@ -5,7 +5,11 @@
 
 use super::{queue::Queue, stateless};
 use bytes::Bytes;
-use hallpass_core::mcp::{Message, Raw, error::INTERNAL_ERROR, error_body};
+use hallpass_core::{
+    mcp::{Message, Raw, error::INTERNAL_ERROR, error_body},
+    secret::SecretString,
+};
+use hallpass_resource::{ANONYMOUS, Authenticated};
 use serde_json::{Value, json};
 use std::{
     borrow::Cow,
@@ -34,7 +38,19 @@ impl Owner {
         Self { subject: String::new(), client_id: number.to_string() }
     }
 
-    /// By whom its processes and crashes are counted: those that all share each by itself.
+    /// Of whoever calls. Callers without a token are as many as their addresses: what one of them leaves with a process is not
+    /// for the next to find.
+    pub(super) fn of(caller: &Authenticated) -> Self {
+        let client = if caller.is_anonymous() { caller.counted_as() } else { caller.client_id() };
+        Self { subject: caller.subject().to_owned(), client_id: client.to_owned() }
+    }
+
+    /// Whether there is no token behind it.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.subject == ANONYMOUS
+    }
+
+    /// By whom its processes and crashes are counted: those that all share each by itself, those of all strangers together.
     pub(super) fn counted(&self) -> Cow<'_, str> {
         if self.subject.is_empty() { format!("\0{}", self.client_id).into() } else { (&self.subject).into() }
     }
@@ -58,11 +74,24 @@ pub(super) enum Peer {
     Gateway,
 }
 
+/// What a process is started for.
+#[derive(Debug)]
+pub(super) struct Purpose {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Who speaks to it.
+    pub peer: Peer,
+    /// The token that it gets, where it gets one.
+    pub token: Option<SecretString>,
+}
+
 /// A running process, as requests see it.
 #[derive(Debug)]
 pub(super) struct Session {
     pub owner: Owner,
     peer: Peer,
+    /// What it was started with. Another one it never gets.
+    token: Option<SecretString>,
     to_process: mpsc::Sender<Bytes>,
     state: Mutex<State>,
     /// Wakes whoever looks after the process when it shall end.
@@ -80,6 +109,8 @@ struct State {
     listeners: u64,
     used: Instant,
     ended: bool,
+    /// It takes no more requests, and ends when it has answered.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -97,8 +128,9 @@ struct Pending {
 }
 
 impl Session {
-    /// Of this owner; lines for the process go into `to_process`.
-    pub(super) fn new(owner: Owner, peer: Peer, to_process: mpsc::Sender<Bytes>) -> Self {
+    /// Of a process for this purpose; lines for it go into `to_process`.
+    pub(super) fn new(purpose: Purpose, to_process: mpsc::Sender<Bytes>) -> Self {
+        let Purpose { owner, peer, token } = purpose;
         let state = State {
             next_id: 1,
             pending: BTreeMap::new(),
@@ -107,8 +139,9 @@ impl Session {
             listeners: 0,
             used: Instant::now(),
             ended: false,
+            retired: false,
         };
-        Self { owner, peer, to_process, state: Mutex::new(state), end: Notify::new() }
+        Self { owner, peer, token, to_process, state: Mutex::new(state), end: Notify::new() }
     }
 
     /// Registers a request: our id, what to send to the process, and where its messages will be.
@@ -118,7 +151,7 @@ impl Session {
         streams: bool,
     ) -> Result<(i64, Bytes, Arc<Queue>), NotTaken> {
         let mut state = self.lock();
-        if state.ended {
+        if state.ended || state.retired {
             return Err(NotTaken::Ended);
         }
         if state.pending.len() >= IN_FLIGHT {
@@ -230,6 +263,16 @@ impl Session {
         self.lock().ended
     }
 
+    /// Whether its process was started with this token.
+    pub(super) fn has(&self, token: Option<&SecretString>) -> bool {
+        self.token.as_ref() == token
+    }
+
+    /// Takes no more requests from now on; whether it took some until now.
+    pub(super) fn retires(&self) -> bool {
+        !std::mem::replace(&mut self.lock().retired, true)
+    }
+
     /// Where a message of the process belongs: progress to its request; all else to the stream of the session, or,
     /// where a client has not opened one, a request to the newest request that can show it.
     fn queue_of(&self, message: &Message) -> Arc<Queue> {
@@ -284,6 +327,12 @@ impl Session {
             state.listening = None;
             state.used = Instant::now();
         }
+    }
+
+    /// Since when nobody waits for anything from it; nothing while somebody does.
+    pub(super) fn free_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.pending.is_empty() && state.listening.is_none() && !state.ended).then_some(state.used)
     }
 
     /// Whether nobody has used it for that long.

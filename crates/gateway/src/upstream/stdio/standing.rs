@@ -3,13 +3,16 @@
 
 use super::{
     Inner, LATER, PATIENCE, Reading, StdioUpstream, answered, not_taken,
-    session::{Owner, Peer, Session},
+    places::Place as Room,
+    retire,
+    session::{Owner, Peer, Purpose, Session},
     stateless,
 };
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use hallpass_core::{
     json,
     mcp::{Message, Outcome, Raw},
+    secret::SecretString,
 };
 use http::StatusCode;
 use serde_json::Value;
@@ -20,8 +23,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long a stranger waits for the end of another's process.
+const ROOM: Duration = Duration::from_secs(5);
 
 /// One process and what it said of itself.
 #[derive(Clone, Debug)]
@@ -64,7 +71,7 @@ impl StdioUpstream {
     /// Does for a request without a session what a server of the newest revision would do.
     pub(super) async fn stateless(
         &self,
-        owner: Owner,
+        (owner, token): (Owner, Option<SecretString>),
         message: &Message,
         streams: bool,
     ) -> Result<Answer, UpstreamError> {
@@ -78,7 +85,7 @@ impl StdioUpstream {
             return Ok(not_found(stateless::no_such_method(id)));
         }
         let owner = self.whose(owner);
-        let Some(ready) = self.ready(&owner).await? else {
+        let Some(ready) = self.ready(&owner, token).await? else {
             return Ok(Answer::json(stateless::not_initialized(id).into()));
         };
         if call.method() == "server/discover" {
@@ -104,22 +111,35 @@ impl StdioUpstream {
     }
 
     /// The process of this owner, started if there is none; nothing when it takes no session.
-    async fn ready(&self, owner: &Owner) -> Result<Option<Ready>, UpstreamError> {
+    async fn ready(
+        &self,
+        owner: &Owner,
+        token: Option<SecretString>,
+    ) -> Result<Option<Ready>, UpstreamError> {
         let place = self.0.standing.place(owner);
         let mut kept = place.lock().await;
         if let Some(ready) = kept.as_ref().filter(|ready| !ready.session.has_ended()) {
-            return Ok(Some(ready.clone()));
+            if ready.session.has(token.as_ref()) {
+                return Ok(Some(ready.clone()));
+            }
+            // What it has under way it answers still.
+            retire(Arc::clone(&ready.session));
         }
         *kept = None;
-        *kept = self.0.begin(owner).await?;
+        *kept = self.0.begin(owner, token).await?;
         Ok(kept.clone())
     }
 }
 
 impl Inner {
-    async fn begin(self: &Arc<Self>, owner: &Owner) -> Result<Option<Ready>, UpstreamError> {
+    async fn begin(
+        self: &Arc<Self>,
+        owner: &Owner,
+        token: Option<SecretString>,
+    ) -> Result<Option<Ready>, UpstreamError> {
         let Some(initialize) = stateless::initialize() else { return Ok(None) };
-        let (_, session) = self.process_for(owner.clone(), Peer::Gateway).await?;
+        let (_, session) =
+            self.process_for(Purpose { owner: owner.clone(), peer: Peer::Gateway, token }).await?;
         let (ours, line, queue) = session.begin(&initialize, false).map_err(not_taken)?;
         // Dropped before the answer, it ends the process.
         let reading = Reading::Request(Arc::clone(&session), ours);
@@ -144,13 +164,17 @@ impl Inner {
     /// A new process for this owner, when there is a place for it and the last one did not just crash.
     pub(super) async fn process_for(
         self: &Arc<Self>,
-        owner: Owner,
-        peer: Peer,
+        purpose: Purpose,
     ) -> Result<(String, Arc<Session>), UpstreamError> {
+        let owner = &purpose.owner;
         if self.stopping.load(Ordering::Relaxed) {
             return Err(UpstreamError::Busy(LATER));
         }
-        let place = self.places.take(&owner.counted(), Instant::now()).ok_or_else(|| {
+        let place = match self.places.take(&owner.counted(), Instant::now()) {
+            None if owner.is_stranger() => self.place_of_another(owner).await,
+            place => place,
+        };
+        let place = place.ok_or_else(|| {
             tracing::warn!(server = %self.name, subject = %owner.subject, "no place for another process");
             UpstreamError::Busy(LATER)
         })?;
@@ -159,7 +183,30 @@ impl Inner {
             return Err(UpstreamError::Crashing(delay.as_secs() + 1));
         }
         tokio::time::sleep(delay).await;
-        self.start(owner, peer, place)
+        self.start(purpose, place)
+    }
+}
+
+impl Inner {
+    /// The place of the stranger who has been silent for longest, whose process ends: else a few addresses would keep all
+    /// others out. Who waits for an answer keeps theirs.
+    async fn place_of_another(&self, owner: &Owner) -> Option<Room> {
+        let silent = {
+            let sessions = self.lock();
+            let strangers = sessions.values().filter(|session| session.owner.is_stranger());
+            let free = strangers.filter_map(|session| Some((session.free_since()?, session)));
+            free.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
+        };
+        silent?.end.notify_one();
+        let room = async {
+            loop {
+                if let Some(place) = self.places.take(&owner.counted(), Instant::now()) {
+                    return place;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(ROOM, room).await.ok()
     }
 }
 

@@ -4,11 +4,13 @@ use super::super::super::{grants::Pages, place::Place};
 use crate::state::KeyFile;
 use hallpass_core::{
     entropy::{self, SystemEntropy},
+    id::ConnectionId,
     seal::KeyRing,
     secret::SecretBytes,
     time::Timestamp,
 };
 use hallpass_server::keys::{in_use, reseal_one};
+use hallpass_store::Connection;
 use std::collections::BTreeSet;
 
 /// What was made with a key and is not over.
@@ -26,6 +28,8 @@ pub struct Depends {
     pub clients: BTreeSet<String>,
     /// Whether clients may have ids that were made with it.
     ids: bool,
+    /// Connections to services of third parties whose tokens are sealed under it.
+    pub connections: usize,
 }
 
 impl Depends {
@@ -39,6 +43,10 @@ impl Depends {
             return Ok(found);
         }
         found.ids = true;
+        let mut connections = Sealed::under(place, number);
+        while let Some(page) = connections.next().await? {
+            found.connections += page.len();
+        }
         let settings = &place.settings;
         let longest = settings.refresh_idle_lifetime.max(settings.session_lifetime);
         found.tokens_until = file.only_read_since(number).map(|since| since.plus(longest));
@@ -57,7 +65,7 @@ impl Depends {
 
     /// Whether it can go, and nobody notices.
     pub fn is_nothing(&self) -> bool {
-        self.signing_keys == 0 && !self.tokens && !self.ids
+        self.signing_keys == 0 && self.connections == 0 && !self.tokens && !self.ids
     }
 
     /// For people.
@@ -65,6 +73,12 @@ impl Depends {
         let mut sentences = Vec::new();
         if self.signing_keys > 0 {
             sentences.push(format!("{} signing key(s) are sealed under it", self.signing_keys));
+        }
+        if self.connections > 0 {
+            let count = self.connections;
+            sentences.push(format!(
+                "the tokens of {count} connection(s) to other services are sealed under it: without it each person connects again"
+            ));
         }
         if self.tokens {
             let until =
@@ -94,5 +108,32 @@ pub async fn reseal(place: &Place, file: &KeyFile, number: u8) -> anyhow::Result
             reseal_one(&*place.store, &ring, &SystemEntropy, &key).await?;
         }
     }
+    let mut connections = Sealed::under(place, number);
+    while let Some(page) = connections.next().await? {
+        for row in page {
+            hallpass_server::connections::reseal_one(&*place.store, &ring, &SystemEntropy, (&row, place.now))
+                .await?;
+        }
+    }
     Ok(())
+}
+
+/// Connections under one master key, a page at a time.
+struct Sealed<'a> {
+    place: &'a Place,
+    number: u8,
+    after: Option<ConnectionId>,
+}
+
+impl<'a> Sealed<'a> {
+    const fn under(place: &'a Place, number: u8) -> Self {
+        Self { place, number, after: None }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<Connection>>> {
+        let page = self.place.store.connections_under(self.number, self.after, 500).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = Some(last.id);
+        Ok(Some(page))
+    }
 }

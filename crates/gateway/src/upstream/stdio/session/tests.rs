@@ -6,7 +6,14 @@ use std::task::{Context, Poll, Waker};
 fn session() -> (Session, mpsc::Receiver<Bytes>) {
     let (sender, receiver) = mpsc::channel(8);
     (
-        Session::new(Owner { subject: "ann".into(), client_id: "client".into() }, Peer::Client, sender),
+        Session::new(
+            Purpose {
+                owner: Owner { subject: "ann".into(), client_id: "client".into() },
+                peer: Peer::Client,
+                token: None,
+            },
+            sender,
+        ),
         receiver,
     )
 }
