@@ -7,6 +7,7 @@ mod listen;
 mod patient;
 mod reload;
 pub mod store;
+mod traces;
 mod upstream_tokens;
 
 pub use listen::asked_to_stop;
@@ -48,6 +49,7 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::Mutex};
+use traces::{Exporter, Traces};
 
 /// How long open requests and streams may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -101,7 +103,9 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         .map(|at| format!("http://{at}/mcp"));
     let revocations = Arc::new(Revocations::new());
     let keys = Arc::new(KeySource::fixed(app.tokens.current().verifying.clone()));
-    let gateway_config = gateway(&config, &app, (&revocations, &keys, &issuers), demo_url.as_deref())?;
+    let traces = Traces::start(config.traces.as_ref(), &app);
+    let gateway_config =
+        gateway(&config, &app, (&revocations, &keys, &issuers), (demo_url.as_deref(), &traces))?;
     let gateway = hallpass_gateway::start(gateway_config)?;
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
     let running = Running {
@@ -112,7 +116,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         keys,
         issuers,
         stop: listen::Stop::new(),
-        in_force: Mutex::new(InForce { config, gateway, demo: demo_url }),
+        in_force: Mutex::new(InForce { config, gateway, demo: demo_url, traces }),
     };
     Ok(Node { running: Arc::new(running), listeners, demo, admin })
 }
@@ -183,6 +187,7 @@ impl Node {
         });
         let processes = running.in_force.lock().await.gateway.processes.clone();
         let (drained, ()) = tokio::join!(drained, processes.stop(DRAIN));
+        running.in_force.lock().await.traces.stop().await;
         if drained.is_err() {
             tracing::info!("open streams were cut");
         }
@@ -204,7 +209,7 @@ fn gateway(
     config: &Config,
     app: &Arc<App>,
     (revocations, keys, issuers): (&Arc<Revocations>, &Arc<KeySource>, &Issuers),
-    demo_url: Option<&str>,
+    (demo_url, traces): (Option<&str>, &Traces),
 ) -> anyhow::Result<GatewayConfig> {
     let issuer = config.settings.issuer.as_str().to_owned();
     let mut servers = Vec::new();
@@ -270,9 +275,10 @@ fn gateway(
             .map(|path| format!("{}{path}", config.settings.issuer.path()))
             .collect(),
         limits: config.gateway,
-        calls: Some(Arc::new(Calls(Arc::clone(app)))),
+        calls: Some(Arc::new(Calls { app: Arc::clone(app), traces: traces.exporter() })),
         address: Some(address_by(app)),
         entropy: Arc::clone(&app.entropy),
+        tracing: config.traces.as_ref().map(|settings| settings.tracing),
         challenge_styles: config.challenge_styles.clone(),
         caller_signer: Some(Arc::new(SignsForUs(Arc::clone(app)))),
     })
@@ -288,11 +294,17 @@ impl SignsCallers for SignsForUs {
     }
 }
 
-/// From the gateway's calls to the numbers and, where the operator wants it, the audit log.
-struct Calls(Arc<App>);
+/// From the gateway's calls to the numbers and, where the operator wants it, to the audit log and a collector of traces.
+struct Calls {
+    app: Arc<App>,
+    traces: Option<Arc<Exporter>>,
+}
 
 impl CallLog for Calls {
     fn call(&self, record: &CallRecord<'_>) {
+        if let Some(traces) = &self.traces {
+            traces.put(record);
+        }
         let call = audit::Call {
             server: record.server,
             person: record.person.filter(|_| record.issuer.is_none()).and_then(PersonId::parse),
@@ -305,11 +317,11 @@ impl CallLog for Calls {
             rule: record.rule,
             took: u64::try_from(record.took.as_millis()).unwrap_or(u64::MAX),
         };
-        let now = self.0.clock.now();
+        let now = self.app.clock.now();
         let address = record.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let cx = Cx { now, address, request: record.request };
         if let Some(reason) = record.let_through {
-            self.0.audit.record(cx, Event::call_let_through(&call, reason));
+            self.app.audit.record(cx, Event::call_let_through(&call, reason));
         }
         let event = match record.outcome {
             CallOutcome::Answered(status) if record.client == Some(ANONYMOUS) => {
@@ -318,7 +330,7 @@ impl CallLog for Calls {
             CallOutcome::Answered(status) => Event::call_answered(&call, status.as_u16()),
             CallOutcome::Refused(reason) => Event::call_refused(&call, reason),
         };
-        self.0.audit.record(cx, event);
+        self.app.audit.record(cx, event);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator sees of each call: who, through what, which method, how it went. Never arguments, never tokens.
 
-use crate::{message::Call, refuse::Refusal, router::Server, rules::Denied};
+use crate::{message::Call, refuse::Refusal, router::Server, rules::Denied, span::Span};
 use hallpass_core::id::{GrantId, RequestId};
 use hallpass_resource::{Authenticated, Reason};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
@@ -46,6 +46,8 @@ pub struct CallRecord<'a> {
     pub request: RequestId,
     /// Where it came from.
     pub address: Option<IpAddr>,
+    /// Its place in a trace, where calls are traced and this one is recorded.
+    pub span: Option<Span>,
     /// How it went.
     pub outcome: CallOutcome,
 }
@@ -67,6 +69,7 @@ pub(crate) struct Trace<'r> {
     started: Instant,
     request: RequestId,
     address: Option<IpAddr>,
+    span: Option<Span>,
     /// The rule that decided.
     pub rule: Option<&'r str>,
     /// Why it would have been refused, if the rules were not only to tell.
@@ -80,6 +83,7 @@ impl Trace<'_> {
             started: Instant::now(),
             request: RequestId::new(server.resource.now(), &*server.entropy),
             address: server.address.as_ref().and_then(|address| address(parts)),
+            span: server.tracing.map(|how| Span::begin(how, &parts.headers, &*server.entropy)),
             rule: None,
             let_through: None,
         }
@@ -88,6 +92,13 @@ impl Trace<'_> {
     /// Where the request comes from.
     pub(crate) const fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// The call goes on with its own place in the trace.
+    pub(crate) fn pass_on(&self, call: &mut Call) {
+        if let Some(span) = &self.span {
+            call.traceparent = span.header();
+        }
     }
 
     /// Names the request in its answer, so that a person can say to an operator which one it was.
@@ -177,6 +188,7 @@ fn tell(
         took: trace.started.elapsed(),
         request: trace.request,
         address: trace.address,
+        span: trace.span.filter(|span| span.recorded),
         outcome,
     });
 }

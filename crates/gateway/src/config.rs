@@ -9,6 +9,7 @@ use crate::{
     audit::{CallLog, CallerAddress},
     challenge::StyleFor,
     session::SessionSealer,
+    span::Tracing,
     upstream_credential::UpstreamCredential,
 };
 use hallpass_core::{entropy::Entropy, scope::Scope, time::Clock, uri::ResourceUri};
@@ -50,6 +51,8 @@ pub struct GatewayConfig {
     pub address: Option<CallerAddress>,
     /// Where the ids of requests come from.
     pub entropy: Arc<dyn Entropy>,
+    /// How calls are traced, where they are.
+    pub tracing: Option<Tracing>,
     /// Signs what servers are told about who calls.
     pub caller_signer: Option<Arc<dyn SignsCallers>>,
     /// How clients want to be told that more scope is needed, before what is known of them; the first that fits counts.

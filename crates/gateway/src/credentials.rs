@@ -3,11 +3,13 @@
 //! A list of what to remove has a hole for each spelling of `X-Forwarded-User`; a list of what to write has none
 //! (RS-044, RS-045, T-71, T-72). The query of the request is not passed either: tokens end up in queries.
 
-use crate::message::{Action, Call, LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID};
+use crate::{
+    message::{Action, Call, LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID},
+    span::TRACEPARENT,
+};
 use hallpass_core::mcp::{self, encode_header_value};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Headers for tool parameters (SEP-2243): passed untouched, for servers that compare them with the body.
 const PARAMETER: &str = "mcp-param-";
 /// What a message is posted with where the client did not say what it accepts.
@@ -41,7 +43,7 @@ pub(crate) fn headers(call: &Call) -> HeaderMap {
     if call.mirrors {
         pass_parameters(client, &mut headers);
     }
-    if let Some(trace) = client.get(TRACEPARENT).filter(|value| is_traceparent(value)) {
+    if let Some(trace) = &call.traceparent {
         headers.insert(TRACEPARENT, trace.clone());
     }
     headers
@@ -77,14 +79,4 @@ fn is_for_us(client: &HeaderMap, name: &str) -> bool {
         let listed = value.to_str().unwrap_or_default();
         listed.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
     })
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context). It is a stranger's text: nothing else may ride on it.
-fn is_traceparent(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    bytes.len() == 55
-        && bytes.iter().enumerate().all(|(at, byte)| match at {
-            2 | 35 | 52 => *byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),
-        })
 }

@@ -97,13 +97,14 @@ async fn guarded<'r>(
             return let_go(&parts, body, refuse::respond(&refusal, server, None, scheme)).await;
         }
     };
-    let call = match read(server, parts, body, &caller).await {
+    let mut call = match read(server, parts, body, &caller).await {
         Ok(call) => call,
         Err(refusal) => {
             audit::refused(server, trace, Some(&caller), None, &refusal);
             return refuse::respond(&refusal, server, None, scheme);
         }
     };
+    trace.pass_on(&mut call);
     let authorized = match allow(server, &caller, call, trace) {
         Ok(authorized) => authorized,
         Err(refused) => {

@@ -23,7 +23,7 @@
 //! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
 //! | what the client sees | `headers`, `stream`, `refuse` |
-//! | what the operator sees | `audit` |
+//! | what the operator sees | `audit`, `span` |
 //! | what is said of the routes in `/openapi.json` | `describe` |
 //! | an MCP server to try it with | [`demo`] |
 
@@ -50,6 +50,7 @@ mod refuse;
 mod router;
 mod rules;
 pub mod session;
+mod span;
 mod stream;
 mod tools;
 mod traffic;
@@ -70,4 +71,5 @@ pub use on_behalf::CallerCredentials;
 pub use person::{CredentialAnswer, NoCredential, PersonCredentials};
 pub use router::{Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};
+pub use span::{Span, SpanId, Tracing};
 pub use upstream_credential::{HeaderFault, SecretHeader, UpstreamCredential};

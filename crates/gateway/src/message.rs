@@ -4,6 +4,7 @@ use crate::{
     admit::single,
     config::Limits,
     session::{Principal, SessionSealer, unmarked},
+    span,
     tools::Operation,
 };
 use axum::body::Body;
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub mirrors: bool,
     /// The session that it belongs to.
     pub session: Option<Session>,
+    /// Where it stands in a trace: what the client said, or what is said of it here.
+    pub traceparent: Option<HeaderValue>,
     /// The client's headers, of which `credentials` takes what is on its list.
     pub headers: HeaderMap,
 }
@@ -147,7 +150,8 @@ pub(crate) async fn read(
     let mirrors = mirrors(version.as_ref(), &action);
     // Revision 2026-07-28 has no sessions, and a server of several revisions must not see one with it (RS-057).
     let session = if mirrors { None } else { open_session(&headers, principal, sealer)? };
-    Ok(Call { action, version, mirrors, session, headers })
+    let traceparent = span::received(&headers).cloned();
+    Ok(Call { action, version, mirrors, session, traceparent, headers })
 }
 
 fn mirrors(version: Option<&HeaderValue>, action: &Action) -> bool {

@@ -179,7 +179,8 @@ const METADATA: Route = route!(
     metadata::authorization_server
 );
 const UNKNOWN: Route = route!("/.well-known/*", GET, Public, 0, None, describe::NOTHING, metadata::unknown);
-const NOT_FOUND: Route = route!("*", BOTH, Page, 0, None, describe::NOTHING, pages::not_found);
+// A client that posts its message to a wrong path is told that, and not that the message is too long.
+const NOT_FOUND: Route = route!("*", BOTH, Page, 65_536, None, describe::NOTHING, pages::not_found);
 
 async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> axum::response::Response {
     let started = std::time::Instant::now();

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use hallpass_core::{id::GrantId, mcp::Message, scope::Scope};
 use hallpass_gateway::{Explanation, Question, explain};
+use hallpass_server::Resource;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -70,7 +71,7 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     let server = config.servers.get(at).context("there is no server")?;
     let scope = match (&args.scope, config.settings.resources.get(at)) {
         _ if args.anonymous => Scope::none(),
-        (Some(text), _) => Scope::parse(text).context("--scope")?,
+        (Some(text), resource) => known_scopes(text, resource)?,
         (None, Some(resource)) => Scope::of(resource.scopes.iter().map(|scope| scope.name.as_str())),
         (None, None) => Scope::none(),
     };
@@ -99,6 +100,17 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     }
     let passes = found.decision == "allowed" || found.dry_run;
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Scopes that the server has: with another one the answer would be about a token that nobody can get.
+fn known_scopes(text: &str, resource: Option<&Resource>) -> anyhow::Result<Scope> {
+    let scope = Scope::parse(text).context("--scope")?;
+    let known: Vec<&str> =
+        resource.iter().flat_map(|resource| &resource.scopes).map(|scope| &*scope.name).collect();
+    if let Some(unknown) = scope.iter().find(|name| !known.contains(name)) {
+        bail!("--scope: this server has no scope {unknown:?}: there is {}", known.join(", "));
+    }
+    Ok(scope)
 }
 
 fn place_of(servers: &[Protected], named: Option<&str>) -> anyhow::Result<usize> {

@@ -47,7 +47,7 @@ impl Check<'_> {
     pub(super) fn at_least_one(&mut self, typed: Option<&Spanned<u32>>) -> Option<u32> {
         let typed = typed?;
         if *typed.get_ref() == 0 {
-            self.wrong(typed, "nobody could do anything", "write 1 or more, or remove the line for no limit");
+            self.wrong(typed, "nobody could do anything", "write 1 or more, or remove the line");
         }
         Some(*typed.get_ref())
     }

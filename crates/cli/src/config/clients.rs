@@ -134,10 +134,16 @@ impl Check<'_> {
         let usual = DocumentLife::usual();
         let mut length =
             |at: &Option<Spanned<String>>, usual| self.duration(at.as_ref(), usual, 60, 90 * 86_400);
-        DocumentLife {
+        let life = DocumentLife {
             suspended_after: length(&section.document_suspended_after, usual.suspended_after),
             refused_after: length(&section.document_refused_after, usual.refused_after),
+        };
+        let at = section.document_refused_after.as_ref().or(section.document_suspended_after.as_ref());
+        if let Some(at) = at.filter(|_| life.refused_after < life.suspended_after) {
+            let what = "document_refused_after is shorter than document_suspended_after";
+            self.wrong(at, what, "a document is suspended first and refused later: make it the longer one");
         }
+        life
     }
 
     fn hosts(&mut self, hosts: &Spanned<Vec<String>>) -> Vec<String> {
@@ -243,7 +249,7 @@ impl Check<'_> {
             Err(error) => {
                 self.wrong(
                     at,
-                    format!("the file cannot be read ({error})"),
+                    format!("{} cannot be read ({error})", folder.join(at.get_ref()).display()),
                     "name an existing file that the user who runs hallpass may read",
                 );
                 None

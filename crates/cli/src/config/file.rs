@@ -8,6 +8,7 @@ use super::{
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
     sign_in::SignInSection,
+    traces::TracesEntry,
     trust::{AuthorizationServerEntry, TokensEntry},
     upstream_secrets::UpstreamHeaderEntry,
     upstream_tls::UpstreamTlsEntry,
@@ -78,6 +79,8 @@ pub struct ConfigFile {
     /// `[admin]`.
     #[serde(default)]
     pub admin: AdminEntry,
+    /// `[traces]`.
+    pub traces: Option<Spanned<TracesEntry>>,
     /// `[database]`.
     #[serde(default)]
     pub database: DatabaseEntry,
@@ -144,21 +147,21 @@ impl From<IssueRefresh> for RefreshPolicy {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Dynamic registrations a minute and address.
-    pub registrations_per_minute: Option<u32>,
+    pub registrations_per_minute: Option<Spanned<u32>>,
     /// Authorization requests a minute and address.
-    pub authorizations_per_minute: Option<u32>,
+    pub authorizations_per_minute: Option<Spanned<u32>>,
     /// Sign-in forms a minute and address.
-    pub sign_ins_per_minute: Option<u32>,
+    pub sign_ins_per_minute: Option<Spanned<u32>>,
     /// Refused requests a minute and address at the token, revocation and introspection endpoints.
-    pub failures_per_minute: Option<u32>,
+    pub failures_per_minute: Option<Spanned<u32>>,
     /// Refreshes a minute of one grant.
-    pub refreshes_per_minute: Option<u32>,
+    pub refreshes_per_minute: Option<Spanned<u32>>,
     /// Introspections a minute of one caller.
-    pub introspections_per_minute: Option<u32>,
+    pub introspections_per_minute: Option<Spanned<u32>>,
     /// Networks behind which many people share addresses, in place of the known ones.
     pub shared_networks: Option<Spanned<Vec<String>>>,
     /// How many times as much such an address gets.
-    pub shared_factor: Option<u32>,
+    pub shared_factor: Option<Spanned<u32>>,
     /// Longest message of a client at a protected server.
     pub message_kilobytes: Option<Spanned<u32>>,
     /// "5m": how long a protected server may take to begin its answer.
@@ -182,7 +185,7 @@ pub struct FetchEntry {
 pub struct Dangerous {
     /// Hosts that may have private addresses although strangers name them.
     #[serde(default)]
-    pub private_hosts: Vec<String>,
+    pub private_hosts: Vec<Spanned<String>>,
     /// Clients whose assertions may name the token endpoint as their audience.
     #[serde(default)]
     pub token_endpoint_audience: Vec<String>,

@@ -12,16 +12,16 @@ use std::time::Duration;
 impl Check<'_> {
     pub(super) fn limits(&mut self, typed: &Typed, limits: &mut Limits) {
         let rates = [
-            (&mut limits.registrations, typed.registrations_per_minute),
-            (&mut limits.authorizations, typed.authorizations_per_minute),
-            (&mut limits.sign_ins, typed.sign_ins_per_minute),
-            (&mut limits.failures, typed.failures_per_minute),
-            (&mut limits.refreshes, typed.refreshes_per_minute),
-            (&mut limits.introspections, typed.introspections_per_minute),
-            (&mut limits.shared_factor, typed.shared_factor),
+            (&mut limits.registrations, &typed.registrations_per_minute),
+            (&mut limits.authorizations, &typed.authorizations_per_minute),
+            (&mut limits.sign_ins, &typed.sign_ins_per_minute),
+            (&mut limits.failures, &typed.failures_per_minute),
+            (&mut limits.refreshes, &typed.refreshes_per_minute),
+            (&mut limits.introspections, &typed.introspections_per_minute),
+            (&mut limits.shared_factor, &typed.shared_factor),
         ];
         for (limit, typed) in rates {
-            *limit = typed.map_or(*limit, |typed| typed.max(1));
+            *limit = self.at_least_one(typed.as_ref()).unwrap_or(*limit);
         }
         let Some(networks) = &typed.shared_networks else { return };
         limits.shared.clear();

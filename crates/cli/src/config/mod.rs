@@ -15,6 +15,7 @@ mod problem;
 mod proofs;
 mod rules;
 mod sign_in;
+mod traces;
 mod trust;
 mod upstream_secrets;
 mod upstream_tls;
@@ -27,6 +28,7 @@ pub use database::Database;
 pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
 pub use problem::Problem;
+pub use traces::TraceSettings;
 pub use trust::{AuthorizationServer, KeyPlace, Trusted, VerifiedBy, foreign};
 pub use upstream_tls::UpstreamTls;
 pub use watching::operator_of;
@@ -93,6 +95,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Where numbers and health are served, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// Where spans of calls are sent, if anywhere.
+    pub traces: Option<TraceSettings>,
     /// The folder of the state.
     pub state: PathBuf,
     /// Where everything is kept.
@@ -109,7 +113,7 @@ pub struct Config {
 pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         vec![Problem::whole(
-            format!("the file cannot be read ({error})"),
+            format!("{} cannot be read ({error})", path.display()),
             "name an existing file with --config".to_owned(),
         )]
     })?;
@@ -130,7 +134,10 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
 /// A sentence for each thing that weakens something.
 fn weakened(dangerous: &Dangerous) -> Vec<String> {
     let hosts = dangerous.private_hosts.iter().map(|host| {
-        format!("[dangerous] private_hosts: documents may be fetched from {host} at a private address")
+        format!(
+            "[dangerous] private_hosts: documents may be fetched from {} at a private address",
+            host.get_ref()
+        )
     });
     let clients = dangerous.token_endpoint_audience.iter().map(|client| {
         format!("[dangerous] token_endpoint_audience: assertions of {client} may be made out to the token endpoint")
@@ -166,7 +173,7 @@ impl Check<'_> {
 
     fn config(&mut self, file: &ConfigFile, folder: &Path) -> Option<Config> {
         let issuer = self.issuer(&file.public_url);
-        let listen = self.listen(&file.listen);
+        let listen = self.listen(&file.listen, issuer.as_ref());
         self.authorization_servers(&file.authorization_server, folder, issuer.as_ref());
         let (mut resources, mut servers) = (Vec::new(), Vec::new());
         for entry in &file.server {
@@ -226,10 +233,11 @@ impl Check<'_> {
             challenge_styles: self.challenge_styles(&file.clients),
             listen,
             admin,
+            traces: file.traces.as_ref().and_then(|entry| self.traces(entry.get_ref(), folder)),
             database: self.database(&file.database, folder, file.dangerous.database_without_tls),
             state,
             extra_ca: self.extra_authorities(&file.fetch.extra_ca, folder),
-            private_hosts: file.dangerous.private_hosts.clone(),
+            private_hosts: self.private_hosts(&file.dangerous.private_hosts),
             dangerous,
         })
     }
@@ -291,7 +299,7 @@ impl Check<'_> {
         }
     }
 
-    fn listen(&mut self, entries: &[Spanned<String>]) -> Vec<SocketAddr> {
+    fn listen(&mut self, entries: &[Spanned<String>], issuer: Option<&Issuer>) -> Vec<SocketAddr> {
         let mut listen = Vec::new();
         for entry in entries {
             match entry.get_ref().parse() {
@@ -304,9 +312,27 @@ impl Check<'_> {
             }
         }
         if entries.is_empty() {
-            listen.push(SocketAddr::from(([127, 0, 0, 1], 8080)));
+            // On this computer nothing stands in front that could translate ports.
+            let port = issuer.filter(|issuer| issuer.is_loopback()).and_then(|issuer| issuer.parsed().port());
+            listen.push(SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(8080))));
         }
         listen
+    }
+
+    /// Names as they are compared with those of URLs: another spelling would silently do nothing.
+    fn private_hosts(&mut self, entries: &[Spanned<String>]) -> Vec<String> {
+        for entry in entries {
+            let text = entry.get_ref();
+            if !url::Host::parse(text).is_ok_and(|host| host.to_string() == text.to_ascii_lowercase()) {
+                let what = format!("{text:?} is not the name of a host");
+                self.wrong(
+                    entry,
+                    what,
+                    "write the name alone, such as \"intranet.example\", or an address such as \"10.0.0.7\"",
+                );
+            }
+        }
+        entries.iter().map(|entry| entry.get_ref().clone()).collect()
     }
 
     fn proxies(&mut self, entries: &[Spanned<String>]) -> Vec<Cidr> {
@@ -360,6 +386,14 @@ impl Check<'_> {
         let (path, name) = (entry.path.get_ref(), &entry.name);
         if let Err(error) = hallpass_gateway::check_path(name, path, &[]) {
             self.wrong(&entry.path, error.to_string(), "choose a path such as \"/mcp\"");
+        }
+        if earlier.iter().any(|other| other.name == *name) {
+            // What servers give out is sealed under their names.
+            self.wrong(
+                &entry.path,
+                format!("another server is named {name:?} too"),
+                "give each server a name of its own",
+            );
         }
         if earlier.iter().any(|other| other.path == *path) {
             self.wrong(&entry.path, "another server has this path", "give each server a path of its own");

@@ -605,6 +605,7 @@ fn as_172_t_101_companies_and_the_accounts_that_they_speak_for() {
     }
 }
 
+mod mistakes;
 mod trust;
 
 #[test]

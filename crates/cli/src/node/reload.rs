@@ -1,7 +1,7 @@
 //! Another configuration while the node runs: open connections, streams and processes go on, the next request meets the
 //! new settings. A file with anything wrong in it changes nothing. The same for other master keys.
 
-use super::{demo, fetch, gateway, issuers::Issuers, listen};
+use super::{demo, fetch, gateway, issuers::Issuers, listen, traces::Traces};
 use crate::{
     config::{self, Config},
     state::StateFolder,
@@ -51,6 +51,8 @@ pub struct InForce {
     pub gateway: Gateway,
     /// Where the demo server is, if there is one.
     pub demo: Option<String>,
+    /// Where its spans go.
+    pub traces: Traces,
 }
 
 impl Running {
@@ -128,7 +130,8 @@ impl Running {
             tokio::spawn(listen::serve(listener, listen::Current::new(router), self.stop.clone()));
         }
         let shared = (&self.revocations, &self.keys, &self.issuers);
-        let config = gateway(&next, &app, shared, demo_url.as_deref())?;
+        let traces = Traces::start(next.traces.as_ref(), &app);
+        let config = gateway(&next, &app, shared, (demo_url.as_deref(), &traces))?;
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
         for weak in next.dangerous.iter().filter(|weak| !in_force.config.dangerous.contains(weak)) {
             tracing::warn!("{weak}");
@@ -138,8 +141,12 @@ impl Running {
         self.issuers.keep(&next.authorization_servers);
         // When nothing can be issued to them any more.
         self.revocations.add(machines);
-        *in_force = InForce { config: next, gateway, demo: demo_url };
-        tokio::spawn(async move { left.stop(GRACE).await });
+        let before =
+            std::mem::replace(&mut *in_force, InForce { config: next, gateway, demo: demo_url, traces });
+        tokio::spawn(async move {
+            left.stop(GRACE).await;
+            before.traces.stop().await;
+        });
         Ok(())
     }
 
@@ -177,7 +184,8 @@ impl Running {
         let mut in_force = self.in_force.lock().await;
         let app = self.live.app().with_master_keys(&masters).await?;
         let shared = (&self.revocations, &self.keys, &self.issuers);
-        let config = gateway(&in_force.config, &app, shared, in_force.demo.as_deref())?;
+        let at = (in_force.demo.as_deref(), &in_force.traces);
+        let config = gateway(&in_force.config, &app, shared, at)?;
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
         self.put_in_force(Arc::clone(&app), &gateway);
         in_force.gateway = gateway;

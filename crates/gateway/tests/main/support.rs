@@ -115,6 +115,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         calls: None,
         address: None,
         entropy: Arc::new(SystemEntropy),
+        tracing: None,
         challenge_styles: vec![],
         caller_signer: None,
     };

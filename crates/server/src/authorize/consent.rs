@@ -91,6 +91,7 @@ pub(super) async fn page(
         private_use: redirect.is_private_use(),
         client_name: asked.client.name.as_str(),
         client_host: vouched,
+        known: asked.client.origin == Origin::Operator,
         look_alikes: look_alikes.into_iter().map(LookAlike::sentence).collect(),
         resource_title: &asked.checked.resource.title,
         resource: asked.checked.resource.uri.as_str(),

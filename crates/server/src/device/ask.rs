@@ -95,6 +95,7 @@ pub(super) async fn page(
         here: &here.to_string(),
         client_name: name,
         client_host: vouched,
+        known: asked.client.origin == Origin::Operator,
         look_alikes: look_alikes.into_iter().map(LookAlike::sentence).collect(),
         resource_title: &asked.resource.title,
         resource: asked.resource.uri.as_str(),

@@ -49,6 +49,8 @@ pub struct DeviceAskPage<'a> {
     pub client_name: &'a str,
     /// Who vouches for that, if anybody.
     pub client_host: Option<&'a str>,
+    /// Whether an operator of this server made it.
+    pub known: bool,
     /// Why it could be taken for another, in words.
     pub look_alikes: Vec<&'static str>,
     /// The protected server in words.

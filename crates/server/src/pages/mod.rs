@@ -86,6 +86,7 @@ pub struct InvitationPage<'a> {
 /// The question.
 #[derive(Template)]
 #[template(path = "consent.html")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a sentence of its own")]
 pub struct ConsentPage<'a> {
     /// Path of the issuer.
     pub base: &'a str,
@@ -99,6 +100,8 @@ pub struct ConsentPage<'a> {
     pub client_name: &'a str,
     /// Who vouches for that, if anybody.
     pub client_host: Option<&'a str>,
+    /// Whether an operator of this server made it.
+    pub known: bool,
     /// Why it could be taken for another, in words.
     pub look_alikes: Vec<&'static str>,
     /// The protected server in words.

@@ -115,6 +115,11 @@ async fn as_017_t_88_oversize_is_refused_before_it_is_read() {
             Request::post(path).header("content-type", FORM).body(Body::from(vec![b'a'; 100_000])).unwrap();
         assert_eq!(server.send(request).await.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
     }
+    // A message that went to a wrong path learns that, as long as it is not a flood.
+    for (length, status) in [(10_000, StatusCode::NOT_FOUND), (100_000, StatusCode::PAYLOAD_TOO_LARGE)] {
+        let request = Request::post("/wrong/path").body(Body::from(vec![b'a'; length])).unwrap();
+        assert_eq!(server.send(request).await.status, status, "{length}");
+    }
     let long = format!("/authorize?state={}", "x".repeat(9_000));
     assert_eq!(server.get(&long).await.status, StatusCode::URI_TOO_LONG);
     let many = "a=1&".repeat(200);

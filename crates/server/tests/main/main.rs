@@ -56,6 +56,7 @@ mod secrets;
 mod step_up;
 mod support;
 mod switch;
+mod tenants;
 mod third_party;
 mod token;
 mod upgrade;

@@ -1,6 +1,7 @@
 //! What a person sees, and what no other site can do with it.
 
 use crate::support::*;
+use hallpass_server::{OperatorClient, Settings};
 use http::StatusCode;
 use serde_json::json;
 
@@ -203,4 +204,15 @@ async fn as_098_t_11_the_consent_page_says_what_could_be_taken_for_another() {
         let called = page.text.find("It calls itself").unwrap();
         assert!(host < called, "the address first, what it calls itself after");
     }
+}
+
+#[tokio::test]
+async fn the_name_of_a_client_that_the_operator_made_is_not_called_unchecked() {
+    let record = serde_json::json!({ "name": "Ours", "auth": "none", "redirect_uris": [REDIRECT], "grant_types": ["authorization_code"] });
+    let ours = OperatorClient::new("ours", &serde_json::from_value(record).unwrap()).unwrap();
+    let server = Server::with(Settings { clients: vec![ours], ..settings() }).await;
+    let mut browser = server.set_up().await;
+    let page = browser.ask(&Server::request("ours")).await;
+    assert!(page.text.contains("whoever runs this server knows it"), "{}", page.text);
+    assert!(!page.text.contains("nobody has checked"));
 }

@@ -31,14 +31,7 @@ impl What {
     fn read(&self) -> anyhow::Result<(BlockKind, String)> {
         match (&self.client, &self.host, &self.redirect) {
             (Some(id), ..) => Ok((BlockKind::Client, id.clone())),
-            (_, Some(host), _) => {
-                // An app's own scheme is compared as it is written.
-                let host = if host.contains("://") { host.clone() } else { host.to_ascii_lowercase() };
-                if host.is_empty() || (host.contains('/') && !host.contains("://")) {
-                    bail!("{host:?} is not a host: write a name such as evil.example");
-                }
-                Ok((BlockKind::Host, host))
-            }
+            (_, Some(host), _) => Ok((BlockKind::Host, named_host(host)?)),
             (.., Some(beginning)) => match RedirectUri::parse(beginning) {
                 // As the server reads it, so that another spelling of the same beginning is the same.
                 Ok(uri) if uri.parsed().has_host() => {
@@ -50,6 +43,24 @@ impl What {
             },
             (None, None, None) => bail!("name one of --client, --host, --redirect"),
         }
+    }
+}
+
+/// A host as it is compared with those of clients: a block that matches nothing must not look like one.
+fn named_host(text: &str) -> anyhow::Result<String> {
+    // An app's own scheme is compared as it is written.
+    if let Some((scheme, _)) = text.split_once("://") {
+        if matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+            bail!("{text:?} is a URL: write the name of the host alone, such as evil.example");
+        }
+        return Ok(text.to_owned());
+    }
+    let (below, name) = text.strip_prefix("*.").map_or(("", text), |name| ("*.", name));
+    match url::Host::parse(name) {
+        Ok(host) if below.is_empty() || matches!(host, url::Host::Domain(_)) => Ok(format!("{below}{host}")),
+        _ => bail!(
+            "{text:?} is not a host: write a name such as evil.example, or *.evil.example, without port and path"
+        ),
     }
 }
 
@@ -117,4 +128,35 @@ pub async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         say!("{:8}  {}  {}", block.kind.name(), block.key, block.note);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named_host;
+
+    #[test]
+    fn a_block_is_written_as_it_is_compared_or_refused() {
+        for (typed, compared) in [
+            ("evil.example", "evil.example"),
+            ("Evil.EXAMPLE", "evil.example"),
+            ("*.evil.example", "*.evil.example"),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("com.example.App://", "com.example.App://"),
+        ] {
+            assert_eq!(named_host(typed).unwrap(), compared, "{typed}");
+        }
+        for wrong in [
+            "https://evil.example",
+            "HTTP://evil.example/",
+            "evil.example/a",
+            "evil.example:8080",
+            "evil .example",
+            "",
+            "*.",
+            "*.192.0.2.7",
+        ] {
+            assert!(named_host(wrong).is_err(), "{wrong}");
+        }
+    }
 }
