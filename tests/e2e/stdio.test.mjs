@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { binary } from './lib/hallpass.mjs';
+import { binary, serve } from './lib/hallpass.mjs';
 import { Person } from './lib/person.mjs';
 import { children, isAlive, processes, until } from './lib/processes.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
@@ -81,7 +81,10 @@ test('a server on stdio behind hallpass run', LIMIT, async (t) => {
 });
 
 test('a command that cannot be started is told to the operator and not to the client', LIMIT, async (t) => {
-  const hallpass = await runCommand(t, ['/no/such/program']);
+  const mistyped = start(t, binary(), ['run', '--state', folder(t), '--', '/no/such/program']);
+  assert.equal(await mistyped.ends(), 1, 'who types it is told at once');
+  assert.match(mistyped.output, /there is no program "\/no\/such\/program"/);
+  const hallpass = await serve(t, { command: ['/no/such/program'] });
   await assert.rejects(signIn(SDKS[0], hallpass), (error) => /cannot be started/.test(error.message) && !/such/.test(error.message));
   await hallpass.program.says(/no\/such\/program/);
 });
