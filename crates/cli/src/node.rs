@@ -11,6 +11,7 @@ mod traces;
 mod upstream_tokens;
 
 pub use listen::asked_to_stop;
+pub use reload::Followed;
 
 use crate::{
     config::{self, Behind, Config},
@@ -43,7 +44,6 @@ use reload::{InForce, Running};
 use std::{
     error::Error as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -71,7 +71,9 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let admin = listen::bind(config.admin.as_slice()).await?.pop();
     let state = StateFolder::open(&config.state)?;
     let had_key = state.has_master_key();
+    let key_file = state.look_at_master_key();
     let masters = state.master_keys()?;
+    let key_file = key_file.or_else(|| state.look_at_master_key());
     let store = store::open(&config, &state, true).await?;
     let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(Arc::new(SystemClock)));
     let fetch = fetch(&config, Arc::clone(&clock))?;
@@ -110,6 +112,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
     let running = Running {
         state,
+        key_file,
         live: Live::new(app),
         router: listen::Current::new(router),
         revocations,
@@ -144,8 +147,11 @@ impl Node {
     }
 
     /// Reads its configuration again from this file, and its master keys, when told to and, with `watch`, when they change.
-    pub fn follow(&self, file: Option<PathBuf>, watch: bool) {
-        tokio::spawn(Arc::clone(&self.running).follow(file, watch));
+    /// From this call on a SIGHUP is heard. Without a configuration file it ends the process, as it does without us: its
+    /// terminal is gone.
+    pub fn follow(&self, file: Option<Followed>, watch: bool) {
+        let told = if file.is_some() { listen::Told::new() } else { listen::Told::never() };
+        tokio::spawn(Arc::clone(&self.running).follow(file, told, watch));
     }
 
     /// Serves until Ctrl-C or SIGTERM, then drains.

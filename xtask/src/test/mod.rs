@@ -13,7 +13,7 @@ pub fn run(root: &Path) -> Result<()> {
     let mut steps = Steps::default();
     let e2e = root.join("tests/e2e");
     steps.note("what the tests need", || needs::install(&e2e))?;
-    steps.run("cargo nextest", cargo(root).args(["nextest", "run", "--workspace"]))?;
+    steps.run("cargo nextest", cargo(root).args(["nextest", "run", "--workspace", "--no-fail-fast"]))?;
     steps.run("documentation tests", cargo(root).args(["test", "--workspace", "--doc"]))?;
     steps.run(
         "build the programs",

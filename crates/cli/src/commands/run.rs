@@ -29,6 +29,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let node = node::start(config).await?;
+    node.follow(None, true);
     for url in node.mcp_urls() {
         say!("MCP URL: {url}");
     }
@@ -41,7 +42,6 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             "Behind it is a small demo server; name your own with: hallpass run http://127.0.0.1:3001/mcp, or: hallpass run -- npx -y some-server"
         );
     }
-    node.follow(None, true);
     if let Some(url) = node.mcp_urls().first() {
         say!("Try in a second terminal: hallpass login {url}");
     }

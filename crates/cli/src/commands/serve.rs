@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 /// Serves until it is told to stop.
 pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let file = node::Followed::look(args.config.clone());
     let config = match config::read(&args.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -14,12 +15,12 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let node = node::start(config).await?;
+    node.follow(Some(file), !args.no_watch);
     for url in node.mcp_urls() {
         say!("MCP URL: {url}");
     }
     if let Some(link) = node.setup_link().await? {
         say!("Setup link: {}", link.expose());
     }
-    node.follow(Some(args.config), !args.no_watch);
     node.run().await
 }

@@ -7,6 +7,7 @@ use crate::{
     state::StateFolder,
 };
 use anyhow::Context;
+use hallpass_core::secret::SecretString;
 use hallpass_gateway::Gateway;
 use hallpass_resource::{KeySource, Revocation, Revocations, Revoked};
 use hallpass_server::{App, Live, OperatorClient, audit::Event, issuers::workload::Workload};
@@ -23,10 +24,26 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the processes of a server that is no longer configured may finish.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// A configuration file and what it held before it was read: what is written while the node starts is a change too.
+pub struct Followed {
+    path: PathBuf,
+    seen: Option<Vec<u8>>,
+}
+
+impl Followed {
+    /// Call it before the file is read.
+    pub fn look(path: PathBuf) -> Self {
+        let seen = std::fs::read(&path).ok();
+        Self { path, seen }
+    }
+}
+
 /// What a running node is made of.
 pub struct Running {
     /// Where the master keys are.
     pub state: StateFolder,
+    /// What `master.key` held before it was read.
+    pub key_file: Option<(SecretString, bool)>,
     /// The authorization server.
     pub live: Live,
     /// The routes in force.
@@ -57,11 +74,10 @@ pub struct InForce {
 
 impl Running {
     /// Reads the configuration and the master keys again whenever the process is told to (SIGHUP), and when they have changed.
-    /// Without a configuration file a SIGHUP ends the process, as it does without us: its terminal is gone.
-    pub async fn follow(self: Arc<Self>, file: Option<PathBuf>, watch: bool) {
-        let mut told = if file.is_some() { listen::Told::new() } else { listen::Told::never() };
-        let mut configuration = Changing::new(read(file.as_deref()).await);
-        let mut keys = Changing::new(self.state.look_at_master_key());
+    pub async fn follow(self: Arc<Self>, file: Option<Followed>, mut told: listen::Told, watch: bool) {
+        let (file, seen) = file.map(|file| (file.path, file.seen)).unzip();
+        let mut configuration = Changing::new(seen.flatten());
+        let mut keys = Changing::new(self.key_file.clone());
         let mut refused = false;
         loop {
             let told = tokio::select! {
@@ -270,6 +286,18 @@ mod tests {
         assert_eq!(looks(&[Some("c"), Some("cd"), Some("cde"), Some("cde")]), [false, false, false, true]);
         assert_eq!(looks(&[None, None, Some("cde")]), [false; 3], "away for a moment");
         assert_eq!(looks(&[Some("f"), Some("cde"), Some("f"), Some("f")]), [false, false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_while_the_node_starts_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hallpass.toml");
+        std::fs::write(&path, "a").unwrap();
+        let Followed { path, seen } = Followed::look(path);
+        std::fs::write(&path, "b").unwrap();
+        let mut file = Changing::new(seen);
+        assert!(!file.is_to_take(read(Some(&path)).await, true, false));
+        assert!(file.is_to_take(read(Some(&path)).await, true, false));
     }
 
     #[test]
