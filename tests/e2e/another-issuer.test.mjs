@@ -13,7 +13,7 @@ import { initialize } from './lib/mcp.mjs';
 import { atEnd, folder } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const SECRET = 'the-secret-of-the-gateway-at-the-company';
 const MACHINE = 'what-the-company-gives-its-programs';
 
@@ -136,7 +136,7 @@ test('official clients sign in at oidc-provider and use a server behind hallpass
   assert.equal((await initialize(hallpass.url, other)).status, 401, 't_70: for another server');
   const stranger = await company(t);
   assert.equal((await initialize(hallpass.url, await machine(stranger.issuer, hallpass.url))).status, 401);
-  assert.match(hallpass.program.output, new RegExp(`subject="?${issuer} ada`), 'the log names issuer and person');
+  await hallpass.program.says(new RegExp(`subject="?${issuer} ada`));
 });
 
 test('rs_031 opaque tokens of oidc-provider are introspected', LIMIT, async (t) => {

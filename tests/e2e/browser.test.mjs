@@ -6,7 +6,7 @@ import { byHand } from './lib/client.mjs';
 import { run } from './lib/hallpass.mjs';
 import { atEnd } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const NAME = 'ada';
 const PASSWORD = 'correct horse battery staple';
 const WIDE = { width: 1280, height: 800 };

@@ -5,7 +5,7 @@ import { commands, signIn } from './lib/commands.mjs';
 import { binary, everything, run } from './lib/hallpass.mjs';
 import { start } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const SIGN_IN_NEEDED = 3;
 const NOBODY_THERE = 5;
 

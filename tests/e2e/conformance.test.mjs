@@ -10,7 +10,7 @@ import { exchange } from './lib/http.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
 
 const SUITE = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js');
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 /** Every check that must have run. Without a client id the suite skips the grant and still ends green. */
 const CHECKS = ['authorization-code-grant', 'authorization-server-metadata', 'authorization-server-metadata-cimd'];

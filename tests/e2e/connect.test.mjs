@@ -13,7 +13,7 @@ import { exchange } from './lib/http.mjs';
 import { atEnd, folder, start } from './lib/programs.mjs';
 
 const INSPECTOR = join(dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/inspector/package.json')), 'clients/launcher/build/index.js');
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 test('hallpass connect: sign-in, tools, progress, a request of the server', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t, { upstream: await everything(t) });

@@ -11,7 +11,7 @@ import { exchange } from './lib/http.mjs';
 import { atEnd, folder, freePort } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 test('a service of somebody else is connected by a person and used for that person', LIMIT, async (t) => {
   const port = await freePort();

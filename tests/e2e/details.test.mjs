@@ -17,7 +17,7 @@ redirect_uris = [${JSON.stringify(REDIRECT)}]
 `;
 const ASKED = [{ type: 'mcp_tool', tool: 'echo', arguments: { message: { matches: 'hello *' } } }];
 
-test('AS-089 T-24 openid-client asks for one tool and one kind of argument, and the MCP client gets no more', { timeout: 60_000 }, async (t) => {
+test('AS-089 T-24 openid-client asks for one tool and one kind of argument, and the MCP client gets no more', { timeout: 180_000 }, async (t) => {
   const { issuer, url, person } = await serve(t, { upstream: await everything(t), after: CLIENT });
   const options = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' };
   const config = await client.discovery(new URL(issuer), 'assistant', undefined, client.None(), options);

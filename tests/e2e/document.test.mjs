@@ -5,7 +5,7 @@ import { documentServer } from './lib/authority.mjs';
 import { commands, signIn } from './lib/commands.mjs';
 import { everything, serve, trusting } from './lib/hallpass.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 test('cl_020 hallpass document: what it writes is known everywhere', LIMIT, async (t) => {
   const documents = await documentServer(t);

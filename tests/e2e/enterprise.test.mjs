@@ -9,7 +9,7 @@ import { everything, serve } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { folder, freePort } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const SIGN_IN_NEEDED = 3;
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';

@@ -6,7 +6,7 @@ import { everything, example, run } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { folder, start } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 for (const [name, expected] of [['reqwest', /"serverInfo"/], ['tower', /"serverInfo"/], ['rmcp', /\becho\b/]]) {
   test(`the example ${name}`, LIMIT, async (t) => {

@@ -7,7 +7,7 @@ import { commands, signIn } from './lib/commands.mjs';
 import { run } from './lib/hallpass.mjs';
 import { atEnd, folder, start } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 /** A desktop's session bus with an unlocked keyring, as variables for the programs of that desktop. */
 async function desktop(t) {

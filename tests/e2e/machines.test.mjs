@@ -11,7 +11,7 @@ import { everything, serve } from './lib/hallpass.mjs';
 import { initialize, refusedAfter } from './lib/mcp.mjs';
 import { folder } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const OPTIONS = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' };
 const SECRET = 'a secret is of these: A-Z a-z 0-9'.replaceAll(/[ :]/g, '_');
 
@@ -63,8 +63,8 @@ test('openid-client as a machine', LIMIT, async (t) => {
       assert.equal((await initialize(url, tokens.access_token)).status, 200);
       await assert.rejects(client.clientCredentialsGrant(config, { resource: `${url}x` }), { error: 'invalid_target' });
       await client.tokenRevocation(config, tokens.access_token);
-      const took = await refusedAfter(url, tokens.access_token, 10);
-      assert.ok(took < 2000, `refused after ${took} ms`);
+      const took = await refusedAfter(url, tokens.access_token, 30);
+      assert.ok(took < 5000, `refused after ${took} ms`);
     });
   }
   const wrong = await client.discovery(new URL(issuer), 'basic', undefined, methods.ES256, OPTIONS);

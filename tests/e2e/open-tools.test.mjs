@@ -5,7 +5,7 @@ import { everything, serve } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const RULES = `
 [[server.rules]]
 name = "open"

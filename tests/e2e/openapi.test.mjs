@@ -11,7 +11,7 @@ import { freePort } from './lib/programs.mjs';
 
 const FORM = 'application/x-www-form-urlencoded';
 
-test('/openapi.json is valid OpenAPI 3.1 and the server answers as it says', { timeout: 120_000 }, async (t) => {
+test('/openapi.json is valid OpenAPI 3.1 and the server answers as it says', { timeout: 240_000 }, async (t) => {
   const admin = `127.0.0.1:${await freePort()}`;
   const hallpass = await serve(t, { upstream: await everything(t), more: `[admin]\nlisten = "${admin}"` });
   const { issuer, url, person } = hallpass;

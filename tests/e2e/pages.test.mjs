@@ -12,7 +12,7 @@ import { exchange } from './lib/http.mjs';
 import { Person } from './lib/person.mjs';
 import { atEnd, folder } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const NAME = 'ada';
 const PASSWORD = 'correct horse battery staple';
 const FAR = 'https://client.example/callback';
@@ -76,6 +76,8 @@ for (const { look, ...options } of LOOKS) {
       await page.goto(`${issuer}/${path}`);
       await see(path.replaceAll(/\W/g, '-'));
     }
+    await page.goto(`${issuer}/nowhere`);
+    assert.equal(await page.getByRole('link', { name: 'Your account' }).getAttribute('href'), '/account');
     await page.goto(asks(issuer, client, FAR, { login_hint: 'ada' }));
     assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'ada');
     assert.equal(await page.evaluate(() => document.activeElement.id), 'password', 'the hint leaves the password to type');
@@ -149,7 +151,7 @@ async function device(page, issuer, see) {
   await see('device-waiting');
   assert.equal((await post('/token', { grant_type, client_id, device_code }, 400)).error, 'authorization_pending');
   // It goes on by itself.
-  await page.getByRole('button', { name: 'Allow', exact: true }).waitFor({ timeout: 15_000 });
+  await page.getByRole('button', { name: 'Allow', exact: true }).waitFor({ timeout: 90_000 });
   await see('device-asks');
   await page.getByRole('button', { name: 'Allow', exact: true }).click();
   await page.getByRole('heading', { name: 'Allowed' }).waitFor();

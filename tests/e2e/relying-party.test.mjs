@@ -5,7 +5,7 @@ import * as client from 'openid-client';
 import { everything, run } from './lib/hallpass.mjs';
 import { initialize, refusedAfter } from './lib/mcp.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const REDIRECT = 'http://127.0.0.1:33988/callback';
 const METHODS = ['none', 'client_secret_basic', 'client_secret_post'];
 // The one thing that it has to be told: this issuer has no TLS, and its metadata is RFC 8414's.
@@ -95,7 +95,7 @@ async function story({ issuer, url, person }, method) {
   await assert.rejects(client.refreshTokenGrant(config, next.refresh_token, { scope: 'mcp other' }), { error: 'invalid_scope' });
 
   await client.tokenRevocation(config, next.refresh_token);
-  const took = await refusedAfter(url, next.access_token, 10);
-  assert.ok(took < 2000, `refused after ${took} ms`);
+  const took = await refusedAfter(url, next.access_token, 30);
+  assert.ok(took < 5000, `refused after ${took} ms`);
   await assert.rejects(client.refreshTokenGrant(config, next.refresh_token), { error: 'invalid_grant' });
 }

@@ -6,7 +6,7 @@ import { everything, run, serve, trusting } from './lib/hallpass.mjs';
 import { initialize, refusedAfter } from './lib/mcp.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 test('official clients', LIMIT, async (t) => {
   const upstream = await everything(t);
@@ -86,7 +86,7 @@ async function usesTools({ sdk, client, transport }) {
 
   // Progress comes while the tool works, not all at its end: nothing on the way holds the stream back.
   const times = [];
-  const call = { name: 'trigger-long-running-operation', arguments: { duration: 1.2, steps: 4 } };
+  const call = { name: 'trigger-long-running-operation', arguments: { duration: 2.4, steps: 4 } };
   const onprogress = () => times.push(Date.now());
   await sdk.callTool(client, call, { onprogress });
   assert.equal(times.length, 4);
@@ -99,8 +99,8 @@ async function isRefusedOnceRevoked({ sdk, client, provider }, hallpass) {
   assert.equal((await initialize(hallpass.url, token)).status, 200);
   await hallpass.person.open(`${hallpass.issuer}/account`);
   await hallpass.person.press('action', 'revoke');
-  const took = await refusedAfter(hallpass.url, token, 10);
-  assert.ok(took < 2000, `refused after ${took} ms`);
+  const took = await refusedAfter(hallpass.url, token, 30);
+  assert.ok(took < 5000, `refused after ${took} ms`);
 
   const answer = await initialize(hallpass.url, token);
   assert.match(answer.headers['www-authenticate'], /error="invalid_token"/);

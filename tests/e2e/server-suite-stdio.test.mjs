@@ -7,7 +7,7 @@ import { sessions } from './lib/conformance/sessions.mjs';
 import { guarded, stateless } from './lib/conformance/stateless.mjs';
 import { differences, listen, suite, throughHallpass } from './lib/suite.mjs';
 
-const LIMIT = { timeout: 240_000 };
+const LIMIT = { timeout: 480_000 };
 const COMMAND = [process.execPath, join(import.meta.dirname, 'lib/conformance/stdio.mjs')];
 
 /** What hallpass does not do for a server on stdio: streams are not resumed, and an answer alone needs none. */

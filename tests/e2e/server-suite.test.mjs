@@ -6,7 +6,7 @@ import { sessions } from './lib/conformance/sessions.mjs';
 import { guarded, stateless } from './lib/conformance/stateless.mjs';
 import { differences, listen, suite, throughHallpass } from './lib/suite.mjs';
 
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 480_000 };
 
 /** Rules that allow everything: every list is then read, filtered and written anew. */
 const RULES = `

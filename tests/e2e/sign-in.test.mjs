@@ -12,7 +12,7 @@ import { Person } from './lib/person.mjs';
 import { atEnd, folder, freePort, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 test('the official clients sign in a person whom only the provider knows, with our question in between', LIMIT, async (t) => {
   const { hallpass, company } = await world(t);

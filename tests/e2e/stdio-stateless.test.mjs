@@ -11,7 +11,7 @@ import { children, isAlive, processes, until } from './lib/processes.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
 import { Provider } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const REVISION = '2026-07-28';
 const COMMAND = [process.execPath, createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js'), 'stdio'];
 
@@ -32,7 +32,7 @@ test('a server on stdio, and the official client of the newest revision', LIMIT,
 
   await t.test('progress comes as it happens', LIMIT, async () => {
     const times = [];
-    const call = { name: 'trigger-long-running-operation', arguments: { duration: 1.2, steps: 4 } };
+    const call = { name: 'trigger-long-running-operation', arguments: { duration: 2.4, steps: 4 } };
     const { content } = await ada.client.callTool(call, { onprogress: () => times.push(Date.now()) });
     assert.match(content[0].text, /Long running operation completed/);
     assert.equal(times.length, 4);

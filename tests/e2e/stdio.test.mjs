@@ -12,7 +12,7 @@ import { children, isAlive, processes, until } from './lib/processes.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const MAIN = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
 
 test('a server on stdio behind hallpass run', LIMIT, async (t) => {
@@ -73,7 +73,7 @@ test('a server on stdio behind hallpass run', LIMIT, async (t) => {
     assert.ok(left.length > 0);
     const begin = Date.now();
     await hallpass.program.stop();
-    assert.ok(Date.now() - begin < 4500, `stopped after ${Date.now() - begin} ms`);
+    assert.ok(Date.now() - begin < 15_000, `stopped after ${Date.now() - begin} ms`);
     assert.equal(hallpass.program.code, 0);
     assert.equal(await until(() => left.filter(isAlive).length, 0), 0);
     await client.close();
@@ -187,7 +187,7 @@ async function answers(sdk, client) {
 
 async function progressComesAsItHappens(sdk, client) {
   const times = [];
-  const call = { name: 'trigger-long-running-operation', arguments: { duration: 1.2, steps: 4 } };
+  const call = { name: 'trigger-long-running-operation', arguments: { duration: 2.4, steps: 4 } };
   const { content } = await sdk.callTool(client, call, { onprogress: () => times.push(Date.now()) });
   assert.match(content[0].text, /Long running operation completed/);
   assert.equal(times.length, 4);

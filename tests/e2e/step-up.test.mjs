@@ -9,7 +9,7 @@ import { exchange } from './lib/http.mjs';
 import { start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PYTHON = path('.venv/bin/python');
 

@@ -12,7 +12,7 @@ import { initialize } from './lib/mcp.mjs';
 import { atEnd, folder } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PYTHON = path('.venv/bin/python');
 const [TRACE, SPAN] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331'];
@@ -41,7 +41,7 @@ async function collector(t) {
   });
   const spans = () => bodies.flatMap((body) => JSON.parse(body).resourceSpans[0].scopeSpans[0].spans);
   const until = async (found) => {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 900; tries++) {
       if (found(spans())) return spans();
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

@@ -6,7 +6,7 @@ import { commands } from './lib/commands.mjs';
 import { run } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const NOTHING_BEGUN = 3;
 
 test('cl_030 hallpass login --print-url, and --wait in another process', LIMIT, async (t) => {
@@ -93,7 +93,7 @@ async function answered(href) {
     try {
       return await exchange(href);
     } catch (error) {
-      if (attempt === 50) throw error;
+      if (attempt === 300) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -11,7 +11,7 @@ import { everything, serve } from './lib/hallpass.mjs';
 import { initialize } from './lib/mcp.mjs';
 import { atEnd, folder } from './lib/programs.mjs';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 180_000 };
 const OPTIONS = { execute: [client.allowInsecureRequests], algorithm: 'oauth2' };
 const GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const SECRET = 'what-the-platform-gives-its-programs';

@@ -18,13 +18,13 @@ pub struct Args {
 
 const AFTER: &str = "\
 Try it:
-  hallpass run                                   a demo MCP server behind a sign-in, at http://localhost:8080/mcp
+  hallpass run                                   a demo MCP server behind a sign-in
   hallpass run http://127.0.0.1:3001/mcp         your MCP server instead
   hallpass login http://localhost:8080/mcp       in a second terminal
   hallpass list  http://localhost:8080/mcp
   hallpass connect http://localhost:8080/mcp     for a client that only knows stdio
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error, \
 5 nobody is there to sign in.";
 
 /// The commands.
@@ -97,6 +97,9 @@ impl Command {
 
 /// `hallpass run`.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+It ends with Ctrl-C, and when its terminal is closed. For a server that goes on: hallpass serve, started by the \
+service manager of the system.")]
 pub struct RunArgs {
     /// URL of your MCP server (streamable HTTP). Without it and without a command, a small demo server is built in.
     #[arg(value_name = "URL")]

@@ -228,10 +228,10 @@ impl Inner {
 
     fn tls(&self, needed: bool) -> Result<ClientConfig, FetchError> {
         if !needed {
-            return Tls::nobody().map_err(|_| FetchError::Tls);
+            return Tls::nobody().map_err(|_| FetchError::NoAuthorities);
         }
         let trusted = Tls { authorities: Authorities::System(self.extra_ca.clone()), identity: None };
-        trusted.client(&[b"h2", b"http/1.1"]).map_err(|_| FetchError::Tls)
+        trusted.client(&[b"h2", b"http/1.1"]).map_err(|_| FetchError::NoAuthorities)
     }
 }
 
@@ -244,8 +244,8 @@ fn reason(error: &reqwest::Error) -> FetchError {
                 ResolveError::Unknown => FetchError::Dns,
             };
         }
-        if tls::of_rustls(cause).is_some() {
-            return FetchError::Tls;
+        if let Some(found) = tls::of_rustls(cause) {
+            return FetchError::Tls(tls::judged(found));
         }
         source = cause.source();
     }

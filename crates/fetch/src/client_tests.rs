@@ -1,5 +1,6 @@
 //! Requests against real local servers that misbehave.
 use super::*;
+use crate::tls::Distrust;
 use futures_util::future::{BoxFuture, join_all};
 use hallpass_core::time::Timestamp;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
@@ -422,10 +423,10 @@ async fn as_050_tls_sees_the_name_and_the_certificate_must_fit() {
     assert_eq!((outcome.unwrap(), name.as_deref()), (Bytes::from_static(b"over tls"), Some("dev.internal")));
     // Unknown authority; known authority but another name.
     let (outcome, _) = over_tls(private(), "dev.internal").await;
-    assert_eq!(outcome, Err(FetchError::Tls));
+    assert_eq!(outcome, Err(FetchError::Tls(Distrust::UnknownAuthority)));
     let other = Settings { private_hosts: vec!["other.internal".into()], extra_ca: vec![ca], ..private() };
     let (outcome, _) = over_tls(other, "other.internal").await;
-    assert_eq!(outcome, Err(FetchError::Tls));
+    assert_eq!(outcome, Err(FetchError::Tls(Distrust::Name)));
 }
 
 #[test]

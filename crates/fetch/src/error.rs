@@ -1,5 +1,7 @@
 //! What can go wrong with an outbound request: forbidden, broken on the way, or not what was wanted.
 
+use crate::tls::Distrust;
+
 /// Why there is no answer. Nothing that the peer sent is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -29,8 +31,13 @@ pub enum FetchError {
     #[error("the host could not be reached")]
     Connect,
     /// No TLS session: a wrong, expired or unknown certificate, or no common version.
-    #[error("no TLS session with the host")]
-    Tls,
+    #[error("no TLS session with the host: {0}")]
+    Tls(Distrust),
+    /// Nobody's word on a certificate counts here.
+    #[error(
+        "this machine knows no certificate authorities: install its package of them, often called ca-certificates"
+    )]
+    NoAuthorities,
     /// The time for the whole exchange, body included, is over.
     #[error("the host took too long")]
     Timeout,
@@ -70,6 +77,15 @@ impl FetchError {
     /// Whether the network or the host's machine failed, so that a kept copy may still be good and a later
     /// attempt may succeed.
     pub const fn is_transport(self) -> bool {
-        matches!(self, Self::Dns | Self::Connect | Self::Tls | Self::Timeout | Self::Interrupted | Self::Busy)
+        matches!(
+            self,
+            Self::Dns
+                | Self::Connect
+                | Self::Tls(_)
+                | Self::NoAuthorities
+                | Self::Timeout
+                | Self::Interrupted
+                | Self::Busy
+        )
     }
 }

@@ -208,7 +208,7 @@ pub(crate) fn of_rustls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rust
     carried.and_then(|inner| of_rustls(inner))
 }
 
-fn judged(error: &rustls::Error) -> Distrust {
+pub(crate) fn judged(error: &rustls::Error) -> Distrust {
     use rustls::AlertDescription as Alert;
     if let rustls::Error::AlertReceived(alert) = error {
         let about_ours = matches!(

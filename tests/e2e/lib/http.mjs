@@ -7,13 +7,13 @@ export function exchange(url, { method = 'GET', headers = {}, body, ca } = {}) {
   const { request } = new URL(url).protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
-    const sent = request(url, { method, headers: { ...length, ...headers }, ca, timeout: 20_000, agent: false }, (answer) => {
+    const sent = request(url, { method, headers: { ...length, ...headers }, ca, timeout: 60_000, agent: false }, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part));
       answer.on('error', reject);
       answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, text: Buffer.concat(parts).toString('utf8') }));
     });
-    sent.on('timeout', () => sent.destroy(new Error(`${method} ${url}: no answer in 20 s`)));
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${url}: no answer in 60 s`)));
     sent.on('error', reject);
     sent.end(body);
   });

@@ -66,7 +66,7 @@ export class Person {
     if (this.page.forms.some(asksPassword)) await this.#signInForm();
     await this.submit((form) => form.fields.some(({ name, type }) => name === 'user_code' && type === 'text'), undefined, { user_code: code });
     const asks = (form) => form.buttons.some(({ name }) => name === 'decision');
-    for (let look = 0; look < 30 && !this.page.forms.some(asks); look += 1) {
+    for (let look = 0; look < 90 && !this.page.forms.some(asks); look += 1) {
       if (!this.page.headers.refresh) throw new Error(`nothing to wait for at ${this.page.url}: ${this.page.words}`);
       await new Promise((resolve) => setTimeout(resolve, 1000));
       await this.open(this.page.url);

@@ -21,8 +21,8 @@ export function isAlive(pid) {
   }
 }
 
-/** What `look` gives, once it is `wanted` or after five seconds. */
+/** What `look` gives, once it is `wanted` or after 20 seconds. */
 export async function until(look, wanted) {
-  for (let step = 0; step < 100 && look() !== wanted; step += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let step = 0; step < 400 && look() !== wanted; step += 1) await new Promise((resolve) => setTimeout(resolve, 50));
   return look();
 }

@@ -24,13 +24,21 @@ export function atEnd(t, undo) {
   undone.get(t).push(undo);
 }
 
-/** A port that was free a moment ago. */
+let ports = process.pid * 64;
+
+/**
+ * A port that nobody has. Until it is used, no connection of another program gets it either: the system gives those ports
+ * above 32,768, and each test file begins elsewhere below.
+ */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 10_000 + (ports++ % 20_000);
+    const server = createServer();
+    const taken = await new Promise((resolve) => server.once('error', resolve).listen(port, '127.0.0.1', () => resolve(null)));
+    if (taken) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** A folder that goes away with the test. */
@@ -80,7 +88,7 @@ export class Program {
   }
 
   /** The first match in what it prints. Fails when it ends or the time is over before. */
-  async says(pattern, seconds = 20) {
+  async says(pattern, seconds = 60) {
     let look;
     let timer;
     try {
@@ -103,7 +111,7 @@ export class Program {
   }
 
   /** Waits for its end and gives the exit code. */
-  async ends(seconds = 30) {
+  async ends(seconds = 90) {
     let timer;
     const late = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Error(`${this.name}: still runs after ${seconds} s\n${this.output}`)), seconds * 1000);
@@ -114,7 +122,7 @@ export class Program {
   async stop() {
     if (this.code !== undefined) return;
     this.#child.kill('SIGTERM');
-    const hard = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    const hard = setTimeout(() => this.#child.kill('SIGKILL'), 30_000);
     await this.#exited;
     clearTimeout(hard);
   }

@@ -45,7 +45,7 @@ export async function suite(t, url, which) {
   const results = folder(t);
   const words = Object.entries({ '--url': url, ...which, '-o': results }).flat();
   const program = start(t, process.execPath, [SUITE, 'server', ...words]);
-  await program.ends(120);
+  await program.ends(240);
   const found = new Map();
   for (const name of readdirSync(results, { recursive: true }).filter((one) => one.endsWith('checks.json')).sort()) {
     const [, scenario] = name.match(/^server-(.*?)-\d{4}-\d\d-\d\dT[^/]*\/checks\.json$/) ?? assert.fail(name);

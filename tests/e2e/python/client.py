@@ -89,7 +89,7 @@ async def connected(url, callback, document=None):
         token_endpoint_auth_method="none",
     )
     auth = OAuthClientProvider(url, metadata, memory, callback.redirect, callback.result, client_metadata_url=document)
-    async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
+    async with httpx2.AsyncClient(auth=auth, timeout=90) as http:
         async with Client(streamable_http_client(url, http_client=http)) as client:
             yield client, memory
 

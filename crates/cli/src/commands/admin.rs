@@ -1,5 +1,7 @@
 //! `hallpass admin`: what is needed seldom, and then badly.
 
+mod ties;
+
 use super::{
     audit,
     place::{Place, PlaceArgs},
@@ -29,7 +31,8 @@ pub enum AdminCommand {
     Recover(RecoverArgs),
     /// After a database was restored from a backup: end again what was ended since, as the audit log says.
     ///
-    /// Revoked grants, "sign out everywhere" and disabled accounts come back to life with a backup. This repeats them.
+    /// Revoked grants, "sign out everywhere", disabled accounts and links that were taken away come back to life with a
+    /// backup. This repeats their end.
     /// It may run beside the server, and as often as you like.
     Restored(RestoredArgs),
 }
@@ -110,7 +113,7 @@ async fn restored(args: RestoredArgs) -> anyhow::Result<ExitCode> {
     let keys = place.keys().await?;
     let verified = audit::read(&keys, &audit::chosen(&place, &args.audit)?, |line, _| {
         let since = line.time().is_some_and(|at| at >= args.since);
-        if since && line.kind().is_some_and(|kind| kind.ends_access() || kind == Kind::PersonCreated) {
+        if since && line.kind().is_some_and(|kind| kind.ends_access() || makes(kind)) {
             lines.push(line);
         }
     })?;
@@ -123,6 +126,11 @@ async fn restored(args: RestoredArgs) -> anyhow::Result<ExitCode> {
     place.record(&[Event::revocations_repeated(done.total())]).await?;
     done.say(args.json)?;
     Ok(audit::told(&verified))
+}
+
+/// What may have ended again after it, or is gone.
+const fn makes(kind: Kind) -> bool {
+    matches!(kind, Kind::PersonCreated | Kind::ClientAdded | Kind::AccountLinked | Kind::Connected)
 }
 
 /// What was done, and what an operator still has to do.
@@ -138,11 +146,15 @@ struct Done {
     clients: u64,
     keys: u64,
     removed: u64,
+    unlinked: u64,
+    disconnected: u64,
     not_here: u64,
     /// Whether each account was disabled last, by the lines.
     wanted: BTreeMap<PersonId, bool>,
     /// Whether each thing was blocked last, by the lines.
     blocks: BTreeMap<(&'static str, String), (BlockKind, bool)>,
+    /// What people linked and connected.
+    ties: ties::Ties,
     /// Clients that have another secret since: the old one is in force again.
     secrets: BTreeSet<String>,
     /// Who chose another password since: the old one is in force again.
@@ -151,6 +163,8 @@ struct Done {
     only_keys: BTreeSet<String>,
     /// Accounts that were made since and are gone.
     gone: BTreeSet<String>,
+    /// Clients that were made since, and in the end those of them that are gone.
+    clients_made: BTreeSet<String>,
 }
 
 impl Done {
@@ -164,6 +178,8 @@ impl Done {
             + self.clients
             + self.keys
             + self.removed
+            + self.unlinked
+            + self.disconnected
     }
 
     fn block(&mut self, line: &Line, blocked: bool) {
@@ -181,12 +197,14 @@ impl Done {
                 "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
                 "blocked": self.blocked, "unblocked": self.unblocked, "clients_removed": self.clients,
                 "keys_retired": self.keys, "accounts_removed": self.removed,
+                "links_removed": self.unlinked, "connections_removed": self.disconnected,
                 "passwords_set_back": self.passwords, "secrets_set_back": self.secrets, "accounts_gone": self.gone,
+                "clients_gone": self.clients_made,
             });
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             say!(
-                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up, {} account(s) removed",
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up, {} account(s) removed, {} link(s) to accounts elsewhere and {} connection(s) taken back",
                 self.lines,
                 self.grants,
                 self.signed_out,
@@ -196,7 +214,9 @@ impl Done {
                 self.blocked,
                 self.unblocked,
                 self.keys,
-                self.removed
+                self.removed,
+                self.unlinked,
+                self.disconnected
             );
         }
         if self.not_here > 0 {
@@ -222,6 +242,9 @@ impl Done {
         }
         for name in &self.gone {
             note(&format!("the account {name} was made since and is gone: run `hallpass user add {name}`"));
+        }
+        for id in &self.clients_made {
+            note(&format!("the client {id} was made since and is gone: run `hallpass client add`"));
         }
         Ok(())
     }
@@ -261,6 +284,7 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
         }
         Some(Kind::ClientRemoved) => {
             let id = line.client.clone().unwrap_or_default();
+            done.clients_made.remove(&id);
             done.clients += u64::from(place.store.client_remove(id, place.tokens_until()).await?);
             Ok(())
         }
@@ -284,6 +308,18 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             {
                 done.gone.extend(line.name.clone());
             }
+            Ok(())
+        }
+        Some(Kind::ClientAdded) => {
+            done.clients_made.extend(line.client.clone());
+            Ok(())
+        }
+        Some(Kind::AccountLinked | Kind::AccountUnlinked) => {
+            done.ties.link(place, line);
+            Ok(())
+        }
+        Some(Kind::Connected | Kind::Disconnected) => {
+            done.ties.connection(line);
             Ok(())
         }
         Some(_) | None => Ok(()),
@@ -342,6 +378,12 @@ async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
             done.blocked += u64::from(place.store.block_put(block, until).await?);
         } else {
             done.unblocked += u64::from(place.store.block_remove(kind, key, until).await?);
+        }
+    }
+    (done.unlinked, done.disconnected) = done.ties.settle(place).await?;
+    for id in std::mem::take(&mut done.clients_made) {
+        if place.store.client_read(id.clone()).await?.is_none() {
+            done.clients_made.insert(id);
         }
     }
     for (id, disabled) in done.wanted.clone() {

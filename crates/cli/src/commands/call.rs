@@ -15,8 +15,8 @@ use std::{fmt::Write as _, io::Read, process::ExitCode};
 /// `hallpass call`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The result goes to standard output as JSON, or the error object if the server answered with one. Progress and
-other notifications go to standard error, one JSON object in a line. At a terminal you are asked when the server
+The result goes to standard output as JSON, or the error object if the server answered with one. Progress and \
+other notifications go to standard error, one JSON object in a line. At a terminal you are asked when the server \
 wants you to open a page.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.
@@ -38,7 +38,13 @@ pub struct CallArgs {
 
 /// Calls.
 pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
-    let params = args.params.as_deref().map(read_params).transpose()?;
+    let params = match args.params.as_deref().map(read_params).transpose() {
+        Ok(params) => params,
+        Err(error) => {
+            note(&format!("hallpass: {error:#}"));
+            return Ok(ExitCode::from(2));
+        }
+    };
     let client = args.client.client(None, false)?;
     let mut caller = match client.caller(&args.url, &args.client.account) {
         Ok(caller) => caller,
@@ -93,10 +99,13 @@ fn read_params(text: &str) -> anyhow::Result<Map<String, Value>> {
     } else {
         text.clone_into(&mut input);
     }
-    match serde_json::from_str(&input).context("the parameters are no JSON")? {
+    let example = "such as '{\"name\":\"echo\"}'";
+    match serde_json::from_str(&input)
+        .with_context(|| format!("the parameters are no JSON object, {example}"))?
+    {
         Value::Object(params) => Ok(params),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            bail!("the parameters have to be a JSON object, such as '{{\"name\":\"echo\"}}'")
+            bail!("the parameters have to be a JSON object, {example}")
         }
     }
 }

@@ -31,7 +31,7 @@ Configure it in the client as a server that is started by command. Claude Deskto
 VS Code (.vscode/mcp.json):
   { \"servers\": { \"notes\": { \"type\": \"stdio\", \"command\": \"hallpass\", \"args\": [\"connect\", \"https://mcp.example.com/notes\"] } } }
 
-Standard input and output are the client's; everything for people goes to standard error. The browser opens when a
+Standard input and output are the client's; everything for people goes to standard error. The browser opens when a \
 sign-in is needed, or more permissions; `hallpass login URL` beforehand spares the client that wait.
 
 Exit codes: 0 the client closed its side, 1 failed, 2 wrong usage.")]

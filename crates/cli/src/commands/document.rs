@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// `hallpass document`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Publish it at exactly this URL, as application/json with a Cache-Control, without a redirect; then sign in with
+Publish it at exactly this URL, as application/json with a Cache-Control, without a redirect; then sign in with \
 --client-metadata-url URL, or set HALLPASS_CLIENT_METADATA_URL for all sign-ins.
 
   hallpass document https://tools.example.com/hallpass.json > hallpass.json

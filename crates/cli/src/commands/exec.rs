@@ -12,7 +12,7 @@ use std::{
 /// `hallpass exec`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The token is good when the program starts and is not renewed for it afterwards. Other programs of the same account can
+The token is good when the program starts and is not renewed for it afterwards. Other programs of the same account can \
 read an environment variable; standard input only reaches the program itself.
 
 Exit codes: those of the program; 1 failed, 2 wrong usage, 3 a sign-in is needed, 128 + N ended by signal N.

@@ -3,11 +3,13 @@
 use crate::output::note;
 use hallpass_client::{
     device::DeviceError,
+    discovery::DiscoveryError,
     error::{ClientError, Failed},
     platform::PlatformError,
+    storage::StorageError,
 };
-use hallpass_fetch::FetchError;
-use std::process::ExitCode;
+use hallpass_fetch::{FetchError, tls::Distrust};
+use std::{io::ErrorKind, process::ExitCode};
 
 /// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 5 where
 /// nobody is there to do it.
@@ -32,6 +34,8 @@ pub fn explain(url: &str, failed: &Failed) -> ExitCode {
         3
     } else if nobody {
         5
+    } else if matches!(failed.error, ClientError::ServerUrl(_)) {
+        2
     } else {
         1
     })
@@ -48,6 +52,17 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
     }
     if let ClientError::Fetch { source, .. } = error {
         return fetch_fix(url, *source);
+    }
+    if matches!(error, ClientError::ServerUrl(_)) {
+        return Some("Write the whole URL, such as https://mcp.example.com/mcp".to_owned());
+    }
+    if let ClientError::Storage(StorageError::Io { source, .. }) = error
+        && matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    {
+        return Some("Choose a folder that you may write to: --state FOLDER".to_owned());
+    }
+    if matches!(error, ClientError::Discovery(DiscoveryError::NoMachineGrant)) {
+        return Some(format!("Sign in as a person, with a browser here: hallpass login {url}"));
     }
     if matches!(error, ClientError::SignInNeeded) {
         return Some(format!("Sign in: hallpass login {url}"));
@@ -83,7 +98,7 @@ fn fix(url: &str, error: &ClientError) -> Option<String> {
             .then(|| format!("For a new code: hallpass login {url} --device"));
     }
     if matches!(error, ClientError::NobodyThere) {
-        return Some(format!("With a browser elsewhere: hallpass login {url} --device, or --paste"));
+        return Some(format!("With a browser elsewhere: hallpass login {url} --device"));
     }
     if matches!(error, ClientError::NotProtected) {
         return Some(format!("Use it as it is: hallpass list {url}"));
@@ -110,7 +125,8 @@ fn fetch_fix(url: &str, error: FetchError) -> Option<String> {
     }
     let certificate =
         "If its certificate comes from an authority of your own network, name that with --ca FILE";
-    (error == FetchError::Tls).then(|| certificate.to_owned())
+    matches!(error, FetchError::Tls(Distrust::UnknownAuthority | Distrust::OwnAuthority))
+        .then(|| certificate.to_owned())
 }
 
 #[cfg(test)]
@@ -123,7 +139,8 @@ mod tests {
         let said = |error| fetch_fix("http://localhost:9/mcp", error).unwrap_or_default();
         assert!(said(FetchError::Connect).contains("is the server running"));
         assert!(said(FetchError::Dns).contains("Check the name"));
-        assert!(said(FetchError::Tls).contains("--ca"));
+        assert!(said(FetchError::Tls(Distrust::UnknownAuthority)).contains("--ca"));
+        assert_eq!(said(FetchError::Tls(Distrust::Time)), "", "another authority would not help");
         assert!(said(FetchError::ForbiddenAddress).contains("--private-host"));
         assert_eq!(said(FetchError::Timeout), "");
     }

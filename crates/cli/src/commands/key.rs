@@ -2,7 +2,7 @@
 
 mod master;
 
-use super::place::{Place, PlaceArgs};
+use super::place::{OTHER_KEYS, Place, PlaceArgs};
 use crate::{output::note, say};
 use anyhow::bail;
 use clap::Subcommand;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 /// `hallpass key`.
 #[derive(Subcommand, Debug)]
 #[command(after_help = "\
-Keys follow each other by themselves ([keys] rotate_every). A key is published for ten minutes before it signs, and verifies
+Keys follow each other by themselves ([keys] rotate_every). A key is published for ten minutes before it signs, and verifies \
 for 25 hours after another has taken over, so that nobody notices. If a key may have been stolen:
   hallpass key rotate --now          a new key signs at once
   hallpass key retire KID            tokens of the old one are refused within a second; clients refresh and go on
@@ -113,10 +113,7 @@ async fn rotate(place: &Place, at_once: bool) -> anyhow::Result<()> {
     let ring = place.keys().await?;
     // Keys are bound to the public URL: one that is sealed for another is of no use, and stops the next start.
     if !in_use(&known, place.now).any(|key| opens(&ring, key)) {
-        bail!(
-            "the keys that are there were made under another public URL or master key: name the configuration with --config, \
-             or the folder and the port of `hallpass run` with --state and --port"
-        );
+        bail!(OTHER_KEYS);
     }
     let key = fresh(&ring, place.settings.keys.algorithm, &SystemEntropy, (place.now, signs_from))?;
     if !put_after(&*place.store, &key, &known).await? {

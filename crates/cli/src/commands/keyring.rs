@@ -24,8 +24,8 @@ pub enum KeyringCommand {
 /// `hallpass keyring on`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-On Linux the keyring is the Secret Service of your desktop (GNOME, KDE, KeePassXC), reached by the program secret-tool; on macOS
-the Keychain. The folder then says where the key is, and all processes that use it look there: also those over SSH or of a timer,
+On Linux the keyring is the Secret Service of your desktop (GNOME, KDE, KeePassXC), reached by the program secret-tool; on macOS \
+the Keychain. The folder then says where the key is, and all processes that use it look there: also those over SSH or of a timer, \
 where the keyring may be locked.
 
 Any other place, with a command of your own that prints the key. Put it there first:

@@ -39,10 +39,10 @@ const WAIT: u64 = 300;
 #[command(after_help = "\
 The URL of the sign-in page goes to standard output, with --device the code after it; everything else goes to standard error.
 
-In two steps, for a script or an agent that hands the URL to a person: --print-url prints it and ends, --wait takes the answer,
+In two steps, for a script or an agent that hands the URL to a person: --print-url prints it and ends, --wait takes the answer, \
 within 15 minutes. Have --wait running before the page is opened, or take the answer with --wait --paste.
 
-Exit codes: 0 signed in, with --print-url begun; 1 failed, 2 wrong usage, 3 nothing was begun for --wait, 5 nobody is there to
+Exit codes: 0 signed in, with --print-url begun; 1 failed, 2 wrong usage, 3 nothing was begun for --wait, 5 nobody is there to \
 sign in (no browser, and no terminal to show the page on).
 
 Examples:

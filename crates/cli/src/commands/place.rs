@@ -15,8 +15,9 @@ use hallpass_core::{
 use hallpass_server::{
     Settings,
     audit::{Audit, AuditSettings, AuditTo, Event},
+    keys::{in_use, opens},
 };
-use hallpass_store::{Person, Store};
+use hallpass_store::{Person, Store, StoredKey};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -74,17 +75,29 @@ impl PlaceArgs {
         let config = self.config()?;
         let folder = config.state.clone();
         if config.database == config::Database::File && !folder.join("hallpass.sqlite").exists() {
-            bail!(
-                "there is no database in {}: name the folder with --state, or the configuration with --config",
-                folder.display()
-            );
+            let fix = match &self.config {
+                Some(file) => {
+                    format!(
+                        "Start the server once, which makes it: hallpass serve --config {}",
+                        file.display()
+                    )
+                }
+                None => "name the folder with --state, or the configuration with --config".to_owned(),
+            };
+            bail!("there is no database in {}: {fix}", folder.display());
         }
         let state = StateFolder::open(&folder)?;
         let store = node::store::open(&config, &state, false).await?;
         let several_nodes = config.database != config::Database::File;
-        Ok(Place { settings: config.settings, store, state, several_nodes, now: SystemClock.now() })
+        let place = Place { settings: config.settings, store, state, several_nodes, now: SystemClock.now() };
+        place.fits().await?;
+        Ok(place)
     }
 }
+
+/// Nothing that is made under other keys is of use here.
+pub const OTHER_KEYS: &str = "the keys that are there were made under another public URL or master key: name the configuration \
+    with --config, or the folder and the port of `hallpass run` with --state and --port";
 
 impl Place {
     /// The person of this name, or a sentence.
@@ -94,6 +107,21 @@ impl Place {
             Some(person) => Ok(person),
             None => bail!("there is no account {name:?}: `hallpass user list` shows them"),
         }
+    }
+
+    /// Whether the public URL is the one of the server. With another one links would lead nowhere, each line of the audit log
+    /// would look forged, and those that are written would be.
+    async fn fits(&self) -> anyhow::Result<()> {
+        // Without keys somebody can still be shut out; it is said when that is to be recorded.
+        let Ok(ring) = self.keys().await else { return Ok(()) };
+        let known = self.store.keys_read().await?;
+        let is_ours =
+            |key: &&StoredKey| KeyRing::number_of(&key.sealed).is_some_and(|number| ring.has(number));
+        let mut ours = in_use(&known, self.now).filter(is_ours).peekable();
+        if ours.peek().is_some() && !ours.any(|key| opens(&ring, key)) {
+            bail!(OTHER_KEYS);
+        }
+        Ok(())
     }
 
     /// The folder of the audit log.

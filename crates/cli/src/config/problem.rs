@@ -26,16 +26,43 @@ impl Problem {
 
     /// What the parser of TOML says.
     pub fn syntax(text: &str, error: &toml::de::Error) -> Self {
-        let what = error.message().trim().replace('\n', " ");
+        let what = plain(&error.message().trim().replace('\n', " "));
         let fix = if what.starts_with("missing field") {
-            "add it".to_owned()
+            "add it"
+        } else if unknown(&what).is_some_and(|name| AT_THE_TOP.contains(&name)) {
+            "it belongs to the top of the file, above the first line with brackets"
         } else if what.starts_with("unknown field") {
-            "correct the spelling or remove the line".to_owned()
+            "correct the spelling or remove the line"
+        } else if what.starts_with("duplicate key") {
+            "remove one of the two"
         } else {
-            "correct the line; texts stand in double quotes".to_owned()
+            "correct the line; texts stand in double quotes"
         };
-        Self { line: error.span().map(|span| line_of(text, span.start)), what, fix }
+        let line = error.span().map(|span| line_of(text, span.start));
+        Self { line, what, fix: fix.to_owned() }
     }
+}
+
+/// Keys that stand above all tables. Whoever writes one at the end of the file gives it to the last table there (TOML).
+const AT_THE_TOP: [&str; 4] = ["public_url", "listen", "state", "trusted_proxies"];
+
+fn unknown(what: &str) -> Option<&str> {
+    what.strip_prefix("unknown field `")?.split_once('`').map(|(name, _)| name)
+}
+
+/// What the parser calls by the names of this program, in those of the file.
+fn plain(what: &str) -> String {
+    let Some((found, expected)) = what.split_once(", expected ") else { return what.to_owned() };
+    let found = found.replace("unknown variant", "unknown value");
+    let expected = match expected {
+        "a map" => "a table, such as { name = \"value\" }",
+        "a sequence" => "a list in brackets, such as [\"one\", \"two\"]",
+        "a boolean" => "true or false",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, at least 0",
+        named if named.starts_with("struct ") => "a table, such as { name = \"value\" }",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -199,7 +199,7 @@ fn t_101_what_is_wrong_with_a_rule_is_told_with_line_and_fix() {
         ("tools = [\"ping\"]", "scopes = [\"read\"]", 14, "names nothing"),
         ("tools = [\"ping\"]", "tools = [\"\"]", 14, "empty name"),
         ("tools = [\"ping\"]", "tool = [\"ping\"]", 15, "unknown field"),
-        ("required_scopes = []", "unlisted = \"allow\"", 7, "unknown variant"),
+        ("required_scopes = []", "unlisted = \"allow\"", 7, "unknown value"),
         ("{ name = \"read\" }", "{ name = \"read\", implies = [\"admin\"] }", 6, "implies itself"),
         ("scopes = [\"read\"]", "people = [\"ann\"]", 12, "not the id of a person"),
         ("scopes = [\"read\"]", "clients = [\"\"]", 12, "empty client id"),
@@ -316,7 +316,7 @@ fn as_133_as_034_clients_of_the_file() {
         ),
         (one("redirect_uris = [\"https://r.example/\"]\nscope = [\"x\"]"), "unknown field"),
         ("[clients]\ndocuments_never = [\"https://a.example\"]".to_owned(), "is not a host"),
-        ("[clients]\nregistration = \"maybe\"".to_owned(), "unknown variant"),
+        ("[clients]\nregistration = \"maybe\"".to_owned(), "unknown value"),
         (
             format!(
                 "{0}\nredirect_uris = [\"https://r.example/\"]\n{0}\nredirect_uris = [\"https://r.example/\"]",
@@ -351,7 +351,7 @@ fn as_195_rs_005_who_gets_bound_tokens() {
     assert_eq!(read("", "bound_tokens_only = true").unwrap(), (true, false, vec![true, false]));
     for (section, entry, what) in [
         ("[dpop]\nmode = \"off\"", "bound_tokens_only = true", "bound tokens only"),
-        ("[dpop]\nmode = \"on\"", "", "unknown variant"),
+        ("[dpop]\nmode = \"on\"", "", "unknown value"),
         ("[dpop]\nnonce = true", "", "unknown field"),
         ("", "bound_tokens_only = \"yes\"", "invalid type"),
     ] {

@@ -2,10 +2,10 @@
 
 use super::{
     http,
-    node::{Node, finished, free_port},
+    node::{Node, command, finished, free_port},
     person,
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 fn hallpass(state: &Path, port: u16, words: &[&str]) -> (i32, String, String) {
     let (state, port) = (state.to_str().unwrap().to_owned(), port.to_string());
@@ -166,4 +166,69 @@ fn t_21_what_was_ended_since_a_backup_is_ended_again_from_the_audit_log() {
     let (code, out, err) = run(&["audit", "verify"]);
     assert!(code == 0, "{out}{err}");
     drop(node);
+}
+
+#[test]
+fn t_21_an_account_elsewhere_that_was_unlinked_since_a_backup_is_unlinked_again() {
+    let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (file, port) = (folder.path().join("hallpass.toml"), free_port());
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"state\"\n\
+         [[server]]\nname = \"mcp\"\npath = \"/mcp\"\n[[identity_provider]]\nissuer = \"https://login.example.com\"\n"
+    );
+    fs::write(&file, text).unwrap();
+    let run = |words: &[&str]| {
+        let mut words = words.to_vec();
+        words.extend(["--config", file.to_str().unwrap()]);
+        finished(&words)
+    };
+    let ties = ["ada", "--issuer", "https://login.example.com", "--subject", "248289761001"];
+    let said = |command: &str| run(&[&["user", command][..], &ties].concat());
+    assert!(
+        run(&["user", "add", "ada"]).2.contains("Start the server once"),
+        "a server that never ran has no database"
+    );
+    let serve = ["serve", "--config", file.to_str().unwrap()];
+    assert!(Node::spawn_until(command(&serve), port, Stdio::null(), "Setup link").stop());
+    assert_eq!(run(&["user", "add", "ada"]).0, 0);
+    assert_eq!(said("link").0, 0);
+    copy(&folder.path().join("state"), backup.path());
+    assert_eq!(said("unlink").0, 0);
+    let add = ["client", "add", "--id", "new", "--name", "New", "--redirect-uri", person::REDIRECT];
+    assert_eq!(run(&add).0, 0);
+    for name in ["hallpass.sqlite", "hallpass.sqlite-wal", "hallpass.sqlite-shm"] {
+        let _ = fs::remove_file(folder.path().join("state").join(name));
+    }
+    copy(backup.path(), &folder.path().join("state"));
+    assert!(run(&["user", "show", "ada"]).1.contains("248289761001"), "the backup brought the link back");
+    let log = folder.path().join("state/audit/operator-00000001.jsonl");
+    let words = ["admin", "restored", "--json", "--since", "2020-01-01", "--audit", log.to_str().unwrap()];
+    let (code, out, err) = run(&words);
+    let done: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &done["links_removed"], &done["clients_gone"][0]),
+        (0, &1.into(), &"new".into()),
+        "{err}"
+    );
+    assert!(err.contains("hallpass client add"), "{err}");
+    assert!(!run(&["user", "show", "ada"]).1.contains("248289761001"));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&run(&words).1).unwrap()["links_removed"], 0);
+}
+
+#[test]
+fn t_101_a_command_with_another_public_url_does_nothing_and_says_so() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let node = Node::run(folder.path(), port);
+    let (other, state) = ((port + 1).to_string(), folder.path().to_str().unwrap());
+    for words in [&["audit", "verify"][..], &["user", "add", "grace"], &["user", "list"]] {
+        let (code, _, err) = finished(&[words, &["--state", state, "--port", &other]].concat());
+        assert!(
+            code == 1 && err.contains("another public URL") && err.contains("--port"),
+            "{words:?}: {err}"
+        );
+    }
+    assert!(node.stop());
+    assert!(!hallpass(folder.path(), port, &["user", "list"]).1.contains("grace"));
+    let (code, out, err) = hallpass(folder.path(), port, &["audit", "verify"]);
+    assert!(code == 0, "{out}{err}");
 }

@@ -5,12 +5,21 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// A free port.
+/// A port that nobody has. Until it is used, no connection of another test gets it either: the system gives those ports above
+/// 32,768, and each process of tests begins elsewhere below.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Relaxed));
+        let port = 10_000 + u16::try_from(next % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A running `hallpass`.

@@ -71,12 +71,17 @@ async fn page(
     let asked = match query.get(prompt::LINK).map(|text| prompt::read(app, text, now)) {
         None => None,
         Some(None) => {
-            return Ok(pages::problem(StatusCode::BAD_REQUEST, Problem::Connection(ConnectionProblem::Link)));
+            return Ok(pages::problem_with_way(
+                app,
+                StatusCode::BAD_REQUEST,
+                Problem::Connection(ConnectionProblem::Link),
+            ));
         }
         Some(Some(link)) if link.person != signed_in.person.id => {
             let who = Who::of(&signed_in.person);
             app.audit.record(incoming.cx, Event::connection_refused(who, &link.name, "link_of_another"));
-            return Ok(pages::problem(
+            return Ok(pages::problem_with_way(
+                app,
                 StatusCode::FORBIDDEN,
                 Problem::Connection(ConnectionProblem::OfAnother),
             ));
@@ -270,7 +275,8 @@ fn refused(
     let who = Who::of(&signed_in.person);
     app.audit.record(incoming.cx, Event::connection_refused(who, &connection.name, error.reason()));
     let is_theirs = error == AnswerError::NotAskedFor;
-    pages::problem(if is_theirs { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY }, problem)
+    let status = if is_theirs { StatusCode::FORBIDDEN } else { StatusCode::BAD_GATEWAY };
+    pages::problem_with_way(app, status, problem)
 }
 
 /// The service did not do its part.
@@ -291,7 +297,7 @@ fn unreachable(
         | ProviderError::Fetch(_)
         | ProviderError::UserInfo => Problem::Connection(ConnectionProblem::Unavailable),
     };
-    pages::problem(StatusCode::BAD_GATEWAY, problem)
+    pages::problem_with_way(app, StatusCode::BAD_GATEWAY, problem)
 }
 
 /// Here first, then there: what the service says of it changes nothing here.

@@ -90,7 +90,11 @@ async fn unlink(
     let person = &signed_in.person;
     let links = app.store.links_of_person(person.id).await?;
     if !gets_in_without(app, signed_in, &links, provider) {
-        return Ok(pages::problem(StatusCode::FORBIDDEN, Problem::SignIn(SignInProblem::OnlyWay)));
+        return Ok(pages::problem_with_way(
+            app,
+            StatusCode::FORBIDDEN,
+            Problem::SignIn(SignInProblem::OnlyWay),
+        ));
     }
     for link in links.iter().filter(|link| link.issuer == provider.issuer) {
         if !app.store.link_remove(link.id, person.id).await? {

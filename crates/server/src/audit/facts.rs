@@ -165,7 +165,8 @@ impl<'a> Which<'a> {
 /// Longest text of a client in a line, in bytes.
 const LONGEST: usize = 200;
 
-pub(super) fn cut(text: &str) -> &str {
+/// As much of a text that strangers choose as a line holds.
+pub fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
 }
 

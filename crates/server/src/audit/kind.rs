@@ -195,6 +195,8 @@ impl Kind {
                 | Self::RefreshReused
                 | Self::GrantRevoked
                 | Self::TokenRevoked
+                | Self::AccountUnlinked
+                | Self::Disconnected
         )
     }
 }

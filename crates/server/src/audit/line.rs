@@ -129,6 +129,10 @@ pub struct Line {
     pub name: Option<String>,
     /// The client, or what is blocked.
     pub client: Option<String>,
+    /// What the client calls itself, or what a provider calls the person.
+    pub client_name: Option<String>,
+    /// Where something went or came from: a provider, a service.
+    pub receiver: Option<String>,
     /// The grant.
     pub grant: Option<String>,
     /// The person's epoch after it.

@@ -20,7 +20,7 @@ pub use chain::Broken;
 pub(crate) use end::compare;
 pub use end::{remember, remember_forever};
 pub use event::Event;
-pub use facts::{Actors, By, Call, Foreign, Which, Who};
+pub use facts::{Actors, By, Call, Foreign, Which, Who, cut};
 pub use file::{Found, files};
 pub use kind::{Kind, Loudness};
 pub use line::Line;

@@ -290,7 +290,7 @@ impl Problem {
         match self {
             Self::NotFound => (
                 "There is no such page",
-                "Check the address. Your account is at the start page of this site.",
+                "Check the address. What you allowed, and where you are signed in, is on your account page.",
             ),
             Self::WrongMethod => {
                 ("This page cannot be called like that", "Go back and use the links and buttons of the page.")
@@ -366,11 +366,28 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// None from a sign-in that somebody else may have begun: nobody is to go on with it.
+    fn way(self) -> Option<(&'static str, &'static str)> {
+        if matches!(self, Self::Connection(_)) {
+            return Some(("/account/connections", "Connected services"));
+        }
+        let of_the_account = matches!(
+            self,
+            Self::NotFound
+                | Self::SignIn(SignInProblem::OfAnother | SignInProblem::NotLinked | SignInProblem::OnlyWay)
+        );
+        of_the_account.then_some(("/account", "Your account"))
+    }
+}
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
     heading: &'static str,
     words: &'static str,
+    /// Where to go on, and what is there.
+    way: Option<(String, &'static str)>,
 }
 
 fn rendered(status: StatusCode, page: &impl Template) -> Reply {
@@ -416,10 +433,17 @@ pub fn account(page: &AccountPage<'_>) -> Reply {
 /// What is wrong, in words, with what to do.
 pub fn problem(status: StatusCode, problem: Problem) -> Reply {
     let (heading, words) = problem.words();
-    rendered(status, &ProblemPage { heading, words })
+    rendered(status, &ProblemPage { heading, words, way: None })
+}
+
+/// The same, with a link to the page that the words name.
+pub fn problem_with_way(app: &App, status: StatusCode, problem: Problem) -> Reply {
+    let (heading, words) = problem.words();
+    let way = problem.way().map(|(path, name)| (format!("{}{path}", app.settings.issuer.path()), name));
+    rendered(status, &ProblemPage { heading, words, way })
 }
 
 /// Any path that is not ours.
-pub async fn not_found(_: &App, _: &Incoming) -> Reply {
-    problem(StatusCode::NOT_FOUND, Problem::NotFound)
+pub async fn not_found(app: &App, _: &Incoming) -> Reply {
+    problem_with_way(app, StatusCode::NOT_FOUND, Problem::NotFound)
 }

@@ -69,7 +69,7 @@ impl Kept {
 
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    #[error("{0}")]
+    #[error("{}", said(*.0))]
     Token(#[from] TokenError),
     #[error("{0}")]
     Fetch(#[from] FetchError),
@@ -133,7 +133,7 @@ impl UpstreamTokens {
         };
         if let Err(error) = &asked {
             // What the other server says beside its code is for nobody: it may quote what we sent.
-            tracing::warn!(server = name, %error, "the authorization server of a server behind gave no token");
+            tracing::warn!(server = name, reason = reason(error), %error, "the authorization server of a server behind gave no token");
             if let Some(who) = who {
                 app.audit.record_at(from, Event::upstream_token_refused(who, name, reason(error)));
             }
@@ -154,7 +154,17 @@ impl UpstreamTokens {
     }
 }
 
-/// For the audit log.
+/// The words of a client are about a person who signed in there, and nobody did.
+fn said(error: TokenError) -> String {
+    if error == TokenError::InvalidGrant {
+        "it does not take our word for this person: is our issuer known there, and the person linked?"
+            .to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
+/// For the logs.
 const fn reason(fault: &Fault) -> &'static str {
     match fault {
         Fault::Fetch(_) => "unreachable",

@@ -19,7 +19,7 @@ mod depends;
 /// `hallpass key master`.
 #[derive(Subcommand, Debug)]
 #[command(after_help = "\
-A running server takes what these commands write within two seconds (with --no-watch: on SIGHUP). Another master key, in
+A running server takes what these commands write within two seconds (with --no-watch: on SIGHUP). Another master key, in \
 this order, and nobody notices:
   hallpass key master add            it is accepted; several nodes: copy master.key to each of them now
   hallpass key master use N          what is new is made with it; several nodes: copy master.key again

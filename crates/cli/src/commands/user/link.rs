@@ -97,7 +97,11 @@ pub fn described(link: &Link) -> serde_json::Value {
 /// For people.
 pub fn words(link: &Link) -> String {
     match link.used_at {
-        Some(at) => format!("last used {}", at.to_rfc3339()),
+        Some(at) if link.sealed.is_some() => {
+            format!("last used {}, asked again {}", at.to_rfc3339(), link.checked_at.to_rfc3339())
+        }
+        // An operator who counts on its word about who left has to see that none comes.
+        Some(at) => format!("last used {}, not asked again: it gave no refresh token", at.to_rfc3339()),
         None => "never used".to_owned(),
     }
 }

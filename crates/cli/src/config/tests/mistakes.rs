@@ -44,3 +44,26 @@ fn a_file_that_is_not_there_is_named() {
     let found = read(Path::new("nowhere.toml")).unwrap_err();
     assert!(found[0].what.contains("nowhere.toml cannot be read"), "{found:?}");
 }
+
+#[test]
+fn t_101_the_names_of_this_program_are_not_shown() {
+    for (line, what, fix) in [
+        ("scopes = [\"read\"]", "expected a table", "correct the line"),
+        ("upstream_tls = \"ca.pem\"", "expected a table", "correct the line"),
+        ("env = [\"A=B\"]", "expected a table", "correct the line"),
+        ("required_scopes = \"read\"", "expected a list in brackets", "correct the line"),
+        ("calls_per_minute = \"many\"", "expected a whole number", "correct the line"),
+        ("calls_per_minute = -1", "expected a whole number", "correct the line"),
+        ("bound_tokens_only = \"yes\"", "expected true or false", "correct the line"),
+        ("unlisted = \"allow\"", "unknown value `allow`, expected `deny` or `default`", "correct the line"),
+        ("path = \"/other\"", "duplicate key", "remove one"),
+        ("listen = \"127.0.0.1:8081\"", "unknown field `listen`", "top of the file"),
+        ("listens = \"127.0.0.1:8081\"", "unknown field `listens`", "correct the spelling"),
+    ] {
+        let found = problems(&format!("{FILE}{line}\n"));
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert_eq!(found[0].line, Some(7), "{line}: {found:?}");
+        assert!(found[0].what.contains(what) && found[0].fix.contains(fix), "{line}: {found:?}");
+        assert!(!found[0].what.contains("Entry") && !found[0].what.contains("struct"), "{found:?}");
+    }
+}

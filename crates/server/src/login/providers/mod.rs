@@ -414,7 +414,7 @@ fn refused(
             app.audit.record(incoming.cx, event);
             let is_of_another = matches!(refusal, Refusal::OfAnother);
             let problem = if is_of_another { SignInProblem::OfAnother } else { SignInProblem::NotLinked };
-            pages::problem(status, Problem::SignIn(problem))
+            pages::problem_with_way(app, status, Problem::SignIn(problem))
         }
     }
 }
