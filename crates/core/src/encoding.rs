@@ -18,9 +18,36 @@ pub fn array_from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     from_base64url(text)?.try_into().ok()
 }
 
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// Encodes as base32 without padding (RFC 4648 §6): for secrets that people type.
+pub fn base32(bytes: &[u8]) -> String {
+    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| (byte >> (7 - at % 8)) & 1);
+    let letter = |first: usize| {
+        let index = (first..first + 5).fold(0_u8, |sum, at| (sum << 1) | bit(at));
+        BASE32.get(usize::from(index)).map_or('A', |letter| char::from(*letter))
+    };
+    (0..bytes.len() * 8).step_by(5).map(letter).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base32_of_rfc_4648_without_padding() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "MY"),
+            ("fo", "MZXQ"),
+            ("foo", "MZXW6"),
+            ("foob", "MZXW6YQ"),
+            ("fooba", "MZXW6YTB"),
+            ("foobar", "MZXW6YTBOI"),
+        ] {
+            assert_eq!(base32(bytes.as_bytes()), text);
+        }
+    }
 
     #[test]
     fn one_spelling_only() {

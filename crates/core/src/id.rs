@@ -72,6 +72,8 @@ ids! {
     ConnectionId
     /// One time that an account was linked to an identity provider.
     LinkId
+    /// One time that a person turned on a second factor.
+    FactorId
     /// One request, so that its answer, its log lines and its audit lines can be put together.
     RequestId
 }

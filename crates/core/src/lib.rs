@@ -9,7 +9,7 @@
 //! | what a party is called, kept as written | [`uri`], [`id`], [`scope`] |
 //! | what a peer sends | [`parameters`], [`basic`], [`json`], [`mcp`], [`metadata`], [`challenge`] |
 //! | what we hand out and take back | [`seal`], [`token`], [`grant`], [`jose`], [`jwt`] |
-//! | the rules on their own | [`redirect`], [`pkce`], [`authorization_details`], [`rate`] |
+//! | the rules on their own | [`redirect`], [`pkce`], [`authorization_details`], [`rate`], [`totp`] |
 //!
 //! ```
 //! use hallpass_core::{redirect, uri::RedirectUri};
@@ -42,4 +42,5 @@ pub mod seal;
 pub mod secret;
 pub mod time;
 pub mod token;
+pub mod totp;
 pub mod uri;

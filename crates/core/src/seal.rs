@@ -70,10 +70,16 @@ pub enum Purpose {
     SignInRequest,
     /// What an identity provider gave to ask it again, at rest.
     LinkTokens,
+    /// The secret of a person's second factor at rest.
+    SecondFactor,
+    /// A sign-in that has passed the first factor and not the second, in a cookie. It is no session.
+    HalfSignedIn,
+    /// A second factor that is not in force yet, in a cookie.
+    ProposedFactor,
 }
 
 impl Purpose {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 26] = [
         Self::AuthorizationCode,
         Self::ConsentPage,
         Self::SignInForm,
@@ -97,6 +103,9 @@ impl Purpose {
         Self::ConnectionPrompt,
         Self::SignInRequest,
         Self::LinkTokens,
+        Self::SecondFactor,
+        Self::HalfSignedIn,
+        Self::ProposedFactor,
     ];
 
     /// Part of the derivation: changing one voids everything under it.
@@ -125,6 +134,9 @@ impl Purpose {
             Self::ConnectionPrompt => "connection-prompt",
             Self::SignInRequest => "sign-in-request",
             Self::LinkTokens => "link-tokens",
+            Self::SecondFactor => "second-factor",
+            Self::HalfSignedIn => "half-signed-in",
+            Self::ProposedFactor => "proposed-factor",
         }
     }
 }

@@ -57,6 +57,7 @@ pub use login::{
         settings::{Accounts, Says, SignInProvider, SignInProviderError, SignInSettings, WrittenProvider},
         watch::{AskedAgain, ask_again, ask_again_forever},
     },
+    second_factor::{reseal_one as reseal_second_factor, rules::SecondFactorPolicy},
     setup::{new_setup_link, setup_link},
 };
 pub use router::{own_paths, router};

@@ -101,7 +101,7 @@ macro_rules! route {
 
 /// THE TABLE: path below the issuer, methods, class, body limit in bytes, what is limited by address, description, handler.
 #[rustfmt::skip]
-const ROUTES: [Route; 20] = [
+const ROUTES: [Route; 22] = [
     route!("/jwks",             GET,  Public,   0,      None,                         protocol::JWKS,           metadata::jwks),
     route!("/openapi.json",     GET,  Public,   0,      None,                         protocol::OPENAPI,        describe::document_of_this),
     route!("/register",         POST, Protocol, 16_384, None,                         protocol::REGISTER,       register::register),
@@ -115,10 +115,12 @@ const ROUTES: [Route; 20] = [
     route!("/device",           BOTH, Page,     4_096,  Some(Limited::SignIn),        page::DEVICE,             device::device),
     route!("/sign-in",          BOTH, Page,     24_576, Some(Limited::SignIn),        page::SIGN_IN,            login::sign_in),
     route!("/sign-in/callback/{provider}", GET, Page, 0, None,                       page::SIGN_IN_CALLBACK,   login::providers::callback),
+    route!("/sign-in/code",     BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SECOND_FACTOR_CODE, login::second_factor::code),
     route!("/sign-out",         POST, Page,     32_768, None,                         page::SIGN_OUT,           login::sign_out),
     route!("/setup",            BOTH, Page,     4_096,  Some(Limited::SignIn),        page::SETUP,              login::setup::setup),
     route!("/invitation",       BOTH, Page,     4_096,  Some(Limited::SignIn),        page::INVITATION,         login::invitation::invitation),
     route!("/account",          BOTH, Page,     4_096,  None,                         page::ACCOUNT,            account::account),
+    route!("/account/second-factor", BOTH, Page, 4_096, Some(Limited::SignIn),       page::SECOND_FACTOR,      account::second_factor::second_factor),
     route!("/account/connections", BOTH, Page, 4_096, None,                          page::CONNECTIONS,        account::connections::connections),
     route!("/account/connections/callback/{connection}", GET, Page, 0, None,         page::CONNECTION_CALLBACK, account::connections::callback),
     route!("/",                 GET,  Page,     0,      None,                         page::START,              login::start),

@@ -1,6 +1,7 @@
 //! `hallpass user`: accounts, with the same power as the pages and more.
 
 mod link;
+mod second_factor;
 
 use super::{
     grants::Pages,
@@ -14,7 +15,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::{entropy::SystemEntropy, id::PersonId, time::Timestamp};
 use hallpass_server::audit::{By, Event, Who};
-use hallpass_store::{Link, Person};
+use hallpass_store::{Link, Person, SecondFactor};
 use std::process::ExitCode;
 
 /// `hallpass user`.
@@ -87,6 +88,19 @@ pub enum UserCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Say whether an account has a second factor, or take it away from who has lost phone and recovery codes.
+    SecondFactor {
+        /// The name.
+        name: String,
+        /// Take it away: the password, or the sign-in at a provider, is enough then.
+        #[arg(long)]
+        remove: bool,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Disable an account: nobody signs in, and all access it gave ends.
     Disable {
         /// The name.
@@ -127,6 +141,9 @@ pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
         }
         UserCommand::Link { name, who, place } => link::link(&place.open().await?, &name, &who).await?,
         UserCommand::Unlink { name, who, place } => link::unlink(&place.open().await?, &name, &who).await?,
+        UserCommand::SecondFactor { name, remove, json, place } => {
+            second_factor::run(&place.open().await?, &name, remove, json).await?;
+        }
         UserCommand::Disable { name, place } => {
             let place = place.open().await?;
             able(&place, &place.person(&name).await?, true).await?;
@@ -151,12 +168,14 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for person in &people {
         let links = place.store.links_of_person(person.id).await?;
+        let factor = place.store.second_factor_read(person.id).await?;
         if json {
-            rows.push(described(person, &links));
+            rows.push(described(person, &links, factor.as_ref()));
         } else {
             let at: Vec<String> =
                 links.iter().map(|link| format!("  {} at {}", link.subject, link.issuer)).collect();
-            say!("{}  {:8}  {}{}", person.id, state(person, &links), person.name, at.concat());
+            let second = if factor.is_some() { "  second factor" } else { "" };
+            say!("{}  {:8}  {}{}{second}", person.id, state(person, &links), person.name, at.concat());
         }
     }
     if json {
@@ -173,11 +192,12 @@ const fn state(person: &Person, links: &[Link]) -> &'static str {
     }
 }
 
-fn described(person: &Person, links: &[Link]) -> serde_json::Value {
+fn described(person: &Person, links: &[Link], factor: Option<&SecondFactor>) -> serde_json::Value {
     let links: Vec<_> = links.iter().map(link::described).collect();
     serde_json::json!({
         "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
         "password": !person.password.is_empty(), "created_at": person.created_at.seconds(), "links": links,
+        "second_factor": second_factor::described(factor),
     })
 }
 
@@ -188,8 +208,9 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
         grants += page.len();
     }
     let links = place.store.links_of_person(person.id).await?;
+    let factor = place.store.second_factor_read(person.id).await?;
     if json {
-        let mut row = described(&person, &links);
+        let mut row = described(&person, &links, factor.as_ref());
         if let Some(row) = row.as_object_mut() {
             row.insert("grants".to_owned(), grants.into());
             row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::seconds).into());
@@ -208,6 +229,7 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     for one in &links {
         say!("link     {} at {}, {}", one.subject, one.issuer, link::words(one));
     }
+    say!("second   {}", second_factor::words(factor.as_ref()));
     say!("grants   {grants} (hallpass grant list --user {})", person.name);
     Ok(())
 }
@@ -267,6 +289,12 @@ pub async fn invite(place: &Place, person: &Person) -> anyhow::Result<()> {
     place.record(&[Event::invitation_made(Who::of(person))]).await?;
     say!("{}", link.expose());
     note(&format!("Give this link to {}: it works once and for one day.", person.name));
+    if place.store.second_factor_read(person.id).await?.is_some() {
+        note(&format!(
+            "{} has a second factor, which is asked for after it. `hallpass user second-factor {} --remove` takes it away.",
+            person.name, person.name
+        ));
+    }
     Ok(())
 }
 

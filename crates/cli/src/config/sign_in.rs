@@ -1,7 +1,9 @@
 //! `[sign_in]`: how people sign in, here and at other providers.
 
 use super::Check;
-use hallpass_server::{Settings, SignInProvider, WrittenProvider, connections::WrittenConnection};
+use hallpass_server::{
+    SecondFactorPolicy, Settings, SignInProvider, WrittenProvider, connections::WrittenConnection,
+};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use toml::Spanned;
@@ -14,9 +16,23 @@ pub struct SignInSection {
     pub session_lifetime: Option<Spanned<String>>,
     /// Whether with name and password. Default: yes.
     pub passwords: Option<Spanned<bool>>,
+    /// "off", "optional" or "required". Default: "optional".
+    pub second_factor: Option<Spanned<SecondFactor>>,
     /// `[[sign_in.provider]]`.
     #[serde(default)]
     pub provider: Vec<ProviderEntry>,
+}
+
+/// Whether people sign in with a second factor.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactor {
+    /// Nobody turns one on.
+    Off,
+    /// Who wants to.
+    Optional,
+    /// Everybody.
+    Required,
 }
 
 /// `[[sign_in.provider]]`.
@@ -83,6 +99,13 @@ impl Check<'_> {
     pub(super) fn sign_in(&mut self, section: &SignInSection, folder: &Path, settings: &mut Settings) {
         let usual = settings.session_lifetime;
         settings.session_lifetime = self.duration(section.session_lifetime.as_ref(), usual, 60, 90 * 86_400);
+        if let Some(second_factor) = &section.second_factor {
+            settings.sign_in.second_factor = match second_factor.get_ref() {
+                SecondFactor::Off => SecondFactorPolicy::Off,
+                SecondFactor::Optional => SecondFactorPolicy::Optional,
+                SecondFactor::Required => SecondFactorPolicy::Required,
+            };
+        }
         for entry in &section.provider {
             let Some(provider) = self.provider(entry, folder) else { continue };
             let mut others = settings.sign_in.providers.iter();
@@ -200,6 +223,25 @@ path = "/files"
         let open = GOOD.replacen("claims = { hd = \"example.com\" }\n", "", 1);
         let words = parse(&open, Path::new("/x")).unwrap().dangerous;
         assert!(words.iter().any(|word| word.contains("company: whoever has an account")), "{words:?}");
+    }
+
+    #[test]
+    fn as_097_whether_with_a_second_factor() {
+        use hallpass_server::SecondFactorPolicy::{Off, Optional, Required};
+        let with = |line: &str| GOOD.replacen("passwords = false", &format!("passwords = false\n{line}"), 1);
+        for (line, policy) in [
+            ("", Optional),
+            ("second_factor = \"off\"", Off),
+            ("second_factor = \"optional\"", Optional),
+            ("second_factor = \"required\"", Required),
+        ] {
+            let config = parse(&with(line), Path::new("/x")).unwrap();
+            assert_eq!(config.settings.sign_in.second_factor, policy, "{line}");
+        }
+        for line in ["second_factor = \"always\"", "second_factor = true"] {
+            let found = problems(&with(line));
+            assert!(found.len() == 1 && found[0].line == Some(5), "{line}: {found:?}");
+        }
     }
 
     #[test]

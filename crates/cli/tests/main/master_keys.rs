@@ -280,14 +280,14 @@ fn without_watching_a_word_is_enough() {
 }
 
 #[test]
-fn rs_061_as_187_connections_under_an_old_master_key_are_counted_before_it_goes() {
+fn rs_061_as_187_as_097_connections_and_second_factors_under_an_old_master_key_are_counted_before_it_goes() {
     use hallpass_core::{
         entropy::SystemEntropy,
-        id::{ConnectionId, PersonId},
+        id::{ConnectionId, FactorId, PersonId},
         time::{Clock, SystemClock},
     };
     use hallpass_store::{
-        Connections, Maintenance, NewConnection,
+        Connections, Maintenance, NewConnection, NewSecondFactor, SecondFactors,
         sqlite::{SqliteSettings, SqliteStore},
     };
     let folder = tempfile::tempdir().unwrap();
@@ -301,11 +301,24 @@ fn rs_061_as_187_connections_under_an_old_master_key_are_counted_before_it_goes(
     keys.good(&["use", &newest]);
     assert_eq!((keys.of(old, "connections"), keys.of(old, "removable")), (0.into(), false.into()));
     let place = [folder.path().to_str().unwrap(), "--port", &port.to_string()].map(str::to_owned);
-    let (code, shown, err) =
-        finished(&["user", "show", "ada", "--json", "--state", &place[0], &place[1], &place[2]]);
+    let user = |words: &[&str]| {
+        finished(&[&["user"], words, &["--state", &place[0], &place[1], &place[2]]].concat())
+    };
+    let (code, shown, err) = user(&["show", "ada", "--json"]);
     assert_eq!(code, 0, "{err}");
     let person = serde_json::from_str::<Value>(&shown).unwrap()["id"].as_str().unwrap().to_owned();
     let now = SystemClock.now();
+    let factor = NewSecondFactor {
+        person: PersonId::parse(&person).unwrap(),
+        epoch: 0,
+        id: FactorId::new(now, &SystemEntropy),
+        sealed: vec![1, u8::try_from(old).unwrap(), 0, 0],
+        turned_on_at: now,
+        step: 1,
+        replaces: None,
+        codes: vec![[1; 32], [2; 32]],
+        session: None,
+    };
     let put = NewConnection {
         id: ConnectionId::new(now, &SystemEntropy),
         person: PersonId::parse(&person).unwrap(),
@@ -319,11 +332,26 @@ fn rs_061_as_187_connections_under_an_old_master_key_are_counted_before_it_goes(
         let store =
             SqliteStore::open(&folder.path().join("hallpass.sqlite"), SqliteSettings::default()).unwrap();
         assert!(store.connection_put(put).await.unwrap());
+        assert!(store.second_factor_put(factor).await.unwrap());
         store.close().await.unwrap();
     });
-    assert_eq!(keys.of(old, "connections"), 1);
+    assert_eq!((keys.of(old, "connections"), keys.of(old, "second_factors")), (1.into(), 1.into()));
     let (code, _, err) = keys.run(&["remove", &old.to_string()]);
     assert!(code == 1 && err.contains("the tokens of 1 connection(s)"), "{err}");
+    assert!(err.contains("the second factor of 1 account(s)"), "{err}");
     let gone = keys.good(&["remove", &old.to_string(), "--end-what-it-made"]);
-    assert_eq!(gone["connections_ended"], 1, "{gone}");
+    assert_eq!((&gone["connections_ended"], &gone["second_factors_ended"]), (&1.into(), &1.into()), "{gone}");
+    // Nobody gets in with it now, so an operator takes it away; no server runs.
+    let shown = |words: &[&str]| serde_json::from_str::<Value>(&user(words).1).unwrap();
+    let factor = &shown(&["second-factor", "Ada", "--json"])["second_factor"];
+    assert_eq!(factor["recovery_codes_left"], 2, "{factor}");
+    assert!(user(&["list"]).1.contains("ada  second factor"));
+    let (code, _, err) = user(&["recover", "ada"]);
+    assert!(code == 0 && err.contains("hallpass user second-factor ada --remove"), "{err}");
+    assert!(user(&["show", "ada"]).1.contains("2 recovery code(s) left"), "a new password takes none away");
+    let (code, _, err) = user(&["second-factor", "ada", "--remove"]);
+    assert!(code == 0 && err.contains("hallpass user sign-out ada"), "{err}");
+    assert!(shown(&["show", "ada", "--json"])["second_factor"].is_null());
+    let (code, _, err) = user(&["second-factor", "ada", "--remove"]);
+    assert!(code == 1 && err.contains("ada has no second factor"), "{err}");
 }

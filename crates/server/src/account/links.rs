@@ -1,7 +1,7 @@
 //! Where a person may sign in beside here: linked and unlinked by themselves, shortly after a sign-in. Whoever finds an open
 //! browser must not be able to add a way in for themselves.
 
-use super::view::ago;
+use super::{RECENTLY, view::ago};
 use crate::{
     app::App,
     audit::{Event, Who},
@@ -20,10 +20,6 @@ use crate::{
 use hallpass_core::{parameters::Parameters, time::Timestamp};
 use hallpass_store::{Link, StoreError};
 use http::StatusCode;
-use std::time::Duration;
-
-/// How long after a sign-in it may be changed.
-const RECENTLY: Duration = Duration::from_mins(15);
 
 /// The providers, with what is linked.
 pub(super) async fn rows<'a>(

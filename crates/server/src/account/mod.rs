@@ -2,6 +2,7 @@
 
 pub mod connections;
 mod links;
+pub mod second_factor;
 mod view;
 
 use crate::{
@@ -21,11 +22,14 @@ use hallpass_core::{
 };
 use hallpass_store::{RevocationReason, StoreError};
 use http::{Method, StatusCode};
+use std::time::Duration;
 
 /// Rows of one page.
 const ROWS: u32 = 100;
 /// Browsers that are shown.
 const BROWSERS: u32 = 50;
+/// How long after a sign-in it may be changed how somebody signs in.
+const RECENTLY: Duration = Duration::from_mins(15);
 /// More live grants than this, and the page offers the one that was unused longest. None ends by itself: that would be
 /// a sign-in lost in some program for no reason that anybody could see.
 const MANY: u32 = 200;
@@ -80,6 +84,7 @@ async fn page(
         crowd,
         connections: !settings.connections.is_empty(),
         providers: links::rows(app, signed_in, now).await?,
+        second_factor: second_factor::row(app, signed_in, now).await?,
         browsers: sessions.iter().map(|one| view::browser(one, &signed_in.session, now)).collect(),
     });
     // A session outlives a closed browser and the browser's cookie does not: the forms here are bound to the new one.

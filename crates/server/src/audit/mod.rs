@@ -12,6 +12,7 @@ mod kind;
 mod line;
 mod providers;
 mod reason;
+mod second_factor;
 mod sink;
 mod tokens;
 mod verify;

@@ -12,8 +12,8 @@ impl<'a> Event<'a> {
     }
 
     /// Somebody signed in there.
-    pub fn signed_in_at(who: Who<'a>, provider: &'a str, subject: &'a str) -> Self {
-        let facts = Facts { reason: Some("provider"), ..who.facts() };
+    pub fn signed_in_at(who: Who<'a>, (provider, subject): (&'a str, &'a str), method: &'static str) -> Self {
+        let facts = Facts { reason: Some(method), ..who.facts() };
         Self::at_provider(Kind::SignedIn, facts, provider, Some(subject))
     }
 

@@ -152,6 +152,98 @@ pub const SIGN_IN: Description = both(
     },
 );
 
+const TOO_MANY: Answer = answer(429, "Too many wrong codes for this account, or tries from this address.");
+
+/// `/sign-in/code`.
+pub const SECOND_FACTOR_CODE: Description = both(
+    &Operation {
+        id: "secondFactorCodePage",
+        summary: "Where a code is typed after the first factor, or an authenticator app is set up",
+        text: "For a browser that has just passed the first factor, for ten minutes. Until a code was right there is no session, and nothing is kept of it but a cookie.",
+        group: GROUP,
+        query: &[field("with", false, "`recovery` for a recovery code.")],
+        answers: &[
+            answer(
+                200,
+                "The form; with the secret for the app, where everybody needs a second factor and the person has none.",
+            ),
+            answer(403, "Nobody has passed the first factor here, or too long ago: the sign-in."),
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "secondFactorCode",
+        summary: "Finishes a sign-in with a code (RFC 6238) or a recovery code",
+        group: GROUP,
+        form: &[
+            CSRF,
+            field("code", true, "Six digits, or a recovery code."),
+            field("with", false, "`recovery` for a recovery code."),
+        ],
+        answers: &[
+            answer(200, "The recovery codes, where a second factor was set up; with a session."),
+            moved("Where it goes on, with a session."),
+            answer(401, "Not this code, or it was used."),
+            FOREIGN,
+            answer(409, "A second factor was turned on in another window meanwhile."),
+            TOO_MANY,
+            UNAVAILABLE,
+        ],
+        ..Operation::NONE
+    },
+);
+
+/// `/account/second-factor`.
+pub const SECOND_FACTOR: Description = both(
+    &Operation {
+        id: "secondFactorPage",
+        summary: "The second factor of the person: what an authenticator app is given, or what can be changed",
+        group: GROUP,
+        answers: &[
+            answer(200, "The page."),
+            moved("To the sign-in."),
+            answer(403, "The sign-in is too long ago: the form to sign in once more."),
+            answer(404, "The operator offers none, and the person has none."),
+            UNAVAILABLE,
+        ],
+        security: &["session"],
+        ..Operation::NONE
+    },
+    &Operation {
+        id: "secondFactor",
+        summary: "Turns a second factor on or off, puts another app in its place, or makes new recovery codes",
+        text: "Shortly after a sign-in only, and with a code: of the app that is given the secret for `on`, of the one that has it for everything else.",
+        group: GROUP,
+        form: &[
+            CSRF,
+            Field {
+                name: "action",
+                kind: OneOf(&["on", "replace", "codes", "off"]),
+                required: true,
+                text: "What to do.",
+                example: "",
+            },
+            field("code", true, "Six digits; or a recovery code, but for `on`."),
+        ],
+        answers: &[
+            answer(200, "The recovery codes, shown once."),
+            moved("Turned off, or to the page with the secret for another app."),
+            answer(401, "Not this code, or it was used."),
+            answer(
+                403,
+                "The form did not come from a page of ours, the sign-in is too long ago, or everybody needs a second factor here.",
+            ),
+            answer(404, "The operator offers none, and the person has none."),
+            answer(409, "It was changed in another window meanwhile."),
+            TOO_MANY,
+            UNAVAILABLE,
+        ],
+        security: &["session"],
+        ..Operation::NONE
+    },
+);
+
 /// `/sign-in/callback/{provider}`.
 pub const SIGN_IN_CALLBACK: Description = get(&Operation {
     id: "signInCallback",

@@ -19,6 +19,8 @@ const BROWSER: &str = "hallpass_browser";
 const SESSION: &str = "hallpass_session";
 const KNOWN: &str = "hallpass_known";
 const MAC: usize = 20;
+/// Longest value of a cookie: with the longest of our names 4,096 characters, which every browser keeps.
+pub const LONGEST_COOKIE: usize = 4_050;
 
 /// What a request says about its browser.
 pub struct Browser {
@@ -28,6 +30,8 @@ pub struct Browser {
     pub is_new: bool,
     /// Who is signed in.
     pub signed_in: Option<SignedIn>,
+    /// A session that has not passed each factor that is required now. It opens nothing, and ends with the next sign-in.
+    pub half_session: Option<SessionId>,
 }
 
 /// A person in a browser.
@@ -38,19 +42,23 @@ pub struct SignedIn {
     pub person: Person,
 }
 
-/// Reads the cookies and looks up the session.
+/// Reads the cookies and looks up the session. Whatever needs a session has it from here: one that has not passed each factor is
+/// none (T-17). Of those whose person has a second factor the store finds none without it, whatever the operator's setting.
 pub async fn read(app: &App, incoming: &Incoming) -> Result<Browser, StoreError> {
     let known = cookie(app, incoming, BROWSER).and_then(|text| encoding::array_from_base64url(&text));
     let id = known.unwrap_or_else(|| entropy::random(&*app.entropy));
-    let signed_in = match session_id(app, incoming) {
+    let found = match session_id(app, incoming) {
         None => None,
-        Some(session) => app
-            .store
-            .session_read(session, incoming.cx.now)
-            .await?
-            .map(|(session, person)| SignedIn { session, person }),
+        Some(session) => app.store.session_read(session, incoming.cx.now).await?,
     };
-    Ok(Browser { id, is_new: known.is_none(), signed_in })
+    let (signed_in, half_session) = match found {
+        Some((session, person)) if app.settings.sign_in.is_enough(&session) => {
+            (Some(SignedIn { session, person }), None)
+        }
+        Some((session, _)) => (None, Some(session.id)),
+        None => (None, None),
+    };
+    Ok(Browser { id, is_new: known.is_none(), signed_in, half_session })
 }
 
 impl Browser {
@@ -125,13 +133,17 @@ fn session_id(app: &App, incoming: &Incoming) -> Option<SessionId> {
     Some(SessionId::from_bytes(id.try_into().ok()?))
 }
 
-/// Why a browser is away at somebody else's pages, to come back with an answer.
+/// What a browser is busy with, and remembers for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// To connect a service.
+    /// To connect a service, at its pages.
     Connecting,
-    /// To sign in there.
+    /// To sign in at a provider.
     SigningIn,
+    /// With the second factor, after the first.
+    HalfSignedIn,
+    /// To give an app the secret of a second factor.
+    ProposedFactor,
 }
 
 impl Way {
@@ -139,21 +151,23 @@ impl Way {
         match self {
             Self::Connecting => "hallpass_connecting",
             Self::SigningIn => "hallpass_signing_in",
+            Self::HalfSignedIn => "hallpass_half_signed_in",
+            Self::ProposedFactor => "hallpass_proposed_factor",
         }
     }
 }
 
-/// What a browser has asked a third party for, sealed.
+/// What a browser remembers for us, sealed.
 pub fn away_cookie(app: &App, way: Way, sealed: &str, lifetime: Duration) -> Option<HeaderValue> {
     set_cookie(app, way.cookie(), sealed, Some(lifetime))
 }
 
-/// What it asked for, as it was sealed.
+/// What it remembers, as it was sealed.
 pub fn away(app: &App, incoming: &Incoming, way: Way) -> Option<String> {
     cookie(app, incoming, way.cookie())
 }
 
-/// It was answered.
+/// It is done.
 pub fn clear_away(app: &App, way: Way) -> Option<HeaderValue> {
     set_cookie(app, way.cookie(), "", Some(Duration::ZERO))
 }

@@ -5,10 +5,14 @@ use crate::{
     app::App,
     audit::{Event, Who},
     http::{
-        browser,
-        respond::{Reply, see_other, with_cookie},
+        browser::{self, Browser},
+        respond::{Reply, with_cookie},
     },
-    login::{password, session, unavailable},
+    login::{
+        Waiting, password,
+        second_factor::{First, FirstFactor, after_first},
+        unavailable,
+    },
     pages::{self, InvitationPage, Problem},
     router::Incoming,
     settings::Settings,
@@ -87,16 +91,17 @@ async fn answer(app: &App, incoming: &Incoming) -> Result<Reply, StoreError> {
     let Ok(hash) = app.passwords.hash(SecretString::new(chosen), &*app.entropy).await else {
         return Ok(page(Some("The server is busy. Please try again."), StatusCode::SERVICE_UNAVAILABLE));
     };
-    redeem(app, incoming, code, hash)
+    redeem(app, incoming, &browser, (code, hash))
         .await
         .map(|reply| reply.unwrap_or_else(|| page(None, StatusCode::FORBIDDEN)))
 }
 
+/// Another password takes no second factor away: whoever has the link has shown that they have the link.
 async fn redeem(
     app: &App,
     incoming: &Incoming,
-    code: &str,
-    hash: String,
+    browser: &Browser,
+    (code, hash): (&str, String),
 ) -> Result<Option<Reply>, StoreError> {
     let cx = incoming.cx;
     let until = app.settings.tokens_until(cx.now);
@@ -104,7 +109,6 @@ async fn redeem(
         return Ok(None);
     };
     app.audit.record(cx, Event::invitation_used(Who::of(&person), person.epoch, until));
-    let cookie = session::open(app, incoming, &person).await?;
-    let reply = with_cookie(see_other(&format!("{}/account", app.settings.issuer.path())), cookie);
-    Ok(Some(with_cookie(reply, browser::known_cookie(app, person.id))))
+    let first = First { person, factor: FirstFactor::Link, waiting: Waiting::default() };
+    Ok(Some(after_first(app, incoming, browser, first).await))
 }

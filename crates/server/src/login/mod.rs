@@ -2,14 +2,15 @@
 //!
 //! A sign-in answers 303 to the authorization request it was for. The request waits in the form itself, sealed and
 //! bound to the browser's cookie, so that nobody else's form signs this browser in (login CSRF). Signing in at another provider
-//! is in [`providers`]; from the session on, nothing differs.
+//! is in [`providers`]; then whoever has a second factor is asked for it ([`second_factor`]), and from the session on nothing differs.
 
 mod agent;
 mod argon2id;
 pub mod invitation;
 pub mod password;
 pub mod providers;
-pub mod session;
+pub mod second_factor;
+mod session;
 pub mod setup;
 
 use crate::{
@@ -34,6 +35,7 @@ use hallpass_core::{
 };
 use http::{Method, StatusCode};
 use password::{Checked, SignInError};
+use second_factor::{First, FirstFactor};
 use std::time::Duration;
 
 /// When to come back while all places for hashing are taken.
@@ -246,7 +248,10 @@ async fn attempt(
     let (name, password) =
         (parameters.get("name").unwrap_or_default(), parameters.get("password").unwrap_or_default());
     let (message, status, wait) = match password::check(app, incoming, name, password).await {
-        Ok(Checked { person }) => return signed_in(app, incoming, browser, waiting, person).await,
+        Ok(Checked { person }) => {
+            let first = First { person, factor: FirstFactor::Password, waiting: waiting.clone() };
+            return second_factor::after_first(app, incoming, browser, first).await;
+        }
         Err(SignInError::Wrong) => ("Name or password is wrong.", StatusCode::UNAUTHORIZED, None),
         Err(SignInError::TooMany(wait)) => (
             "Too many tries. Please wait a quarter of an hour, or use a browser in which you signed in before.",
@@ -268,26 +273,10 @@ async fn attempt(
     }
 }
 
-async fn signed_in(
-    app: &App,
-    incoming: &Incoming,
-    browser: &Browser,
-    waiting: &Waiting,
-    person: hallpass_store::Person,
-) -> Reply {
-    let cookie = match session::open(app, incoming, &person).await {
-        Ok(Some(cookie)) => cookie,
-        Ok(None) => return pages::problem(StatusCode::FORBIDDEN, Problem::SignedOut),
-        Err(error) => return unavailable(&error),
-    };
-    // The session that this browser had is over: whoever planted or copied its cookie has nothing.
-    if let Some(before) = &browser.signed_in
-        && let Err(error) = app.store.session_close(before.session.id).await
-    {
-        return unavailable(&error);
-    }
+/// Where a sign-in leads to.
+pub(crate) fn goes_on(app: &App, waiting: &Waiting) -> String {
     let base = app.settings.issuer.path();
-    let target = match (&waiting.query, &waiting.device) {
+    match (&waiting.query, &waiting.device) {
         (None, Some(code)) => device_page(app, code),
         (None, None) => match &waiting.connections {
             Some(link) => connections_page(app, link),
@@ -299,9 +288,18 @@ async fn signed_in(
             let since = seal_since(app, Timestamp::from_millis(waiting.since));
             append_to(&format!("{base}/authorize?{without}"), [(SINCE, &*since)])
         }
-    };
-    let reply = with_cookie(see_other(&target), Some(cookie));
-    with_cookie(reply, browser::known_cookie(app, person.id))
+    }
+}
+
+/// Where it began, for whoever wants to sign in as somebody else.
+pub(crate) fn goes_back(app: &App, waiting: &Waiting) -> String {
+    let base = app.settings.issuer.path();
+    match (&waiting.query, &waiting.device, &waiting.connections) {
+        (Some(query), ..) => format!("{base}/authorize?{query}"),
+        (None, Some(code), _) => device_page(app, code),
+        (None, None, Some(link)) => connections_page(app, link),
+        (None, None, None) => format!("{base}/sign-in"),
+    }
 }
 
 /// `POST /sign-out`.

@@ -4,6 +4,7 @@ use super::argon2id;
 use crate::{
     app::App,
     audit::{Event, Who},
+    cx::Cx,
     http::{browser, rate_limit::Limited},
     router::Incoming,
 };
@@ -25,7 +26,7 @@ const WAITING: usize = 32;
 /// Tries for one account in [`WINDOW`], over all addresses.
 const TRIES: u32 = 100;
 /// Tries from one address, per minute: an office behind one address still gets in.
-pub(super) const TRIES_FROM_HERE: u32 = 20;
+const TRIES_FROM_HERE: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(15);
 /// Shortest and longest password, in characters and bytes. Nobody may make us hash a megabyte.
 pub const SHORTEST: usize = 12;
@@ -167,6 +168,15 @@ impl From<StoreError> for SignInError {
     }
 }
 
+/// Takes one try of this address, at whatever shows who somebody is: a password, a provider's word, a code.
+pub(super) fn address_limit(app: &App, cx: Cx) -> Result<(), Duration> {
+    if app.settings.is_local() {
+        return Ok(());
+    }
+    let most = app.settings.limits.for_address(cx.address, TRIES_FROM_HERE);
+    app.limits.take(Limited::Password, cx.address, most, cx.now)
+}
+
 /// Checks name and password. The try is counted before the hash is computed, by one conditional write, so that no
 /// number of nodes or restarts gives more guesses. A browser in which this person signed in before is not counted
 /// with the rest of the world: strangers cannot lock the owner out of it.
@@ -177,12 +187,9 @@ pub async fn check(
     password: &str,
 ) -> Result<Checked, SignInError> {
     let cx = incoming.cx;
-    if !app.settings.is_local() {
-        let most = app.settings.limits.for_address(cx.address, TRIES_FROM_HERE);
-        if let Err(wait) = app.limits.take(Limited::Password, cx.address, most, cx.now) {
-            app.audit.record(cx, Event::sign_in_throttled(None, "address_limit"));
-            return Err(SignInError::TooMany(wait));
-        }
+    if let Err(wait) = address_limit(app, cx) {
+        app.audit.record(cx, Event::sign_in_throttled(None, "address_limit"));
+        return Err(SignInError::TooMany(wait));
     }
     let person = if password.len() > LONGEST { None } else { app.store.person_by_name(fold(name)).await? };
     let known = person.as_ref().is_some_and(|person| browser::is_known(app, incoming, person.id));
@@ -203,7 +210,6 @@ pub async fn check(
             if !known {
                 app.store.person_attempts_clear(person.id).await?;
             }
-            app.audit.record(cx, Event::signed_in(Who::of(&person), "password"));
             Ok(Checked { person })
         }
         Some(_) | None => {

@@ -1,28 +1,44 @@
-//! Opening a session: always a new id, so that a planted one is worth nothing.
+//! Opening a session: always a new id, so that a planted one is worth nothing, and for nobody who has not passed every factor.
 
-use crate::{app::App, http::browser, login::agent, router::Incoming};
+use super::second_factor::Passed;
+use crate::{
+    app::App,
+    http::browser::{self, Browser},
+    login::agent,
+    router::Incoming,
+};
 use hallpass_core::id::SessionId;
-use hallpass_store::{Person, Session, StoreError};
+use hallpass_store::{Session, StoreError};
 use http::{HeaderValue, header};
 
-/// Opens a session and answers its cookie; `None` when the person was signed out everywhere in this very moment.
+/// Opens a session in the place of the one that this browser had, and answers its cookie; `None` when the person was signed out
+/// everywhere, or turned on a second factor, in this very moment.
 pub async fn open(
     app: &App,
     incoming: &Incoming,
-    person: &Person,
+    browser: &Browser,
+    passed: &Passed,
 ) -> Result<Option<HeaderValue>, StoreError> {
     let cx = incoming.cx;
     let agent = incoming.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let session = Session {
         id: SessionId::new(cx.now, &*app.entropy),
-        person: person.id,
-        epoch: person.epoch,
+        person: passed.person.id,
+        epoch: passed.person.epoch,
         signed_in_at: cx.now,
         expires_at: cx.now.plus(app.settings.session_lifetime),
         from: Some(cx.address),
         browser: agent::in_words(agent.unwrap_or_default()),
+        second_factor_at: passed.second_factor_at(),
     };
     let id = session.id;
-    let opened = app.store.session_open(session).await?;
-    Ok(if opened { browser::session_cookie(app, id) } else { None })
+    if !app.store.session_open(session).await? {
+        return Ok(None);
+    }
+    // Whoever planted or copied the cookie of the one before has nothing.
+    let before = browser.signed_in.as_ref().map(|signed_in| signed_in.session.id);
+    for before in before.into_iter().chain(browser.half_session) {
+        app.store.session_close(before).await?;
+    }
+    Ok(browser::session_cookie(app, id))
 }

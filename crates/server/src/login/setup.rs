@@ -4,10 +4,14 @@ use crate::{
     app::App,
     audit::{Event, Who},
     http::{
-        browser,
+        browser::{self, Browser},
         respond::{Reply, see_other, with_cookie},
     },
-    login::{password, session, unavailable},
+    login::{
+        Waiting, password,
+        second_factor::{First, FirstFactor, after_first},
+        unavailable,
+    },
     pages::{self, Problem, SetupPage},
     router::Incoming,
     settings::Settings,
@@ -88,7 +92,7 @@ pub async fn setup(app: &App, incoming: &Incoming) -> Reply {
     if let Some(complaint) = password::complaint(name, password) {
         return page(code, Some(complaint), StatusCode::BAD_REQUEST);
     }
-    match create(app, incoming, code, name, password).await {
+    match create(app, incoming, &browser, code, (name, password)).await {
         Ok(Created::Yes(reply)) => reply,
         Ok(Created::WrongCode) => page(
             "",
@@ -113,9 +117,9 @@ enum Created {
 async fn create(
     app: &App,
     incoming: &Incoming,
+    browser: &Browser,
     code: &str,
-    name: &str,
-    password: &str,
+    (name, password): (&str, &str),
 ) -> Result<Created, StoreError> {
     let cx = incoming.cx;
     let Ok(password) = app.passwords.hash(SecretString::new(password), &*app.entropy).await else {
@@ -133,9 +137,8 @@ async fn create(
     match app.store.person_create_first(digest32(code), person.clone(), cx.now).await? {
         FirstPerson::Created => {
             app.audit.record(cx, Event::setup_used(Who::of(&person)));
-            let cookie = session::open(app, incoming, &person).await?;
-            let reply = with_cookie(see_other(&account), cookie);
-            Ok(Created::Yes(with_cookie(reply, browser::known_cookie(app, person.id))))
+            let first = First { person, factor: FirstFactor::Link, waiting: Waiting::default() };
+            Ok(Created::Yes(after_first(app, incoming, browser, first).await))
         }
         FirstPerson::Closed => Ok(Created::Yes(see_other(&account))),
         FirstPerson::WrongCode => {

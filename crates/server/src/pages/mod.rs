@@ -3,6 +3,7 @@
 mod connections;
 mod device;
 mod providers;
+mod second_factor;
 
 pub use connections::{
     ConnectingPage, ConnectionProblem, ConnectionRow, ConnectionsPage, connecting, connections,
@@ -11,6 +12,10 @@ pub use device::{
     DeviceAskPage, DeviceEnd, DevicePage, DeviceWaitPage, device, device_ask, device_end, device_wait,
 };
 pub use providers::{ProviderButton, ProviderRow, SignInProblem};
+pub use second_factor::{
+    CodePage, RecoveryCodesPage, SecondFactorPage, SecondFactorRow, SetUpPage, recovery_codes, second_factor,
+    second_factor_code, second_factor_set_up,
+};
 
 use crate::{
     app::App,
@@ -188,6 +193,8 @@ pub struct AccountPage<'a> {
     pub connections: bool,
     /// Where the person may sign in beside here.
     pub providers: Vec<ProviderRow<'a>>,
+    /// Their second factor; nothing where there is none and none may be turned on.
+    pub second_factor: Option<SecondFactorRow>,
     /// Where the person is signed in.
     pub browsers: Vec<BrowserRow>,
 }

@@ -37,6 +37,7 @@ pub async fn session_of(app: &App, person: PersonId, now: Timestamp) -> Option<S
         expires_at: now.plus(app.settings.session_lifetime),
         from: None,
         browser: String::new(),
+        second_factor_at: None,
     };
     if !app.store.session_open(session).await.unwrap() {
         return None;

@@ -52,6 +52,8 @@ mod register;
 mod revocation;
 mod rolling;
 mod rotation;
+mod second_factor;
+mod second_factor_account;
 mod secrets;
 mod step_up;
 mod support;

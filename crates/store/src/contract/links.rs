@@ -196,6 +196,7 @@ pub async fn as_214_as_151_a_providers_word_ends_everything_once(store: Arc<dyn 
         expires_at: story.now.plus(minutes(600)),
         from: None,
         browser: String::new(),
+        second_factor_at: None,
     };
     assert!(store.session_open(session.clone()).await.unwrap());
     let version = read(&story, "1").await.unwrap().0.version;

@@ -23,6 +23,7 @@ mod links;
 mod live;
 mod people;
 mod rotation;
+mod second_factors;
 mod single_use;
 mod story;
 mod twice;
@@ -37,6 +38,7 @@ pub use links::*;
 pub use live::*;
 pub use people::*;
 pub use rotation::*;
+pub use second_factors::*;
 pub use single_use::*;
 pub use story::{Story, minutes, seconds};
 pub use twice::*;
@@ -113,6 +115,12 @@ macro_rules! contract_tests {
             as_214_as_185_links_go_with_their_person
             as_151_sixty_four_who_ask_again_have_one_winner
             as_214_as_151_a_providers_word_ends_everything_once
+            as_097_t_17_no_session_that_has_not_passed_the_second_factor
+            as_097_a_person_has_one_second_factor
+            as_097_sixty_four_uses_of_a_code_have_one_winner
+            as_097_sixty_four_uses_of_a_recovery_code_have_one_winner
+            as_097_t_29_wrong_codes_are_counted_in_a_window
+            as_187_second_factors_are_found_by_the_key_that_they_are_sealed_under
             a_closed_store_takes_no_more
         }
     };

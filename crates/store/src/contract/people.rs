@@ -24,6 +24,7 @@ pub(super) fn session(story: &Story) -> Session {
         expires_at: story.now.plus(minutes(60)),
         from: Some(HERE),
         browser: "Firefox on Linux".into(),
+        second_factor_at: None,
     }
 }
 

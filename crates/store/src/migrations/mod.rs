@@ -28,6 +28,8 @@ const TEXTS: &[(i64, &str)] = &[
     (10, include_str!("0010_tools_of_grants.sql")),
     (1, include_str!("0011_connections.sql")),
     (1, include_str!("0012_account_links.sql")),
+    // Who does not know `second_factor` would sign its person in without it.
+    (13, include_str!("0013_second_factors.sql")),
 ];
 
 /// The schema that a program knows.

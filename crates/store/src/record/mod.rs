@@ -8,6 +8,7 @@ mod grant;
 mod link;
 mod misc;
 mod person;
+mod second_factor;
 
 pub use claim::*;
 pub use client::*;
@@ -17,3 +18,4 @@ pub use grant::*;
 pub use link::*;
 pub use misc::*;
 pub use person::*;
+pub use second_factor::*;

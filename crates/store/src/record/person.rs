@@ -75,4 +75,6 @@ pub struct Session {
     pub from: Option<IpAddr>,
     /// Which browser that was, in a few words.
     pub browser: String,
+    /// When it passed the person's second factor. Without, it is none while the person has one.
+    pub second_factor_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 //! Values that go into statements: bytes, 64-bit integers, text, and the lack of each.
 
 use hallpass_core::{
-    id::{AttemptId, ConnectionId, GrantId, LinkId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, FactorId, GrantId, LinkId, PersonId, SessionId},
     time::Timestamp,
 };
 
@@ -52,6 +52,7 @@ from! {
     &'a Option<Vec<u8>> => |value| Self::Bytes(value.as_deref());
     &'a AttemptId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a ConnectionId => |value| Self::Bytes(Some(value.as_bytes()));
+    &'a FactorId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a GrantId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a LinkId => |value| Self::Bytes(Some(value.as_bytes()));
     &'a PersonId => |value| Self::Bytes(Some(value.as_bytes()));

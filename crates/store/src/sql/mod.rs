@@ -19,6 +19,7 @@ mod key;
 mod link;
 mod person;
 mod row;
+mod second_factor;
 mod session;
 pub(crate) mod sweep;
 
@@ -171,6 +172,7 @@ pub(crate) fn all() -> Vec<&'static str> {
         key::ALL,
         link::ALL,
         person::ALL,
+        second_factor::ALL,
         session::ALL,
         sweep::ALL,
     ]

@@ -26,6 +26,8 @@ statements! {
     REMOVE_INVITATION = "DELETE FROM invitation WHERE person = $1";
     REMOVE_CONNECTIONS = "DELETE FROM connection WHERE person = $1";
     REMOVE_LINKS = "DELETE FROM account_link WHERE person = $1";
+    REMOVE_FACTOR = "DELETE FROM second_factor WHERE person = $1";
+    REMOVE_CODES = "DELETE FROM recovery_code WHERE person = $1";
     // Kind 2 is a person: see the first migration.
     REMOVED = "SELECT epoch FROM revocation WHERE kind = 2 AND key = $1 ORDER BY ticket DESC LIMIT 1";
     INVITE = "INSERT INTO invitation (person, digest, expires_at) SELECT p.id, $1, $2 FROM person p WHERE p.id = $3
@@ -111,6 +113,8 @@ operation! {
         on.change(REMOVE_INVITATION, args![&this.id]).await?;
         on.change(REMOVE_CONNECTIONS, args![&this.id]).await?;
         on.change(REMOVE_LINKS, args![&this.id]).await?;
+        on.change(REMOVE_FACTOR, args![&this.id]).await?;
+        on.change(REMOVE_CODES, args![&this.id]).await?;
         let epoch = epoch.saturating_add(1);
         feed::append(on, &Revoked::Person { person: this.id, epoch }, this.until).await?;
         Ok(Some(epoch))

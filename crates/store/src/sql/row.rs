@@ -2,7 +2,7 @@
 
 use crate::{ErrorKind, StoreError};
 use hallpass_core::{
-    id::{AttemptId, ConnectionId, GrantId, LinkId, PersonId, SessionId},
+    id::{AttemptId, ConnectionId, FactorId, GrantId, LinkId, PersonId, SessionId},
     time::Timestamp,
 };
 use std::net::IpAddr;
@@ -153,6 +153,7 @@ macro_rules! id_column {
 id_column! {
     attempt_id AttemptId
     connection_id ConnectionId
+    factor_id FactorId
     grant_id GrantId
     link_id LinkId
     person_id PersonId

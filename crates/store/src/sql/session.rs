@@ -8,29 +8,33 @@ use hallpass_core::{
 };
 
 statements! {
-    OPEN = "INSERT INTO session (id, person, epoch, signed_in_at, expires_at, opened_from, browser)
-        SELECT $1, p.id, p.epoch, $2, $3, $4, $5 FROM person p
-        WHERE p.id = $6 AND p.epoch = $7 AND p.disabled_at IS NULL
+    // Whoever has a second factor gets no session without it, also where it was turned on in this very moment (T-17).
+    OPEN = "INSERT INTO session (id, person, epoch, signed_in_at, expires_at, opened_from, browser, second_factor_at)
+        SELECT $1, p.id, p.epoch, $2, $3, $4, $5, $6 FROM person p
+        WHERE p.id = $7 AND p.epoch = $8 AND p.disabled_at IS NULL
+            AND ($9 = 1 OR NOT EXISTS (SELECT 1 FROM second_factor f WHERE f.person = p.id))
         ON CONFLICT (id) DO NOTHING RETURNING id";
     OPENED = "SELECT s.id FROM session s
         JOIN person p ON p.id = s.person AND p.epoch = s.epoch AND p.disabled_at IS NULL
         WHERE s.id = $1 AND s.person = $2 AND s.epoch = $3";
     READ = "SELECT p.id, p.name, p.password, p.epoch, p.disabled_at, p.created_at,
-            s.id, s.person, s.epoch, s.signed_in_at, s.expires_at, s.opened_from, s.browser
+            s.id, s.person, s.epoch, s.signed_in_at, s.expires_at, s.opened_from, s.browser, s.second_factor_at
         FROM session s JOIN person p ON p.id = s.person AND p.epoch = s.epoch AND p.disabled_at IS NULL
-        WHERE s.id = $1 AND s.expires_at > $2";
+        WHERE s.id = $1 AND s.expires_at > $2
+            AND (s.second_factor_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM second_factor f WHERE f.person = p.id))";
     CLOSE = "DELETE FROM session WHERE id = $1";
     END = "DELETE FROM session WHERE id = $1 AND person = $2";
-    OF_PERSON = "SELECT s.id, s.person, s.epoch, s.signed_in_at, s.expires_at, s.opened_from, s.browser
+    OF_PERSON = "SELECT s.id, s.person, s.epoch, s.signed_in_at, s.expires_at, s.opened_from, s.browser, s.second_factor_at
         FROM session s JOIN person p ON p.id = s.person AND p.epoch = s.epoch AND p.disabled_at IS NULL
         WHERE s.person = $1 AND s.expires_at > $2 ORDER BY s.id DESC LIMIT $3";
 }
 
 operation! {
     Open { session: Session } -> bool, Write, |on, this| {
-        let Session { id, person, epoch, signed_in_at, expires_at, from, browser } = &this.session;
+        let Session { id, person, epoch, signed_in_at, expires_at, from, browser, second_factor_at } = &this.session;
         let from = octets(*from);
-        let args = args![id, *signed_in_at, *expires_at, &from, browser, person, *epoch];
+        let passed = i64::from(second_factor_at.is_some());
+        let args = args![id, *signed_in_at, *expires_at, &from, browser, *second_factor_at, person, *epoch, passed];
         let opened = on.any(OPEN, args).await?;
         // A conflict with our own row is success: this very write was run before.
         Ok(opened || on.any(OPENED, args![id, person, *epoch]).await?)
@@ -70,6 +74,7 @@ fn session(row: &Row<'_>, from: usize) -> Result<Session, StoreError> {
         expires_at: row.time(from + 4)?,
         from: row.maybe_address(from + 5)?,
         browser: row.text(from + 6)?,
+        second_factor_at: row.maybe_time(from + 7)?,
     })
 }
 

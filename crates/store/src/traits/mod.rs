@@ -8,6 +8,7 @@ mod grant;
 mod link;
 mod misc;
 mod person;
+mod second_factor;
 
 pub use claim::Claims;
 pub use client::{Blocks, Clients};
@@ -17,6 +18,7 @@ pub use grant::Grants;
 pub use link::Links;
 pub use misc::{AuditHeads, Documents, Keys, Maintenance};
 pub use person::{People, Sessions};
+pub use second_factor::SecondFactors;
 
 use crate::StoreError;
 use std::{future::Future, pin::Pin};
@@ -37,6 +39,7 @@ pub trait Store:
     + Blocks
     + Connections
     + Links
+    + SecondFactors
     + AuditHeads
     + Maintenance
 {
@@ -54,6 +57,7 @@ impl<
         + Blocks
         + Connections
         + Links
+        + SecondFactors
         + AuditHeads
         + Maintenance,
 > Store for S

@@ -88,10 +88,12 @@ pub trait People: Send + Sync + 'static {
 
 /// Signed-in browsers.
 pub trait Sessions: Send + Sync + 'static {
-    /// Opens a session, if the person still has this epoch and is not disabled; `false` otherwise.
+    /// Opens a session, if the person still has this epoch, is not disabled, and has no second factor that it did not pass;
+    /// `false` otherwise.
     fn session_open(&self, session: Session) -> Answer<'_, bool>;
 
-    /// The session, if it has not expired and its person has the same epoch and is not disabled.
+    /// The session, if it has not expired, its person has the same epoch and is not disabled, and it has passed the second
+    /// factor, where the person has one.
     fn session_read(&self, id: SessionId, now: Timestamp) -> Answer<'_, Option<(Session, Person)>>;
 
     /// Ends it. Ending twice is the same.

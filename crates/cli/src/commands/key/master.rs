@@ -128,6 +128,7 @@ fn as_json(file: &KeyFile, number: u8, depends: &Depends) -> Value {
         "only_read_since": time(file.only_read_since(number)),
         "signing_keys": depends.signing_keys,
         "connections": depends.connections,
+        "second_factors": depends.second_factors,
         "tokens_until": time(depends.tokens_until),
         "grants_of_its_clients": depends.grants,
         "its_clients_with_grants": depends.clients.len(),
@@ -202,7 +203,7 @@ async fn remove(place: &Place, number: u8, end_what_it_made: bool, json: bool) -
             "{}",
             json!({
                 "number": number, "grants_ended": depends.grants, "clients_ended": clients,
-                "connections_ended": depends.connections,
+                "connections_ended": depends.connections, "second_factors_ended": depends.second_factors,
             })
         );
     }

@@ -20,7 +20,11 @@ pub mod rules;
 pub mod settings;
 pub mod watch;
 
-use super::{Shown, Waiting, sign_in_page, unavailable};
+use super::{
+    Shown, Waiting,
+    second_factor::{self, First, FirstFactor},
+    sign_in_page, unavailable,
+};
 use crate::{
     account::connections::host_of,
     app::App,
@@ -30,13 +34,11 @@ use crate::{
         renew,
         request::{self, AnswerError, Begun, Bound},
     },
-    cx::Cx,
     http::{
         browser::{self, Browser, SignedIn, Way},
-        rate_limit::Limited,
         respond::{self, Reply, see_other, with_cookie},
     },
-    login::password::TRIES_FROM_HERE,
+    login::password::address_limit,
     pages::{self, ConnectingPage, Problem, SignInProblem},
     router::Incoming,
 };
@@ -53,8 +55,6 @@ use std::time::Duration;
 
 /// How long a person may take at the provider (AS-213).
 const LIFETIME: Duration = Duration::from_mins(10);
-/// Longest value of the cookie: with its name 4,096 characters, which every browser keeps.
-const MOST: usize = 4_050;
 /// Below the issuer, with the provider's name behind it.
 const CALLBACK: &str = "/sign-in/callback/";
 
@@ -237,7 +237,7 @@ pub(crate) async fn begin(
     let target = begun.page(&provider.service, &endpoints, &redirect_uri(app, provider), &more);
     let away = Away { nonce: nonce.clone(), at: now.millis(), waiting, fresh };
     let sealed = begun.seal(app, &bound, &serde_json::to_vec(&away).unwrap_or_default());
-    if sealed.len() > MOST {
+    if sealed.len() > browser::LONGEST_COOKIE {
         return pages::problem(StatusCode::URI_TOO_LONG, Problem::SignIn(SignInProblem::TooLong));
     }
     let page = ConnectingPage { target: &target, title: provider.title(), host: &host_of(&endpoints) };
@@ -271,7 +271,7 @@ pub async fn callback(app: &App, incoming: &Incoming) -> Reply {
         return pages::problem(StatusCode::FORBIDDEN, Problem::SignIn(SignInProblem::NotAskedFor));
     };
     // A browser that keeps the cookie could have us ask the provider about any number of codes.
-    if let Err(wait) = limited(app, incoming.cx) {
+    if let Err(wait) = address_limit(app, incoming.cx) {
         app.audit.record(incoming.cx, Event::sign_in_throttled(None, "address_limit"));
         let page = pages::problem(StatusCode::TOO_MANY_REQUESTS, Problem::TooManyRequests);
         return respond::with_retry_after(page, wait);
@@ -279,7 +279,11 @@ pub async fn callback(app: &App, incoming: &Incoming) -> Reply {
     let who = (&browser, provider);
     let done = match (&away.waiting, &browser.signed_in) {
         (Some(waiting), _) => match entered(app, incoming, provider, (&begun, &away)).await {
-            Ok(person) => super::signed_in(app, incoming, &browser, waiting, person).await,
+            Ok((person, subject)) => {
+                let factor = FirstFactor::Provider { name: provider.name().to_owned(), subject };
+                let first = First { person, factor, waiting: waiting.clone() };
+                second_factor::after_first(app, incoming, &browser, first).await
+            }
             Err(refusal) => refused(app, incoming, who, &Errand::SignIn(waiting), &refusal),
         },
         (None, Some(signed_in)) => match linked(app, incoming, provider, (&begun, &away, signed_in)).await {
@@ -313,14 +317,6 @@ fn asked(
     (fits && begun.is_for(&provider.service, &incoming.query, incoming.cx.now)).then_some((begun, away))
 }
 
-fn limited(app: &App, cx: Cx) -> Result<(), Duration> {
-    if app.settings.is_local() {
-        return Ok(());
-    }
-    let most = app.settings.limits.for_address(cx.address, TRIES_FROM_HERE);
-    app.limits.take(Limited::Password, cx.address, most, cx.now)
-}
-
 /// Redeems the code and judges what came for it, in the order of OpenID Connect Core §3.1.3.
 async fn identified(
     app: &App,
@@ -342,18 +338,17 @@ async fn identified(
     Ok((identity, redeemed.tokens))
 }
 
+/// Who it is here, and what the provider calls them.
 async fn entered(
     app: &App,
     incoming: &Incoming,
     provider: &SignInProvider,
     asked: (&Begun, &Away),
-) -> Result<Person, Refusal> {
+) -> Result<(Person, String), Refusal> {
     let (identity, tokens) = identified(app, incoming, provider, asked).await?;
     let (link, person) = account::of(app, incoming.cx, provider, &identity).await?;
     keep(app, provider, (&link, person.epoch), tokens).await?;
-    let event = Event::signed_in_at(Who::of(&person), provider.name(), &identity.subject);
-    app.audit.record(incoming.cx, event);
-    Ok(person)
+    Ok((person, identity.subject))
 }
 
 async fn linked(

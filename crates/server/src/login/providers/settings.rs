@@ -2,9 +2,11 @@
 
 use crate::{
     connections::settings::{ConnectionError, ConnectionSettings, Endpoints, Provider, WrittenConnection},
+    login::second_factor::rules::SecondFactorPolicy,
     settings::{Settings, SettingsError},
 };
 use hallpass_core::uri::Issuer;
+use hallpass_store::Session;
 use std::{collections::BTreeMap, time::Duration};
 
 /// How people sign in.
@@ -14,6 +16,8 @@ pub struct SignInSettings {
     pub passwords: bool,
     /// Or where else.
     pub providers: Vec<SignInProvider>,
+    /// Whether with a second factor.
+    pub second_factor: SecondFactorPolicy,
 }
 
 /// A provider at which people sign in.
@@ -189,7 +193,15 @@ impl SignInProvider {
 impl SignInSettings {
     /// Name and password, and nothing else.
     pub const fn usual() -> Self {
-        Self { passwords: true, providers: Vec::new() }
+        Self { passwords: true, providers: Vec::new(), second_factor: SecondFactorPolicy::Optional }
+    }
+
+    /// Whether a session has passed what is required of everybody. What its person has is the store's to see.
+    pub(crate) fn is_enough(&self, session: &Session) -> bool {
+        match self.second_factor {
+            SecondFactorPolicy::Required => session.second_factor_at.is_some(),
+            SecondFactorPolicy::Off | SecondFactorPolicy::Optional => true,
+        }
     }
 
     /// The provider of this name.

@@ -4,13 +4,13 @@ use super::super::super::{grants::Pages, place::Place};
 use crate::state::KeyFile;
 use hallpass_core::{
     entropy::{self, SystemEntropy},
-    id::ConnectionId,
+    id::{ConnectionId, PersonId},
     seal::KeyRing,
     secret::SecretBytes,
     time::Timestamp,
 };
 use hallpass_server::keys::{in_use, reseal_one};
-use hallpass_store::Connection;
+use hallpass_store::{Connection, SecondFactor};
 use std::collections::BTreeSet;
 
 /// What was made with a key and is not over.
@@ -30,6 +30,8 @@ pub struct Depends {
     ids: bool,
     /// Connections to services of third parties whose tokens are sealed under it.
     pub connections: usize,
+    /// Second factors of people whose secrets are sealed under it.
+    pub second_factors: usize,
 }
 
 impl Depends {
@@ -46,6 +48,10 @@ impl Depends {
         let mut connections = Sealed::under(place, number);
         while let Some(page) = connections.next().await? {
             found.connections += page.len();
+        }
+        let mut factors = SealedFactors::under(place, number);
+        while let Some(page) = factors.next().await? {
+            found.second_factors += page.len();
         }
         let settings = &place.settings;
         let longest = settings.refresh_idle_lifetime.max(settings.session_lifetime);
@@ -65,7 +71,11 @@ impl Depends {
 
     /// Whether it can go, and nobody notices.
     pub fn is_nothing(&self) -> bool {
-        self.signing_keys == 0 && self.connections == 0 && !self.tokens && !self.ids
+        self.signing_keys == 0
+            && self.connections == 0
+            && self.second_factors == 0
+            && !self.tokens
+            && !self.ids
     }
 
     /// For people.
@@ -78,6 +88,12 @@ impl Depends {
             let count = self.connections;
             sentences.push(format!(
                 "the tokens of {count} connection(s) to other services are sealed under it: without it each person connects again"
+            ));
+        }
+        if self.second_factors > 0 {
+            let count = self.second_factors;
+            sentences.push(format!(
+                "the second factor of {count} account(s) is sealed under it: without it they get in with recovery codes alone"
             ));
         }
         if self.tokens {
@@ -108,6 +124,12 @@ pub async fn reseal(place: &Place, file: &KeyFile, number: u8) -> anyhow::Result
             reseal_one(&*place.store, &ring, &SystemEntropy, &key).await?;
         }
     }
+    let mut factors = SealedFactors::under(place, number);
+    while let Some(page) = factors.next().await? {
+        for row in page {
+            hallpass_server::reseal_second_factor(&*place.store, &ring, &SystemEntropy, &row).await?;
+        }
+    }
     let mut connections = Sealed::under(place, number);
     while let Some(page) = connections.next().await? {
         for row in page {
@@ -134,6 +156,26 @@ impl<'a> Sealed<'a> {
         let page = self.place.store.connections_under(self.number, self.after, 500).await?;
         let Some(last) = page.last() else { return Ok(None) };
         self.after = Some(last.id);
+        Ok(Some(page))
+    }
+}
+
+/// Second factors under one master key, a page at a time.
+struct SealedFactors<'a> {
+    place: &'a Place,
+    number: u8,
+    after: Option<PersonId>,
+}
+
+impl<'a> SealedFactors<'a> {
+    const fn under(place: &'a Place, number: u8) -> Self {
+        Self { place, number, after: None }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<SecondFactor>>> {
+        let page = self.place.store.second_factors_under(self.number, self.after, 500).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = Some(last.person);
         Ok(Some(page))
     }
 }
