@@ -1,5 +1,10 @@
 //! Results to standard output, everything else to standard error.
 
+mod fields;
+
+pub use fields::acts;
+
+use fields::Fields;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
@@ -76,6 +81,7 @@ pub fn start_log(verbose: bool, server: bool) {
         .with_writer(Log)
         .with_ansi(colour)
         .with_target(false)
+        .fmt_fields(Fields)
         .init();
 }
 

@@ -1,10 +1,16 @@
 //! base64url without padding and without spare bits, so that nothing has two spellings (RFC 4648 §3.5).
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::fmt::Display;
 
 /// Encodes as base64url without padding.
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The same to be written somewhere.
+pub fn shown_base64url(bytes: &[u8]) -> impl Display {
+    Base64Display::new(bytes, &URL_SAFE_NO_PAD)
 }
 
 /// Decodes strictly: padding, white space, other alphabets and non-zero spare bits are refused, because an
@@ -52,6 +58,7 @@ mod tests {
     #[test]
     fn one_spelling_only() {
         assert_eq!(from_base64url("AA").as_deref(), Some(&[0][..]));
+        assert_eq!(shown_base64url(&[0xfb, 0xff, 0]).to_string(), base64url(&[0xfb, 0xff, 0]));
         for other in ["AB", "AA==", "AA ", " AA", "A+", "A", "A\n"] {
             assert_eq!(from_base64url(other), None, "{other:?}");
         }

@@ -52,7 +52,7 @@ macro_rules! ids {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&encoding::base64url(&self.0))
+                std::fmt::Display::fmt(&encoding::shown_base64url(&self.0), f)
             }
         }
     )+};

@@ -401,7 +401,7 @@ fn session(server: &Server, caller: &Authenticated, call: &Call, headers: &Heade
 
 impl Server {
     fn handles(&self, caller: &Authenticated, call: &Call) -> Handles {
-        Handles::new(&self.sessions, &self.principal(caller), call.operation(), self.resource.now())
+        Handles::new(&self.sessions, caller, &self.name, call.operation(), self.resource.now())
     }
 
     fn principal<'a>(&'a self, caller: &'a Authenticated) -> Principal<'a> {

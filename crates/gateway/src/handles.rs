@@ -12,6 +12,7 @@ use hallpass_core::{
     mcp::{Call, Message, Outcome, Raw, splice::Path},
     time::Timestamp,
 };
+use hallpass_resource::Authenticated;
 use std::{sync::Arc, time::Duration};
 
 /// What a text is that a server gives out to get it back.
@@ -109,9 +110,8 @@ fn each(
 #[derive(Clone)]
 pub(crate) struct Handles {
     sealer: Arc<dyn SessionSealer>,
-    subject: Box<str>,
-    client_id: Box<str>,
-    server: Box<str>,
+    caller: Authenticated,
+    server: Arc<str>,
     /// What a state belongs to: it goes on with the request that it came from and with no other.
     request: Box<str>,
     now: Timestamp,
@@ -125,16 +125,16 @@ impl Handles {
     /// Of this caller, for this request.
     pub(crate) fn new(
         sealer: &Arc<dyn SessionSealer>,
-        principal: &Principal<'_>,
+        caller: &Authenticated,
+        server: &Arc<str>,
         operation: Operation<'_>,
         now: Timestamp,
     ) -> Self {
-        let request = format!("{}\n{}", operation.method(), operation.name().unwrap_or_default());
+        let request = [operation.method(), "\n", operation.name().unwrap_or_default()].concat();
         Self {
             sealer: Arc::clone(sealer),
-            subject: principal.subject.into(),
-            client_id: principal.client_id.into(),
-            server: principal.server.into(),
+            caller: caller.clone(),
+            server: Arc::clone(server),
             request: request.into(),
             now,
         }
@@ -196,7 +196,7 @@ impl Handles {
     }
 
     fn principal(&self) -> Principal<'_> {
-        Principal { subject: &self.subject, client_id: &self.client_id, server: &self.server }
+        Principal { subject: self.caller.subject(), client_id: self.caller.client_id(), server: &self.server }
     }
 
     /// A state goes on with its request. A task is asked for by other methods than the one that made it, and a list may come

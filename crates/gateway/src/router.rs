@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 /// One MCP server, ready to be asked.
 pub(crate) struct Server {
-    pub name: String,
+    pub name: Arc<str>,
     /// For people.
     pub title: String,
     pub resource: ProtectedResource,
@@ -193,7 +193,7 @@ fn server(
     let resource = resource.with_issuers(protected.issuers.clone());
     let resource = if protected.own_tokens { resource } else { resource.without_own_tokens() };
     Server {
-        name: protected.name.clone(),
+        name: protected.name.as_str().into(),
         title: protected.title.clone().unwrap_or_else(|| protected.name.clone()),
         resource: resource
             .with_clock(Arc::clone(&config.clock))

@@ -1,7 +1,10 @@
 //! `hallpass call`: one request to an MCP server, with the kept sign-in.
 
 use super::{explain::explain, login::ClientArgs, pages::Terminal};
-use crate::{output::note, say};
+use crate::{
+    output::{acts, note},
+    say,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
@@ -118,10 +121,10 @@ pub fn json(value: &Value) -> String {
 /// JSON escapes control characters up to U+001F; those above and the ones that turn text around would still act
 /// on a terminal (T-69). They can only stand inside strings, where an escape means the same.
 fn harmless(json: &str) -> String {
-    let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if acts(c) {
+        // Line breaks are the JSON's own.
+        if c != '\n' && acts(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
