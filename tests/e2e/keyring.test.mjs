@@ -57,6 +57,53 @@ test('p25 cl_061 the key lies in the keyring of the desktop', LIMIT, async (t) =
   assert.equal((await hallpass('list', url)).code, 0, 'without the keyring again');
 });
 
+test('p25 cl_061 a new key goes into the keyring of the desktop, and nowhere else into one', LIMIT, async (t) => {
+  const { leave, env } = await desktop(t);
+  const { url, issuer, person } = await run(t);
+  const atHome = { ...env, HALLPASS_CLIENT_KEYRING: '', DISPLAY: ':99', WAYLAND_DISPLAY: '', SSH_CONNECTION: '', SSH_CLIENT: '', SSH_TTY: '' };
+  const place = async (hallpass) => JSON.parse((await hallpass('status', '--json')).stdout);
+  // Forbidden, over SSH, without a display, without a bus, as a program: each in a home of its own.
+  const nowhere = [
+    { HALLPASS_CLIENT_KEYRING: 'off' },
+    { SSH_CONNECTION: '192.0.2.1 1 192.0.2.2 22' },
+    { DISPLAY: '' },
+    { DBUS_SESSION_BUS_ADDRESS: '', XDG_RUNTIME_DIR: '/nonexistent' },
+    { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' },
+  ];
+  for (const more of nowhere) {
+    const hallpass = commands(t, { ...atHome, ...more });
+    const begun = await hallpass('login', url, '--print-url');
+    assert.equal(begun.code, 0, begun.output);
+    assert.match(begun.output, /new, and in its file: \S+credentials\.key/);
+    const { file, key_command } = await place(hallpass);
+    assert.deepEqual([key_command, readFileSync(`${file}.key`).length], [null, 32], JSON.stringify(more));
+  }
+  const mistyped = await commands(t, { ...atHome, HALLPASS_CLIENT_KEYRING: 'no' })('status');
+  assert.match(mistyped.output, /HALLPASS_CLIENT_KEYRING is no: write off/);
+
+  const hallpass = commands(t, atHome);
+  const login = hallpass.begin('login', '--no-browser', url);
+  await signIn(login, issuer, person);
+  assert.match(login.output, /new, and in the keyring of this system\. .*`hallpass keyring off`/);
+  const { file, key_command } = await place(hallpass);
+  assert.match(key_command, /secret-tool lookup/);
+  assert.ok(readFileSync(`${file}.key`, 'utf8').includes('secret-tool'));
+  assert.match((await hallpass('status')).output, /its key comes from \/\S+secret-tool lookup/);
+  const again = hallpass.begin('login', '--no-browser', url);
+  await signIn(again, issuer, person);
+  assert.doesNotMatch(again.output, /key to your sign-ins/, 'said once');
+  // A timer of the same person, later.
+  const timer = commands(t, { HALLPASS_CLIENT_STATE: join(file, '..'), DISPLAY: '', WAYLAND_DISPLAY: '', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent' });
+  for (const words of [['list', url], ['status'], ['login', url, '--print-url']]) {
+    const away = await timer(...words);
+    assert.equal(away.code, 1, away.output);
+    assert.match(away.output, /is to come from `\S+secret-tool lookup[^`]*`, which failed; .*nothing is lost.*`hallpass keyring off`/);
+  }
+  assert.equal((await hallpass('keyring', 'off')).code, 0);
+  assert.equal((await timer('list', url)).code, 0);
+  await leave();
+});
+
 test('p25 a command of the person\'s own brings the key', LIMIT, async (t) => {
   const { url, issuer, person } = await run(t);
   const hallpass = commands(t);

@@ -222,3 +222,22 @@ async function site(t, html) {
   });
   return `http://127.0.0.1:${server.address().port}/`;
 }
+
+test('rs_007 the address of an MCP server, opened in a browser', LIMIT, async (t) => {
+  const { url, issuer } = await run(t);
+  const get = async (accept) => {
+    const answer = await fetch(`${url}?<script>alert(1)</script>`, { headers: { accept }, redirect: 'manual' });
+    return { answer, text: await answer.text(), challenge: answer.headers.get('www-authenticate') };
+  };
+  const [page, client, signIn] = [await get('text/html,*/*;q=0.8'), await get('application/json, text/event-stream'), await fetch(`${issuer}/account`)];
+  assert.deepEqual([page.answer.status, client.answer.status], [401, 401]);
+  assert.match(page.challenge, /^Bearer resource_metadata=/);
+  assert.equal(page.challenge, client.challenge);
+  assert.match(client.text, /"jsonrpc"/);
+  for (const part of ['This is the address of an MCP server', `<code>${url}</code>`, `hallpass login ${url}`, '/account"']) assert.ok(page.text.includes(part), part);
+  assert.doesNotMatch(page.text, /alert/);
+  // As every other page of ours.
+  for (const name of ['content-security-policy', 'x-frame-options', 'x-content-type-options', 'referrer-policy', 'cross-origin-opener-policy', 'cache-control']) {
+    assert.equal(page.answer.headers.get(name), signIn.headers.get(name), name);
+  }
+});

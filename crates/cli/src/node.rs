@@ -28,7 +28,7 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{
-    CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, HttpServer, KeyRingSealer,
+    BrowserPage, CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, HttpServer, KeyRingSealer,
     ProtectedServer, SignsCallers, Upstream,
 };
 use hallpass_resource::{ANONYMOUS, BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
@@ -66,6 +66,9 @@ pub struct Node {
 pub async fn start(config: Config) -> anyhow::Result<Node> {
     for weak in &config.dangerous {
         tracing::warn!("{weak}");
+    }
+    for absent in &config.absent {
+        tracing::warn!("{absent}");
     }
     let listeners = listen::bind(&config.listen).await?;
     let admin = listen::bind(config.admin.as_slice()).await?.pop();
@@ -231,6 +234,7 @@ fn gateway(
             (Behind::Demo, Some(url)) => url.into(),
             (Behind::Demo, None) => bail!("the server {} has no upstream", server.name),
         };
+        let (headers, body) = hallpass_server::page_of_server(&config.settings, resource, server.trust.own);
         servers.push(ProtectedServer {
             name: server.name.clone(),
             path: server.path.clone(),
@@ -261,6 +265,7 @@ fn gateway(
                 (None, Some(settings)) => Some(upstream_tokens::of(app, settings)),
                 (None, None) => server.upstream_credential.clone(),
             },
+            page: Some(BrowserPage { headers, body }),
         });
     }
     Ok(GatewayConfig {

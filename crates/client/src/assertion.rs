@@ -89,6 +89,11 @@ impl ClientKey {
             .ok_or(ClientKeyError::Malformed)
     }
 
+    /// A key that is there already.
+    pub const fn of(key: SigningKey) -> Self {
+        Self { key, key_id: None }
+    }
+
     /// Names the key by the `kid` under which it is registered; without, the header names none.
     #[must_use]
     pub fn with_key_id(self, key_id: &str) -> Self {

@@ -116,6 +116,9 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
     },
+    /// The server does not begin a conversation. Why, it says itself.
+    #[error("the server refused to begin (initialize)")]
+    NotBegun,
     /// The server does not speak MCP over Streamable HTTP.
     #[error("the server's answer is no MCP message")]
     NotMcp,

@@ -238,14 +238,17 @@ pub fn machine_request(
     asking.grant(assertion, (target.resource, target.scope), moment)
 }
 
-/// A client with its proof at one authorization server, out of metadata or out of what was kept.
-pub(crate) struct Asking<'a> {
-    pub(crate) endpoint: &'a str,
+/// A client with its proof at one authorization server, out of metadata, out of what was kept, or as an operator wrote it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Where it is asked.
+    pub endpoint: &'a str,
     /// Whom an assertion is for.
-    pub(crate) issuer: &'a str,
-    pub(crate) client: &'a ClientCredentials,
+    pub issuer: &'a str,
+    /// Who asks.
+    pub client: &'a ClientCredentials,
     /// Of a client that has one.
-    pub(crate) key: Option<&'a ClientKey>,
+    pub key: Option<&'a ClientKey>,
 }
 
 impl Asking<'_> {
@@ -268,8 +271,11 @@ impl Asking<'_> {
         self.post(&parameters, moment)
     }
 
-    /// A form with the client's proof.
-    pub(crate) fn post(
+    /// A form with the client's proof: its secret, or an assertion of its own for this one request.
+    ///
+    /// # Errors
+    /// [`TokenError::Request`].
+    pub fn post(
         &self,
         parameters: &[(&str, &str)],
         (now, entropy): (Timestamp, &dyn Entropy),

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 const MAX: usize = 300;
+/// Where a person is told what to do, with an address to open: a link to connect an account is cut nowhere.
+const MAX_WITH_LINK: usize = 2_000;
 
 /// What an authorization server or MCP server said about an error. For people only: it is never parsed, never
 /// followed and never part of an error type. Control characters, line breaks and characters that change the
@@ -15,12 +17,21 @@ pub struct PeerText(String);
 impl PeerText {
     /// Cleans a text; nothing readable in it is `None`.
     pub fn of(text: &str) -> Option<Self> {
+        Self::cut(text, MAX)
+    }
+
+    /// The same with room for an address that a person is to open.
+    pub(crate) fn with_link(text: &str) -> Option<Self> {
+        Self::cut(text, MAX_WITH_LINK)
+    }
+
+    fn cut(text: &str, most: usize) -> Option<Self> {
         let readable = |c: &char| !c.is_control() && !is_invisible(*c);
         let line: String = text
             .chars()
             .map(|c| if c.is_whitespace() { ' ' } else { c })
             .filter(readable)
-            .take(MAX)
+            .take(most)
             .collect();
         let line = line.trim();
         (!line.is_empty()).then(|| Self(line.to_owned()))
@@ -108,6 +119,8 @@ mod tests {
         let hostile = "\u{1b}[2J\u{1b}]8;;http://evil\u{7}no\r\nhallpass: signed in\u{202e}\u{200b}x\0";
         assert_eq!(PeerText::of(hostile).unwrap().as_str(), "[2J]8;;http://evilno  hallpass: signed inx");
         assert_eq!(PeerText::of(&"x".repeat(10_000)).unwrap().as_str().len(), 300);
+        assert_eq!(PeerText::with_link(&"x".repeat(10_000)).unwrap().as_str().len(), 2_000);
+        assert_eq!(PeerText::with_link(hostile), PeerText::of(hostile));
         assert_eq!(PeerText::of("\u{200b}\n \t"), None);
         assert_eq!(PeerText::of_error(Some("a"), Some("b")).unwrap().as_str(), "a: b");
     }

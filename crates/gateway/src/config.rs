@@ -12,10 +12,11 @@ use crate::{
     span::Tracing,
     upstream_credential::UpstreamCredential,
 };
+use bytes::Bytes;
 use hallpass_core::{entropy::Entropy, scope::Scope, time::Clock, uri::ResourceUri};
 use hallpass_fetch::tls::{Tls, TlsFault};
 use hallpass_resource::{BoundTokens, KeySource, Proofs, Revocations, TrustedIssuer};
-use http::Uri;
+use http::{HeaderMap, Uri};
 use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
 
@@ -94,6 +95,17 @@ pub struct ProtectedServer {
     pub caller_audience: Option<String>,
     /// How we are known to it. On stdio only what people connected, in a variable.
     pub upstream_credential: Option<UpstreamCredential>,
+    /// What a browser sees that opens the path without a token, in place of JSON.
+    pub page: Option<BrowserPage>,
+}
+
+/// A page that is ready: nothing of a request is ever in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserPage {
+    /// All that its answer says beside status and challenge.
+    pub headers: HeaderMap,
+    /// HTML.
+    pub body: Bytes,
 }
 
 /// What one caller, a person or a machine, may ask of one server, with all its clients together.

@@ -108,7 +108,7 @@ const CHALLENGE: &[(&str, &str)] = &[
 ];
 const NO_TOKEN: Answer = Answer {
     status: 401,
-    text: "No token, or none that is good here at this moment.",
+    text: "No token, or none that is good here at this moment. A browser without one, which asks for `text/html`, gets a page.",
     content: REFUSED,
     headers: CHALLENGE,
 };

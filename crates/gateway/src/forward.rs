@@ -4,6 +4,7 @@
 use crate::{
     anonymous,
     audit::{self, Trace},
+    browser,
     challenge::ChallengeStyle,
     events::EventFilter,
     handles::{self, Handles},
@@ -94,7 +95,9 @@ async fn guarded<'r>(
         Ok(caller) => caller,
         Err(refusal) => {
             audit::refused(server, trace, None, None, &refusal);
-            return let_go(&parts, body, refuse::respond(&refusal, server, None, scheme)).await;
+            let response = refuse::respond(&refusal, server, None, scheme);
+            let response = browser::shown(response, (server.page.as_ref(), &refusal), &parts);
+            return let_go(&parts, body, response).await;
         }
     };
     let mut call = match read(server, parts, body, &caller).await {

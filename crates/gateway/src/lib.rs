@@ -22,7 +22,7 @@
 //! | with a token that its own authorization server gives for whoever calls | `on_behalf` |
 //! | what the upstream sees | `credentials`, `assertion`, `upstream_credential`, `upstream/` |
 //! | servers on stdio: sessions, processes, their end | `upstream/stdio/` |
-//! | what the client sees | `headers`, `stream`, `refuse` |
+//! | what the client sees, and who opens the address in a browser | `headers`, `stream`, `refuse`, `browser` |
 //! | what the operator sees | `audit`, `span` |
 //! | what is said of the routes in `/openapi.json` | `describe` |
 //! | an MCP server to try it with | [`demo`] |
@@ -31,6 +31,7 @@ mod admit;
 mod anonymous;
 mod assertion;
 mod audit;
+mod browser;
 mod challenge;
 pub mod config;
 mod connect;
@@ -62,8 +63,8 @@ pub use assertion::{CALLER, SignsCallers};
 pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
 pub use challenge::{ChallengeStyle, StyleFor};
 pub use config::{
-    CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, HttpServer, Limits, Policy,
-    ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
+    BrowserPage, CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, HttpServer, Limits,
+    Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
 };
 pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};

@@ -5,7 +5,7 @@ use crate::{
     assertion::Assertions,
     audit::{CallLog, CallerAddress},
     challenge::Styles,
-    config::{self, CallerLimits, ConfigError, GatewayConfig, Limits, ProtectedServer},
+    config::{self, BrowserPage, CallerLimits, ConfigError, GatewayConfig, Limits, ProtectedServer},
     describe::{self, Serves},
     forward,
     rules::Rules,
@@ -44,6 +44,7 @@ pub(crate) struct Server {
     pub assertions: Option<Assertions>,
     pub credential: Option<UpstreamCredential>,
     pub asked: Asked,
+    pub page: Option<BrowserPage>,
 }
 
 /// The routes, to be merged with those of an authorization server on the same listener. Other paths are not
@@ -214,6 +215,7 @@ fn server(
         assertions,
         credential: protected.upstream_credential.clone(),
         asked: Asked::new(protected),
+        page: protected.page.clone(),
     }
 }
 

@@ -60,9 +60,10 @@ pub use login::{
     second_factor::{reseal_one as reseal_second_factor, rules::SecondFactorPolicy},
     setup::{new_setup_link, setup_link},
 };
+pub use pages::of_server as page_of_server;
 pub use router::{own_paths, router};
 pub use settings::{
-    DocumentPolicy, KeySettings, ProofSettings, RefreshPolicy, RegistrationPolicy, Resource, ScopeEntry,
-    Settings, SettingsError,
+    DocumentPolicy, KeySettings, OFFLINE_ACCESS, ProofSettings, RefreshPolicy, RegistrationPolicy, Resource,
+    ScopeEntry, Settings, SettingsError,
 };
 pub use sweep::{sweep, sweep_forever, sweep_once};

@@ -10,6 +10,9 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+// A test that means the keyring of a desktop brings a desktop of its own.
+const APART = { HALLPASS_CLIENT_KEYRING: 'off' };
+
 const undone = new WeakMap();
 
 /** Runs `undo` at the end of the test, the last first: a program stops before its folder goes away. */
@@ -58,7 +61,7 @@ export class Program {
 
   constructor(command, args, { env = {}, cwd, input = false } = {}) {
     this.name = [command, ...args].join(' ');
-    this.#child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(command, args, { cwd, env: { ...process.env, ...APART, ...env }, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     running.add(this.#child);
     const take = (text, isResult) => {
       this.output += text;

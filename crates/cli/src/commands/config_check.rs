@@ -1,11 +1,16 @@
 //! `hallpass config check`.
 
-use crate::{config, output::note, say};
+use crate::{
+    config::{self, Problem},
+    output::note,
+    say,
+};
 use std::{path::Path, process::ExitCode};
 
 /// Says what is wrong, a line each.
 pub fn run(file: &Path) -> ExitCode {
     match config::read(file) {
+        Ok(read) if !read.absent.is_empty() => wrong(file, &read.absent),
         Ok(read) => {
             say!(
                 "{}: good, {} protected server(s) at {}",
@@ -18,11 +23,13 @@ pub fn run(file: &Path) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(problems) => {
-            for problem in problems {
-                say!("{}: {problem}", file.display());
-            }
-            ExitCode::from(1)
-        }
+        Err(problems) => wrong(file, &problems),
     }
+}
+
+fn wrong(file: &Path, problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        say!("{}: {problem}", file.display());
+    }
+    ExitCode::from(1)
 }

@@ -11,12 +11,14 @@ use hallpass_client::{
 use hallpass_fetch::{FetchError, tls::Distrust};
 use std::{io::ErrorKind, process::ExitCode};
 
-/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 5 where
-/// nobody is there to do it.
+/// One sentence that says what failed, what the peer said, and what to do. Exit code 3 where a sign-in helps, 4 where the
+/// MCP server answered with an error, 5 where nobody is there to sign in.
 pub fn explain(url: &str, failed: &Failed) -> ExitCode {
     note(&format!("hallpass: {failed}"));
+    let refused = matches!(failed.error, ClientError::NotBegun);
     if let Some(said) = &failed.said {
-        note(&format!("The authorization server says: \"{said}\""));
+        let who = if refused { "server" } else { "authorization server" };
+        note(&format!("The {who} says: \"{said}\""));
     }
     if let Some(fix) = fix(url, &failed.error) {
         note(&fix);
@@ -36,6 +38,8 @@ pub fn explain(url: &str, failed: &Failed) -> ExitCode {
         5
     } else if matches!(failed.error, ClientError::ServerUrl(_)) {
         2
+    } else if refused {
+        4
     } else {
         1
     })
@@ -123,10 +127,16 @@ fn fetch_fix(url: &str, error: FetchError) -> Option<String> {
     if error == FetchError::Dns {
         return Some(format!("Check the name in {url}, and whether this computer is online"));
     }
-    let certificate =
-        "If its certificate comes from an authority of your own network, name that with --ca FILE";
-    matches!(error, FetchError::Tls(Distrust::UnknownAuthority | Distrust::OwnAuthority))
-        .then(|| certificate.to_owned())
+    let FetchError::Tls(why) = error else { return None };
+    let fix = match why {
+        Distrust::UnknownAuthority | Distrust::OwnAuthority => {
+            "If its certificate comes from an authority of your own network, name that with --ca FILE"
+        }
+        Distrust::Time => "Its operator has to renew it, unless this computer's clock is wrong",
+        Distrust::Name => "Check the name in the URL: somebody else may answer for it",
+        Distrust::OurCertificate | Distrust::Session => return None,
+    };
+    Some(fix.to_owned())
 }
 
 #[cfg(test)]
@@ -140,7 +150,8 @@ mod tests {
         assert!(said(FetchError::Connect).contains("is the server running"));
         assert!(said(FetchError::Dns).contains("Check the name"));
         assert!(said(FetchError::Tls(Distrust::UnknownAuthority)).contains("--ca"));
-        assert_eq!(said(FetchError::Tls(Distrust::Time)), "", "another authority would not help");
+        assert!(said(FetchError::Tls(Distrust::Time)).contains("renew"));
+        assert!(!said(FetchError::Tls(Distrust::Name)).contains("--ca"));
         assert!(said(FetchError::ForbiddenAddress).contains("--private-host"));
         assert_eq!(said(FetchError::Timeout), "");
     }

@@ -1,4 +1,8 @@
-//! `hallpass keyring`: where the key of the kept sign-ins is.
+//! `hallpass keyring`: where the key of the kept sign-ins is. Also where a new one goes.
+
+mod offered;
+
+pub use offered::{offered, say_where};
 
 use super::login::ClientArgs;
 use crate::output::note;
@@ -9,7 +13,9 @@ use hallpass_core::{encoding::base64url, entropy::SystemEntropy, secret::SecretS
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// `hallpass keyring`.
@@ -27,6 +33,9 @@ pub enum KeyringCommand {
 On Linux the keyring is the Secret Service of your desktop (GNOME, KDE, KeePassXC), reached by the program secret-tool; on macOS \
 the Keychain. The folder then says where the key is, and all processes that use it look there: also those over SSH or of a timer, \
 where the keyring may be locked.
+
+A key that a sign-in in a desktop session makes new goes there by itself where the keyring answers; HALLPASS_CLIENT_KEYRING=off, or \
+`hallpass keyring off` before the first sign-in, keeps it in its file.
 
 Any other place, with a command of your own that prints the key. Put it there first:
   hallpass keyring on -- pass show hallpass            # after: xxd -p -c 32 credentials.key | pass insert -m hallpass
@@ -50,8 +59,12 @@ pub struct OffArgs {
     pub client: ClientArgs,
 }
 
+/// For somebody who has to unlock it first.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// A keyring that a program of the system reaches.
-struct Keyring {
+#[derive(Debug)]
+struct SystemKeyring {
     program: PathBuf,
     arguments: Vec<String>,
     /// What it reads, before and after the key. No key is an argument: others may read those.
@@ -73,8 +86,9 @@ fn on(args: OnArgs) -> anyhow::Result<ExitCode> {
     let store = client.store();
     if args.command.is_empty() {
         let folder = std::path::absolute(store.folder())?;
-        let keyring = Keyring::of_this_system(&folder)?;
-        store.move_key(&keyring.get, |key| keyring.put(key), &SystemEntropy)?;
+        let keyring = SystemKeyring::of_this_system(&folder)?;
+        let put = |key: &SecretString| keyring.put_within(key, PATIENCE, Stdio::inherit());
+        store.move_key(&keyring.get, put, &SystemEntropy)?;
         note(&format!("The key is in the keyring now: {}", keyring.get));
     } else {
         let command = KeyCommand::new(args.command).context("this is no command")?;
@@ -96,7 +110,7 @@ fn off(args: &OffArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Keyring {
+impl SystemKeyring {
     fn of_this_system(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.to_str().context("the path of the folder is not UTF-8")?;
         if cfg!(target_os = "macos") {
@@ -133,9 +147,10 @@ impl Keyring {
         Ok(Self { program: program.into(), arguments: vec!["-i".to_owned()], around: (before, "\n"), get })
     }
 
-    fn put(&self, key: &SecretString) -> io::Result<()> {
+    fn put_within(&self, key: &SecretString, patience: Duration, said: Stdio) -> io::Result<()> {
+        let until = Instant::now() + patience;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said);
         let mut child = command.spawn()?;
         if let Some(mut input) = child.stdin.take() {
             let (before, after) = &self.around;
@@ -143,7 +158,22 @@ impl Keyring {
                 input.write_all(part.as_bytes())?;
             }
         }
-        if child.wait()?.success() { Ok(()) } else { Err(io::Error::other("the keyring refused it")) }
+        if ends_well(&mut child, until)? { Ok(()) } else { Err(io::Error::other("the keyring refused it")) }
+    }
+}
+
+/// Whether it ends well. One that is late is ended: with it goes the window in which the keyring asks for its password.
+fn ends_well(child: &mut Child, until: Instant) -> io::Result<bool> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.success());
+        }
+        if until <= Instant::now() {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     device::Screen,
     explain::explain,
+    keyring,
     machine::MachineArgs,
     person::Person,
     steps::{self, StepArgs},
@@ -145,6 +146,25 @@ impl ClientArgs {
     /// The client with its credentials. Without a metadata document it is the one of HALLPASS_CLIENT_METADATA_URL: a setting
     /// for all sign-ins, which an id for one of them goes before.
     pub fn client(&self, metadata_document: Option<String>, bound: bool) -> anyhow::Result<Client> {
+        self.client_with(keyring::offered(self.folder()?)?, metadata_document, bound)
+    }
+
+    /// The same for a program that signs in by itself. Where such programs run nobody unlocks a keyring: a new key stays in
+    /// its file.
+    fn client_of_program(&self, bound: bool) -> anyhow::Result<Client> {
+        self.client_with(Store::new(self.folder()?), None, bound)
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        self.state.clone().map_or_else(default_folder, Ok)
+    }
+
+    fn client_with(
+        &self,
+        store: Store,
+        metadata_document: Option<String>,
+        bound: bool,
+    ) -> anyhow::Result<Client> {
         let mut extra_ca = Vec::new();
         if let Some(path) = &self.ca {
             extra_ca.push(fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?);
@@ -155,16 +175,12 @@ impl ClientArgs {
             ..Default::default()
         };
         let fetch = Fetch::new(settings).context("--ca")?;
-        let folder = match &self.state {
-            Some(folder) => folder.clone(),
-            None => default_folder()?,
-        };
         let proofs = if bound { Proofs::WhereOffered } else { Proofs::WhereRequired };
         let variables = Variables::read_by(variable);
         let everywhere = || variable("HALLPASS_CLIENT_METADATA_URL").map(|url| url.expose().to_owned());
         let metadata_document = metadata_document.or_else(everywhere).filter(|url| !url.is_empty());
         let settings = Settings { metadata_document, proofs, variables, ..Settings::default() };
-        Ok(Client::new(fetch, Store::new(folder), settings))
+        Ok(Client::new(fetch, store, settings))
     }
 }
 
@@ -221,6 +237,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
     Ok(match done {
         Ok(done) => {
             signed_in(&args.url, &done);
+            keyring::say_where(client.store());
             ExitCode::SUCCESS
         }
         Err(failed) => explain(&args.url, &failed),
@@ -229,10 +246,11 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
 
 async fn as_program(args: &LoginArgs, options: MachineOptions) -> anyhow::Result<ExitCode> {
     let options = MachineOptions { scope: args.scope.clone(), issuer: args.issuer.clone(), ..options };
-    let client = args.client.client(None, args.bound_tokens)?;
+    let client = args.client.client_of_program(args.bound_tokens)?;
     Ok(match client.login_machine(&args.url, &options).await {
         Ok(done) => {
             signed_in(&args.url, &done);
+            keyring::say_where(client.store());
             ExitCode::SUCCESS
         }
         Err(failed) => explain(&args.url, &failed),

@@ -14,7 +14,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Some(url) => Given::Url(url, args.ca.as_deref()),
         None if args.command.is_empty() => Given::Demo,
         None => {
-            if let Some(program) = args.command.first().filter(|program| !is_there(program)) {
+            if let Some(program) = args.command.first().filter(|program| !config::is_there(program, None)) {
                 bail!("there is no program {program:?}: install it, or name another one after --");
             }
             Given::Command(&args.command, &args.env)
@@ -46,21 +46,4 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         say!("Try in a second terminal: hallpass login {url}");
     }
     node.run().await
-}
-
-/// Whether a program can be started: a misspelt one would only show when the first client comes.
-#[cfg(unix)]
-#[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
-fn is_there(program: &str) -> bool {
-    if program.contains('/') {
-        return std::path::Path::new(program).exists();
-    }
-    std::env::var_os("PATH")
-        .is_some_and(|folders| std::env::split_paths(&folders).any(|folder| folder.join(program).exists()))
-}
-
-/// Elsewhere a name stands for several files.
-#[cfg(not(unix))]
-const fn is_there(_: &str) -> bool {
-    true
 }

@@ -2,6 +2,7 @@
 
 use super::{
     explain::explain,
+    keyring,
     login::{LoginArgs, signed_in},
     person::{Person, announce},
 };
@@ -59,6 +60,7 @@ pub async fn begin(client: &Client, args: &LoginArgs, options: &LoginOptions) ->
          copy the address where it ends, and: hallpass login {}{account} --wait --paste",
         args.url
     ));
+    keyring::say_where(client.store());
     ExitCode::SUCCESS
 }
 
@@ -79,6 +81,7 @@ pub async fn finish(client: &Client, args: &LoginArgs) -> ExitCode {
                 say!("{}", result(&done, args));
             }
             signed_in(&args.url, &done);
+            keyring::say_where(client.store());
             ExitCode::SUCCESS
         }
         Err(failed) if args.timeout.is_some() && matches!(failed.error, ClientError::NobodyAnswered) => {

@@ -3,8 +3,8 @@
 use super::{Check, file::ConfigFile};
 use hallpass_core::secret::SecretString;
 use hallpass_server::{
-    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, Machine, OperatorClient, RegistrationPolicy,
-    Resource, Settings, digest_of_secret,
+    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, Machine, OFFLINE_ACCESS, OperatorClient,
+    RegistrationPolicy, Resource, Settings, digest_of_secret,
 };
 use serde::Deserialize;
 use std::path::Path;
@@ -69,7 +69,7 @@ pub struct ClientEntry {
     /// Default: both.
     pub grant_types: Option<Vec<String>>,
     /// All that it can ever get.
-    pub scopes: Option<Vec<String>>,
+    pub scopes: Option<Spanned<Vec<String>>>,
     /// The only servers that a machine may use.
     pub resources: Option<Spanned<Vec<String>>>,
     /// Whether only requests that it pushed are answered.
@@ -181,7 +181,7 @@ impl Check<'_> {
             },
             jwks_uri: entry.jwks_uri.clone(),
             grant_types: entry.grant_types.clone().unwrap_or_else(both),
-            scopes: entry.scopes.clone(),
+            scopes: entry.scopes.as_ref().map(|named| named.get_ref().clone()),
             resources: entry.resources.as_ref().map(|named| named.get_ref().clone()),
             require_pushed_authorization_requests: entry.require_pushed_authorization_requests,
             dpop_bound_access_tokens: entry.dpop_bound_access_tokens,
@@ -190,6 +190,7 @@ impl Check<'_> {
         match OperatorClient::new(entry.id.get_ref(), &record) {
             Ok(client) => {
                 self.servers_of(entry, &client, resources);
+                self.scopes_of(entry, resources);
                 Some(client)
             }
             Err(error) => {
@@ -211,6 +212,22 @@ impl Check<'_> {
             let at = entry.resources.as_ref().map_or(entry.id.span(), Spanned::span).start;
             let fix = "write resources = [\"…\"] with the URLs of the servers as clients use them";
             self.wrong_at(at, format!("the client {:?}: {complaint}", entry.id.get_ref()), fix);
+        }
+    }
+
+    /// A scope that no server has is a misspelt one, and would never be given.
+    fn scopes_of(&mut self, entry: &ClientEntry, resources: &[Resource]) {
+        let known = |name: &str| {
+            name == OFFLINE_ACCESS
+                || resources.iter().flat_map(|resource| &resource.scopes).any(|scope| scope.name == name)
+        };
+        let Some(named) = &entry.scopes else { return };
+        // Without the servers nothing is known of their scopes.
+        if let Some(unknown) = named.get_ref().iter().find(|name| !resources.is_empty() && !known(name)) {
+            let what = format!("the client {:?}: no server has the scope {unknown:?}", entry.id.get_ref());
+            let all: Vec<&str> =
+                resources.iter().flat_map(|resource| &resource.scopes).map(|scope| &*scope.name).collect();
+            self.wrong(named, what, format!("write some of {}", all.join(", ")));
         }
     }
 

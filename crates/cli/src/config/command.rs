@@ -1,9 +1,9 @@
 //! Where the requests of a server go: a URL, a command of ours, or the demo server.
 
-use super::{Check, file::ServerEntry};
+use super::{Check, Problem, file::ServerEntry};
 use hallpass_gateway::{StdioCommand, StdioLimits};
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -147,16 +147,39 @@ impl Check<'_> {
         environment.extend(self.secret_environment(entry, folder));
         let pass = self.passed(entry);
         let limits = self.process_limits(entry);
+        let cwd = entry.cwd.as_ref().map(|cwd| folder.join(cwd.get_ref()));
+        let program = located(program, folder);
+        self.present((command, &program), (entry.cwd.as_ref(), cwd.as_deref()), &environment);
         let command = StdioCommand {
-            program: located(program, folder),
+            program,
             arguments: arguments.to_vec(),
-            folder: entry.cwd.as_ref().map(|cwd| folder.join(cwd.get_ref())),
+            folder: cwd,
             environment,
             shared_processes: self.shared(entry, limits),
             token_variable: self.token_variable(entry),
             limits,
         };
         Some(Behind::Command { command, pass })
+    }
+
+    /// Whether program and folder are there: else the first client would be who finds out.
+    fn present(
+        &mut self,
+        (at, program): (&Spanned<Vec<String>>, &str),
+        (cwd_at, cwd): (Option<&Spanned<String>>, Option<&Path>),
+        environment: &[(OsString, OsString)],
+    ) {
+        let path = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| &**value);
+        if !is_there(program, path) {
+            let what = format!("there is no program {program:?}");
+            let fix = "install it, or correct command; without a slash it is looked for in PATH";
+            self.absent.push(Problem::at(self.text, at.span().start, what, fix.to_owned()));
+        }
+        if let (Some(at), Some(cwd)) = (cwd_at, cwd.filter(|cwd| !cwd.is_dir())) {
+            let what = format!("there is no folder {}", cwd.display());
+            let fix = "make it, or correct cwd".to_owned();
+            self.absent.push(Problem::at(self.text, at.span().start, what, fix));
+        }
     }
 
     fn environment(&mut self, entry: &ServerEntry) -> Vec<(OsString, OsString)> {
@@ -255,6 +278,24 @@ fn located(program: &str, folder: &Path) -> String {
     } else {
         program.to_owned()
     }
+}
+
+/// Whether a program can be started, looked for in `path`, or in ours.
+#[cfg(unix)]
+#[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
+pub fn is_there(program: &str, path: Option<&OsStr>) -> bool {
+    if program.contains('/') {
+        return Path::new(program).is_file();
+    }
+    let folders = path.map(OsStr::to_owned).or_else(|| std::env::var_os("PATH"));
+    folders
+        .is_some_and(|folders| std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()))
+}
+
+/// Elsewhere a name stands for several files.
+#[cfg(not(unix))]
+pub const fn is_there(_: &str, _: Option<&OsStr>) -> bool {
+    true
 }
 
 fn is_variable(name: &str) -> bool {

@@ -30,6 +30,12 @@ pub struct ConnectionEntry {
     pub client_id: String,
     /// A file with our secret there.
     pub secret_file: Option<Spanned<String>>,
+    /// A file with our private key there, in place of a secret.
+    pub key_file: Option<Spanned<String>>,
+    /// The name of that key there.
+    pub key_id: Option<Spanned<String>>,
+    /// Whom what it signs is for, where that is not the issuer.
+    pub key_audience: Option<String>,
     /// How we prove who we are.
     pub auth: Option<String>,
     /// What is asked for.
@@ -68,6 +74,13 @@ impl Check<'_> {
             Some(at) => Some(self.secret(at, folder)?),
             None => None,
         };
+        let key = match &entry.key_file {
+            Some(at) => Some(self.our_key(at, entry.key_id.as_ref(), folder)?),
+            None => None,
+        };
+        if key.is_none() {
+            self.stray_key_id(entry.key_id.as_ref());
+        }
         let parameters = entry.parameters.iter().map(|(name, value)| (name.clone(), value.clone()));
         let written = WrittenConnection {
             name: entry.name.get_ref(),
@@ -79,6 +92,8 @@ impl Check<'_> {
             userinfo_endpoint: None,
             client_id: &entry.client_id,
             secret,
+            key,
+            key_audience: entry.key_audience.as_deref(),
             auth: entry.auth.as_deref(),
             scopes: &entry.scopes,
             resource: entry.resource.as_deref(),
@@ -172,6 +187,41 @@ path = "/other"
         assert_eq!((of(0), of(1)), ((Some("git".into()), Some("git".into())), (None, None)));
         assert_eq!(config.settings.connection("git").map(|connection| &*connection.title), Some("Git"));
         assert!(config.dangerous.iter().any(|word| word.contains("files") && word.contains("plain http")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn rs_061_t_101_a_key_in_place_of_a_secret() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8], mode| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write("key.pem", hallpass_testkit::tls::KEY, 0o600);
+        write("open.pem", hallpass_testkit::tls::KEY, 0o644);
+        write("none.pem", b"no key", 0o600);
+        let with = |lines: &str| {
+            let text = GOOD.replacen("client_id = \"us\"", &format!("client_id = \"us\"\n{lines}"), 1);
+            parse(&text, folder.path()).map(|config| config.settings.connections[0].clone())
+        };
+        let audience = "key_audience = \"https://git.example/token\"";
+        let made = with(&format!("key_file = \"key.pem\"\nkey_id = \"k1\"\n{audience}")).unwrap();
+        assert_eq!(made.client.auth.name(), "private_key_jwt");
+        assert_eq!(made.key.unwrap().audience, "https://git.example/token");
+        for (lines, what) in [
+            ("key_file = \"key.pem\"".to_owned(), "needed where there is no issuer"),
+            (audience.to_owned(), "key_audience goes with key_file"),
+            ("key_id = \"k1\"".to_owned(), "the name of a key_file"),
+            (format!("key_file = \"open.pem\"\n{audience}"), "read by others"),
+            (format!("key_file = \"none.pem\"\n{audience}"), "not a private key"),
+            (format!("key_file = \"nowhere\"\n{audience}"), "cannot be read"),
+            (format!("key_file = \"key.pem\"\nauth = \"client_secret_post\"\n{audience}"), "auth must be"),
+        ] {
+            let found = with(&lines).unwrap_err();
+            assert!(found.len() == 1 && found[0].what.contains(what), "{lines}: {found:?}");
+        }
     }
 
     #[test]

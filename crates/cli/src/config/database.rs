@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 
 /// `[database]`.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseEntry {
     /// "postgres://user@host/database".
@@ -34,15 +34,27 @@ pub enum Database {
 }
 
 impl Check<'_> {
-    pub(super) fn database(&mut self, entry: &DatabaseEntry, folder: &Path, without_tls: bool) -> Database {
+    pub(super) fn database(
+        &mut self,
+        table: Option<&Spanned<DatabaseEntry>>,
+        folder: &Path,
+        without_tls: bool,
+    ) -> Database {
+        let Some(table) = table else { return Database::File };
+        let entry = table.get_ref();
         let (at, url) = match (&entry.url, &entry.url_file) {
             (None, None) => {
-                if let Some(at) = &entry.connections {
-                    self.wrong(
+                match &entry.connections {
+                    Some(at) => self.wrong(
                         at,
                         "connections is only for a database server",
                         "add url_file, or remove connections",
-                    );
+                    ),
+                    None => self.wrong(
+                        table,
+                        "[database] names no database",
+                        "add url_file = \"database-url\"; or remove [database] for a file in the state folder",
+                    ),
                 }
                 return Database::File;
             }

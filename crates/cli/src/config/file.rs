@@ -30,7 +30,7 @@ pub struct ConfigFile {
     #[serde(default, deserialize_with = "one_or_many")]
     pub listen: Vec<Spanned<String>>,
     /// The state folder.
-    pub state: Option<String>,
+    pub state: Option<Spanned<String>>,
     /// Peers whose `X-Forwarded-For` is believed.
     #[serde(default)]
     pub trusted_proxies: Vec<Spanned<String>>,
@@ -82,8 +82,7 @@ pub struct ConfigFile {
     /// `[traces]`.
     pub traces: Option<Spanned<TracesEntry>>,
     /// `[database]`.
-    #[serde(default)]
-    pub database: DatabaseEntry,
+    pub database: Option<Spanned<DatabaseEntry>>,
     /// `[dangerous]`.
     #[serde(default)]
     pub dangerous: Dangerous,

@@ -11,6 +11,7 @@ mod file;
 mod issuers;
 mod limits;
 mod local;
+mod named;
 mod problem;
 mod proofs;
 mod rules;
@@ -23,10 +24,11 @@ mod upstream_token;
 mod watching;
 
 pub use clients::servers_of_machine;
-pub use command::{Behind, with_environment};
+pub use command::{Behind, is_there, with_environment};
 pub use database::Database;
 pub use duration::parse as length_of_time;
 pub use local::{Given, local, on_this_computer};
+pub use named::NamedFile;
 pub use problem::Problem;
 pub use traces::TraceSettings;
 pub use trust::{AuthorizationServer, KeyPlace, Trusted, VerifiedBy, foreign};
@@ -103,10 +105,14 @@ pub struct Config {
     pub database: Database,
     /// PEM texts of further certificate authorities.
     pub extra_ca: Vec<Vec<u8>>,
+    /// The files of certificates that were read, and what was in them: they are followed like the file itself.
+    pub certificates: Vec<NamedFile>,
     /// `[dangerous] private_hosts`.
     pub private_hosts: Vec<String>,
     /// What weakens anything, to be logged at start.
     pub dangerous: Vec<String>,
+    /// What is named and not there (yet): a check fails by it, a start does not, because the other servers work.
+    pub absent: Vec<Problem>,
 }
 
 /// Reads a file. All that is wrong is told at once.
@@ -123,7 +129,13 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
 /// Reads a text; relative paths in it are below `folder`.
 pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let file: ConfigFile = toml::from_str(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
-    let mut check = Check { text, problems: Vec::new(), trusted: Vec::new() };
+    let mut check = Check {
+        text,
+        problems: Vec::new(),
+        absent: Vec::new(),
+        certificates: Vec::new(),
+        trusted: Vec::new(),
+    };
     let config = check.config(&file, folder);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
@@ -158,6 +170,8 @@ fn weakened(dangerous: &Dangerous) -> Vec<String> {
 struct Check<'a> {
     text: &'a str,
     problems: Vec<Problem>,
+    absent: Vec<Problem>,
+    certificates: Vec<NamedFile>,
     /// Other authorization servers, for whatever names them.
     trusted: Vec<AuthorizationServer>,
 }
@@ -203,7 +217,7 @@ impl Check<'_> {
         settings.trusted_proxies = self.proxies(&file.trusted_proxies);
         self.keys(&file.keys, &mut settings.keys);
         self.limits(&file.limits, &mut settings.limits);
-        let state = folder.join(file.state.as_deref().unwrap_or("state"));
+        let state = folder.join(self.state_folder(file.state.as_ref()));
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
         settings.identity_providers = self.identity_providers(&file.identity_provider, folder);
@@ -234,12 +248,22 @@ impl Check<'_> {
             listen,
             admin,
             traces: file.traces.as_ref().and_then(|entry| self.traces(entry.get_ref(), folder)),
-            database: self.database(&file.database, folder, file.dangerous.database_without_tls),
+            database: self.database(file.database.as_ref(), folder, file.dangerous.database_without_tls),
             state,
             extra_ca: self.extra_authorities(&file.fetch.extra_ca, folder),
             private_hosts: self.private_hosts(&file.dangerous.private_hosts),
             dangerous,
+            absent: std::mem::take(&mut self.absent),
+            certificates: std::mem::take(&mut self.certificates),
         })
+    }
+
+    fn state_folder(&mut self, at: Option<&Spanned<String>>) -> String {
+        let Some(at) = at else { return "state".to_owned() };
+        if at.get_ref().trim().is_empty() {
+            self.wrong(at, "state names no folder", "write one such as \"state\", or remove the line");
+        }
+        at.get_ref().clone()
     }
 
     fn tokens(&mut self, tokens: &TokenSection, settings: &mut Settings) {

@@ -62,6 +62,12 @@ pub struct ProviderEntry {
     pub client_id: String,
     /// A file with our secret there.
     pub secret_file: Option<Spanned<String>>,
+    /// A file with our private key there, in place of a secret.
+    pub key_file: Option<Spanned<String>>,
+    /// The name of that key there.
+    pub key_id: Option<Spanned<String>>,
+    /// Whom what it signs is for, where that is not the issuer.
+    pub key_audience: Option<String>,
     /// How we prove who we are.
     pub auth: Option<String>,
     /// What is asked for.
@@ -135,6 +141,13 @@ impl Check<'_> {
             Some(at) => Some(self.secret(at, folder)?),
             None => None,
         };
+        let key = match &entry.key_file {
+            Some(at) => Some(self.our_key(at, entry.key_id.as_ref(), folder)?),
+            None => None,
+        };
+        if key.is_none() {
+            self.stray_key_id(entry.key_id.as_ref());
+        }
         let parameters = entry.parameters.iter().map(|(name, value)| (name.clone(), value.clone()));
         let check = match &entry.check {
             Some(at) if super::duration::parse(at.get_ref()).is_some_and(|time| time.is_zero()) => None,
@@ -150,6 +163,8 @@ impl Check<'_> {
                 revocation_endpoint: entry.revocation_endpoint.as_deref(),
                 userinfo_endpoint: entry.userinfo_endpoint.as_deref(),
                 client_id: &entry.client_id,
+                key,
+                key_audience: entry.key_audience.as_deref(),
                 secret,
                 auth: entry.auth.as_deref(),
                 scopes: &entry.scopes,

@@ -2,6 +2,7 @@
 
 use super::{Check, file::ServerEntry};
 use crate::state;
+use hallpass_client::assertion::ClientKey;
 use hallpass_core::secret::SecretString;
 use hallpass_gateway::{SecretHeader, UpstreamCredential};
 use serde::Deserialize;
@@ -88,6 +89,39 @@ impl Check<'_> {
             return None;
         }
         Some(SecretString::new(line))
+    }
+
+    /// A name of a key that is not there.
+    pub(super) fn stray_key_id(&mut self, key_id: Option<&Spanned<String>>) {
+        if let Some(id) = key_id {
+            self.wrong(id, "key_id is the name of a key_file", "add key_file, or remove it");
+        }
+    }
+
+    /// The private key of a file, by which we prove who we are somewhere, and its name there.
+    pub(super) fn our_key(
+        &mut self,
+        at: &Spanned<String>,
+        key_id: Option<&Spanned<String>>,
+        folder: &Path,
+    ) -> Option<ClientKey> {
+        let pem = SecretString::new(self.file(at, folder)?);
+        let path = folder.join(at.get_ref());
+        if state::check_mode(&path).is_err() {
+            let fix = format!("run chmod 600 {}", path.display());
+            self.wrong(at, "the file with the key can be read by others", fix);
+            return None;
+        }
+        let key = ClientKey::from_pem_of_its_algorithm(&pem).inspect_err(|error| {
+            let fix =
+                "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem";
+            self.wrong(at, error.to_string(), fix);
+        });
+        let key = key.ok()?;
+        Some(match key_id {
+            Some(id) => key.with_key_id(id.get_ref()),
+            None => key,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How servers behind are reached: in the open or over TLS (RS-068), by whose word they are who they should be, and who we
 //! are to them.
 
-use super::{Check, Protected, command::Behind, file::ServerEntry};
+use super::{Check, NamedFile, Protected, command::Behind, file::ServerEntry};
 use crate::state;
 use hallpass_fetch::tls::{self, Authorities, Identity, Tls, TlsFault};
 use serde::Deserialize;
@@ -85,7 +85,11 @@ impl Check<'_> {
     }
 
     fn bytes(&mut self, at: &Spanned<String>, folder: &Path) -> Option<Vec<u8>> {
-        let read = std::fs::read(folder.join(at.get_ref()));
+        let path = folder.join(at.get_ref());
+        let read = std::fs::read(&path);
+        if let Ok(bytes) = &read {
+            self.certificates.push(NamedFile::new(path, bytes));
+        }
         let fix = "name an existing file that the user who runs hallpass may read";
         read.inspect_err(|error| self.wrong(at, format!("the file cannot be read ({error})"), fix)).ok()
     }

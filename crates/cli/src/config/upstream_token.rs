@@ -21,6 +21,10 @@ pub struct UpstreamTokenEntry {
     pub client_id: String,
     /// A file with our secret there.
     pub secret_file: Option<Spanned<String>>,
+    /// A file with our private key there, in place of a secret.
+    pub key_file: Option<Spanned<String>>,
+    /// The name of that key there.
+    pub key_id: Option<Spanned<String>>,
     /// How we prove who we are.
     pub auth: Option<String>,
     /// What the token is for, by name.
@@ -64,6 +68,13 @@ impl Check<'_> {
             Some(at) => Some(self.secret(at, folder)?),
             None => None,
         };
+        let key = match &written.key_file {
+            Some(at) => Some(self.our_key(at, written.key_id.as_ref(), folder)?),
+            None => None,
+        };
+        if key.is_none() {
+            self.stray_key_id(written.key_id.as_ref());
+        }
         let made = UpstreamTokenSettings::new(&WrittenUpstreamToken {
             server: &entry.name,
             upstream: upstream.get_ref(),
@@ -72,6 +83,7 @@ impl Check<'_> {
             token_endpoint: &written.token_endpoint,
             client_id: &written.client_id,
             secret,
+            key,
             auth: written.auth.as_deref(),
             audience: written.audience.as_deref(),
             resource: written.resource.as_deref(),

@@ -3,7 +3,7 @@
 
 use super::{demo, fetch, gateway, issuers::Issuers, listen, traces::Traces};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, NamedFile},
     state::StateFolder,
 };
 use anyhow::Context;
@@ -73,10 +73,12 @@ pub struct InForce {
 }
 
 impl Running {
-    /// Reads the configuration and the master keys again whenever the process is told to (SIGHUP), and when they have changed.
+    /// Reads the configuration and the master keys again whenever the process is told to (SIGHUP), and when they have changed:
+    /// the file, or one of the certificates that it names, which are renewed without it.
     pub async fn follow(self: Arc<Self>, file: Option<Followed>, mut told: listen::Told, watch: bool) {
         let (file, seen) = file.map(|file| (file.path, file.seen)).unzip();
         let mut configuration = Changing::new(seen.flatten());
+        let mut certificates = Changing::new(Some(self.certificates().await));
         let mut keys = Changing::new(self.key_file.clone());
         let mut refused = false;
         loop {
@@ -85,10 +87,12 @@ impl Running {
                 () = tokio::time::sleep(LOOK) => false,
             };
             let now = read(file.as_deref()).await;
-            if let Some(file) = &file
-                && configuration.is_to_take(now, watch, told)
-            {
-                self.reload(file).await;
+            if let Some(file) = &file {
+                let named = self.certificates().await.iter().map(NamedFile::again).collect();
+                let renewed = certificates.is_to_take(named, watch, false);
+                if (configuration.is_to_take(now, watch, told) || renewed) && self.reload(file).await {
+                    certificates = Changing::new(Some(self.certificates().await));
+                }
             }
             let now = self.state.look_at_master_key();
             let told = told && (refused || keys.is_other(now.as_ref()));
@@ -98,14 +102,20 @@ impl Running {
         }
     }
 
-    async fn reload(&self, file: &Path) {
+    /// The files of certificates that are in force.
+    async fn certificates(&self) -> Vec<NamedFile> {
+        self.in_force.lock().await.config.certificates.clone()
+    }
+
+    /// Whether what is in the file is in force now.
+    async fn reload(&self, file: &Path) -> bool {
         let app = self.live.app();
         let refused = match config::read(file) {
             Err(problems) => problems.iter().map(ToString::to_string).collect(),
             Ok(config) => match self.apply(config).await {
                 Ok(()) => {
                     app.audit.record_at(app.clock.now(), Event::configuration_reloaded());
-                    return;
+                    return true;
                 }
                 Err(error) => vec![format!("{error:#}")],
             },
@@ -115,6 +125,7 @@ impl Running {
         }
         let count = u64::try_from(refused.len()).unwrap_or(u64::MAX);
         app.audit.record_at(app.clock.now(), Event::configuration_refused(count));
+        false
     }
 
     /// Builds everything anew that depends on the file, and puts it in force at the end, when nothing can fail any more.
@@ -151,6 +162,9 @@ impl Running {
         let (gateway, left) = hallpass_gateway::restart(config, &in_force.gateway)?;
         for weak in next.dangerous.iter().filter(|weak| !in_force.config.dangerous.contains(weak)) {
             tracing::warn!("{weak}");
+        }
+        for absent in next.absent.iter().filter(|absent| !in_force.config.absent.contains(absent)) {
+            tracing::warn!("{absent}");
         }
         let machines = machines_changed(&in_force.config, &next, &app);
         self.put_in_force(app, &gateway);

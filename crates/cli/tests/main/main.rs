@@ -16,6 +16,8 @@ mod cross_domain;
 mod crowd;
 mod database_away;
 mod disk;
+#[cfg(unix)]
+mod exec;
 mod floods;
 mod full_disk;
 mod hostile;

@@ -6,7 +6,7 @@ use super::{
     node::{Node, command, free_port},
     person,
 };
-use hallpass_testkit::tls::{CA, Certificate, OTHER_CA, acceptor};
+use hallpass_testkit::tls::{CA, CLIENT, Certificate, KEY, OTHER_CA, OTHER_KEY, acceptor};
 use std::{
     fs,
     path::Path,
@@ -101,6 +101,55 @@ fn rs_068_another_authority_counts_from_the_reload_on_and_a_broken_one_changes_n
     fs::write(&ca, OTHER_CA).unwrap();
     tells(&node, &log, "event=\"configuration_reloaded\"");
     until(|| status() == 502, "the old authority counts no more");
+    assert!(node.stop());
+}
+
+#[test]
+fn rs_068_a_renewed_authority_and_a_renewed_certificate_are_taken_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log, port) = (folder.path().join("hallpass.toml"), folder.path().join("log"), free_port());
+    let (ca, extra, behind) = (folder.path().join("ca.pem"), folder.path().join("extra.pem"), upstream());
+    let (certificate, key) = (folder.path().join("client.pem"), folder.path().join("client.key"));
+    for (path, pem) in [(&ca, OTHER_CA), (&extra, OTHER_CA), (&certificate, CLIENT), (&key, KEY)] {
+        fs::write(path, pem).unwrap();
+    }
+    assert!(Command::new("chmod").arg("600").arg(&key).status().unwrap().success());
+    fs::write(
+        &file,
+        format!(
+            "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"state\"\n\
+             [fetch]\nextra_ca = [\"extra.pem\"]\n[[server]]\nname = \"mcp\"\n\
+             path = \"/mcp\"\nupstream = \"https://localhost:{behind}/mcp\"\n\
+             upstream_tls = {{ ca_file = \"ca.pem\", client_cert_file = \"client.pem\", client_key_file = \"client.key\" }}\n\
+             [[server.rules]]\ntools = [\"*\"]\nopen = true\n\
+             [[server]]\nname = \"other\"\npath = \"/other\"\nupstream = \"https://localhost:{behind}/mcp\"\n\
+             [[server.rules]]\ntools = [\"*\"]\nopen = true\n"
+        ),
+    )
+    .unwrap();
+    let serve = command(&["serve", "--config", file.to_str().unwrap()]);
+    let node = Node::spawn_until(serve, port, fs::File::create(&log).unwrap().into(), "Setup link");
+    let status = |path: &str| {
+        let call =
+            serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}});
+        http::json(port, path, &call, &[]).unwrap().status
+    };
+    let said = |words: &str| fs::read_to_string(&log).unwrap().matches(words).count();
+    assert_eq!((status("/mcp"), status("/other")), (502, 502));
+    fs::write(&ca, CA).unwrap();
+    until(|| status("/mcp") == 200, "the authority of the server");
+    assert_eq!(status("/other"), 502);
+    fs::write(&extra, CA).unwrap();
+    until(|| status("/other") == 200, "the authority of everything");
+    // A certificate whose key has not come yet is refused once, and everything goes on as it was.
+    fs::write(&key, OTHER_KEY).unwrap();
+    until(|| said("does not belong to the certificate") == 1, "a half renewed pair");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!((said("does not belong to the certificate"), status("/mcp")), (1, 200));
+    let reloads = said("event=\"configuration_reloaded\"");
+    fs::write(&key, KEY).unwrap();
+    until(|| said("event=\"configuration_reloaded\"") == reloads + 1, "the pair is whole again");
+    assert_eq!(status("/mcp"), 200);
     assert!(node.stop());
 }
 

@@ -5,6 +5,7 @@ use crate::{
     discovery::Challenged,
     elicitation::{Asked, Pages},
     error::{ClientError, Failed, Party},
+    peer::PeerText,
     proof,
     sse::EventReader,
     step_up::{Attempts, Refusal, refusal},
@@ -189,6 +190,9 @@ impl Caller {
             if wire::is_stateless_server(status, &body) {
                 return Ok(Wire::Stateless);
             }
+            if let Some(Incoming::Error(error)) = wire::read(&body) {
+                return Err(not_begun(&error));
+            }
             return Err(ClientError::Status { what: Party::Server, status: status.as_u16() }.into());
         }
         let mut messages = Messages::of(self, response.map(Content::Stream), "initialize").await?;
@@ -197,7 +201,10 @@ impl Caller {
                 Some(Incoming::Result(result)) => break wire::session(&headers, &result),
                 Some(Incoming::Error(error)) => {
                     let body = serde_json::json!({ "error": error }).to_string();
-                    break wire::is_stateless_server(status, body.as_bytes()).then_some(Wire::Stateless);
+                    if !wire::is_stateless_server(status, body.as_bytes()) {
+                        return Err(not_begun(&error));
+                    }
+                    break Some(Wire::Stateless);
                 }
                 Some(Incoming::Notification(_) | Incoming::Request { .. }) => {}
                 None => break None,
@@ -282,7 +289,14 @@ impl Caller {
     }
 }
 
-fn refusal_of(response: &Response<Body>) -> Option<Refusal> {
+/// Why a server does not begin, in its own words: it may name the page where an account has to be connected first.
+fn not_begun(error: &Value) -> Failed {
+    let said = error.get("message").and_then(Value::as_str).and_then(PeerText::with_link);
+    Failed { error: ClientError::NotBegun, said }
+}
+
+/// What a refusal asks of the person, if it is one.
+pub(super) fn refusal_of(response: &Response<Body>) -> Option<Refusal> {
     refusal(response.status(), &challenges(response.headers()))
 }
 

@@ -12,6 +12,7 @@ mod machines;
 mod pages;
 mod pastes;
 mod platforms;
+mod processes;
 mod proofs;
 mod refreshes;
 mod rmcps;

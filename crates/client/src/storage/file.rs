@@ -98,9 +98,14 @@ pub(super) fn write_private(path: &Path, bytes: &[u8], entropy: &dyn Entropy) ->
 
 /// The key, made on first use. The caller holds the lock, so that two first uses cannot make two keys.
 pub(super) fn make_key(path: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-    let key = Zeroizing::new(random::<LENGTH>(entropy).to_vec());
+    let key = new_key(entropy);
     write_private(path, &key, entropy)?;
     Ok(key)
+}
+
+/// A key that is nowhere yet.
+pub(super) fn new_key(entropy: &dyn Entropy) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(random::<LENGTH>(entropy).to_vec())
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {

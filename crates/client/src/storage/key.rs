@@ -48,7 +48,7 @@ pub enum KeyCommandError {
     #[error("failed; is the keyring there, and unlocked?")]
     Failed,
     /// It did not come to an end.
-    #[error("did not end within a minute")]
+    #[error("did not end in time")]
     Late,
     /// It printed something else.
     #[error("printed no key (32 bytes in hexadecimal digits or base64)")]
@@ -83,17 +83,22 @@ impl KeyCommand {
         text
     }
 
-    /// Runs it.
-    pub(super) fn run(&self) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-        self.printed().map_err(|source| StorageError::KeyCommand { command: self.clone(), source })
+    /// Runs it, with time for somebody who has to unlock something first.
+    pub(super) fn run(&self) -> Result<Zeroizing<Vec<u8>>, KeyCommandError> {
+        self.printed(PATIENCE, Stdio::inherit())
     }
 
-    fn printed(&self) -> Result<Zeroizing<Vec<u8>>, KeyCommandError> {
+    /// Tries it: what it has to say is for nobody.
+    pub(super) fn tried(&self, patience: Duration) -> Result<Zeroizing<Vec<u8>>, KeyCommandError> {
+        self.printed(patience, Stdio::null())
+    }
+
+    fn printed(&self, patience: Duration, said: Stdio) -> Result<Zeroizing<Vec<u8>>, KeyCommandError> {
         let Some((program, arguments)) = self.0.split_first() else { return Err(KeyCommandError::NotAKey) };
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(said);
         let mut child = command.spawn().map_err(KeyCommandError::Start)?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience;
         let (sender, printed) = mpsc::channel();
         if let Some(output) = child.stdout.take() {
             thread::spawn(move || {
@@ -102,7 +107,7 @@ impl KeyCommand {
                 let _ = sender.send(read.map(|_| bytes));
             });
         }
-        let printed = printed.recv_timeout(PATIENCE);
+        let printed = printed.recv_timeout(patience);
         let has_succeeded = ends(&mut child, until)?;
         match printed {
             Ok(Ok(bytes)) if has_succeeded => read_key(&bytes).ok_or(KeyCommandError::NotAKey),
@@ -170,7 +175,8 @@ impl Known {
         {
             return Ok(printed.key.clone());
         }
-        let key = command.run()?;
+        let key =
+            command.run().map_err(|source| StorageError::KeyAway { command: command.clone(), source })?;
         *known = Some(Printed { by: command.clone(), key: key.clone() });
         Ok(key)
     }
@@ -216,14 +222,13 @@ mod tests {
 
     #[test]
     fn what_prints_no_key_brings_none() {
-        let of =
-            |script: &str| KeyCommand::new(vec!["sh".into(), "-c".into(), script.into()]).unwrap().printed();
+        let of = |script: &str| KeyCommand::new(vec!["sh".into(), "-c".into(), script.into()]).unwrap().run();
         assert!(matches!(of("exit 1"), Err(KeyCommandError::Failed)));
         assert!(matches!(of(&format!("echo {}; exit 3", "00".repeat(32))), Err(KeyCommandError::Failed)));
         assert!(matches!(of("echo secret"), Err(KeyCommandError::NotAKey)));
         assert!(matches!(of("yes"), Err(KeyCommandError::Failed | KeyCommandError::NotAKey)));
         assert_eq!(of(&format!("echo {}", "0a".repeat(32))).unwrap()[..], [10; 32]);
-        let none = KeyCommand::new(vec!["/no/such/program".into()]).unwrap().printed();
+        let none = KeyCommand::new(vec!["/no/such/program".into()]).unwrap().run();
         assert!(matches!(none, Err(KeyCommandError::Start(_))));
     }
 }

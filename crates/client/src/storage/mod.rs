@@ -10,6 +10,7 @@ mod entry;
 mod file;
 mod format;
 mod key;
+mod keyring;
 
 pub use begun::Begun;
 pub(crate) use begun::LIFETIME;
@@ -19,6 +20,7 @@ pub use entry::{
     Tokens,
 };
 pub use key::{KeyCommand, KeyCommandError, KeyPlace};
+pub use keyring::Keyring;
 
 use hallpass_core::{
     entropy::Entropy,
@@ -29,6 +31,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 use zeroize::Zeroizing;
 
@@ -62,6 +65,17 @@ pub enum StorageError {
         file: PathBuf,
     },
     /// The key is somewhere else, and was not brought from there.
+    #[error(
+        "the key of the sign-ins is to come from `{command}`, which {source}; nothing is lost: where that works, such as in your \
+         desktop session, `hallpass keyring off` brings the key into a file that every session can read"
+    )]
+    KeyAway {
+        /// What was run.
+        command: KeyCommand,
+        /// What became of it.
+        source: KeyCommandError,
+    },
+    /// The key is to go somewhere else, and does not come back from there.
     #[error("the key of the sign-ins is to come from `{command}`, which {source}")]
     KeyCommand {
         /// What was run.
@@ -98,12 +112,25 @@ impl StorageError {
 pub struct Store {
     folder: PathBuf,
     known: key::Known,
+    keyring: Option<Arc<dyn Keyring>>,
+    made: Arc<OnceLock<KeyPlace>>,
 }
 
 impl Store {
     /// Names the folder; it is made when something is first kept.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, known: key::Known::default() }
+        Self { folder, known: key::Known::default(), keyring: None, made: Arc::default() }
+    }
+
+    /// With a keyring for the key of a folder that has none yet. A key that is somewhere already stays there.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Arc<dyn Keyring>) -> Self {
+        Self { keyring: Some(keyring), ..self }
+    }
+
+    /// Where this process put the key, if it made one.
+    pub fn key_made(&self) -> Option<&KeyPlace> {
+        self.made.get()
     }
 
     /// The folder.
@@ -116,7 +143,8 @@ impl Store {
         self.folder.join("credentials")
     }
 
-    fn key_file(&self) -> PathBuf {
+    /// The file beside it that is the key, or says where it is.
+    pub fn key_file(&self) -> PathBuf {
         self.folder.join("credentials.key")
     }
 
@@ -160,7 +188,7 @@ impl Store {
         if contents != before {
             let key = match self.key()? {
                 Some(key) => key,
-                None => file::make_key(&self.key_file(), entropy)?,
+                None => self.first_key(entropy)?,
             };
             let path = self.file();
             let sealed = format::seal(&key, &contents, entropy)
@@ -204,24 +232,43 @@ impl Store {
             None => file::make_key(&self.key_file(), entropy)?,
         };
         put(&key::text_of(&key)).map_err(StorageError::KeyNotMoved)?;
-        if !secret::equal(&to.run()?, &key) {
-            return Err(StorageError::KeyCommand {
-                command: to.clone(),
-                source: KeyCommandError::AnotherKey,
-            });
-        }
+        let printed = to.run().and_then(|printed| {
+            if secret::equal(&printed, &key) { Ok(()) } else { Err(KeyCommandError::AnotherKey) }
+        });
+        printed.map_err(|source| StorageError::KeyCommand { command: to.clone(), source })?;
         file::write_private(&self.key_file(), to.written().as_bytes(), entropy)?;
         drop(lock);
         Ok(())
     }
 
-    /// Brings the key back into its file. `false`: it is there. Blocks for file access.
+    /// The key of a folder that has none. The caller holds the lock: of two first uses at once, the second finds the key of the
+    /// first.
+    fn first_key(&self, entropy: &dyn Entropy) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+        let fresh = file::new_key(entropy);
+        let kept = self.keyring.as_deref().and_then(|keyring| keyring::keep(keyring, &fresh));
+        let (key, place) = if let Some((key, command)) = kept {
+            file::write_private(&self.key_file(), command.written().as_bytes(), entropy)?;
+            (key, KeyPlace::Command(command))
+        } else {
+            file::write_private(&self.key_file(), &fresh, entropy)?;
+            (fresh, KeyPlace::File)
+        };
+        let _ = self.made.set(place);
+        Ok(key)
+    }
+
+    /// Brings the key back into its file, or makes it there where none was made yet. `false`: it is there. Blocks for file access.
     ///
     /// # Errors
     /// Every variant; the key then is where it was.
     pub fn bring_key_back(&self, entropy: &dyn Entropy) -> Result<bool, StorageError> {
         let lock = self.lock()?;
-        let (KeyPlace::Command(_), Some(key)) = (self.key_place()?, self.key()?) else { return Ok(false) };
+        let (KeyPlace::Command(_), Some(key)) = (self.key_place()?, self.key()?) else {
+            if !self.key_file().exists() && !self.file().exists() {
+                file::make_key(&self.key_file(), entropy)?;
+            }
+            return Ok(false);
+        };
         if let Some(sealed) = file::read_private(&self.file())? {
             self.open(&key, &sealed)?;
         }
@@ -280,5 +327,7 @@ pub struct RefreshLock {
     _file: File,
 }
 
+#[cfg(test)]
+mod key_tests;
 #[cfg(test)]
 mod tests;

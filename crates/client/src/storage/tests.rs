@@ -2,12 +2,12 @@
 use super::*;
 use crate::{assertion::KeyFile, proof::ProofKey};
 use hallpass_core::{entropy::SystemEntropy, scope::Scope, secret::SecretString};
-use std::{fs, io, sync::Barrier, thread, time::Duration};
+use std::{fs, sync::Barrier, thread, time::Duration};
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// Fresh for each test, and gone after it.
-pub(crate) struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(pub(super) tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> (Self, Store) {
@@ -72,7 +72,7 @@ fn begun(account: &str) -> Begun {
     }
 }
 
-fn put(store: &Store, entry: Entry) {
+pub(super) fn put(store: &Store, entry: Entry) {
     store.update(NOW, &SystemEntropy, |contents| contents.put_entry(entry)).unwrap();
 }
 
@@ -354,88 +354,4 @@ fn cl_089_how_a_program_renews_is_read_back() {
         assert_eq!((kept.len(), kept[0].machine()), (1, Some(&proof)));
         assert!(kept[0].is_renewable() && kept[0].is_of_a_program());
     }
-}
-
-/// A keyring of one file, and the command that looks into it.
-fn ring(folder: &Folder) -> (PathBuf, KeyCommand) {
-    let path = folder.0.path().join("ring");
-    (path.clone(), KeyCommand::new(vec!["cat".into(), path.to_str().unwrap().into()]).unwrap())
-}
-
-#[test]
-fn p25_cl_061_the_key_moves_into_a_keyring_and_back() {
-    let (folder, store) = Folder::new();
-    let (path, command) = ring(&folder);
-    put(&store, entry("https://as.example", "default", "r"));
-    let key = fs::read(store.key_file()).unwrap();
-    let into = |text: &SecretString| fs::write(&path, text.expose());
-    store.move_key(&command, into, &SystemEntropy).unwrap();
-    assert_eq!(store.key_place().unwrap(), KeyPlace::Command(command.clone()));
-    let beside = fs::read(store.key_file()).unwrap();
-    assert!(!beside.windows(8).any(|part| part == &key[..8]), "no copy stays behind");
-    // Another process, which has nothing but the folder.
-    let other = Store::new(store.folder().to_owned());
-    put(&other, entry("https://as.example", "more", "r"));
-    assert_eq!(store.read().unwrap().entries.len(), 2);
-    // Where it is away, nothing is made in its place and nothing is lost.
-    fs::rename(&path, folder.0.path().join("away")).unwrap();
-    let later = Store::new(store.folder().to_owned());
-    let refused = later.read().unwrap_err();
-    assert!(matches!(refused, StorageError::KeyCommand { .. }));
-    assert!(refused.to_string().contains("cat"));
-    let change = later.update(NOW, &SystemEntropy, |contents| contents.entries.clear());
-    assert!(matches!(change, Err(StorageError::KeyCommand { .. })));
-    assert!(matches!(later.bring_key_back(&SystemEntropy), Err(StorageError::KeyCommand { .. })));
-    assert_eq!(store.read().unwrap().entries.len(), 2, "a process that has it goes on");
-    fs::rename(folder.0.path().join("away"), &path).unwrap();
-    assert!(later.bring_key_back(&SystemEntropy).unwrap());
-    assert!(!later.bring_key_back(&SystemEntropy).unwrap());
-    assert_eq!((fs::read(store.key_file()).unwrap(), later.read().unwrap().entries.len()), (key, 2));
-}
-
-#[test]
-fn p25_cl_061_a_keyring_that_does_not_hold_this_key_gets_nothing() {
-    let (folder, store) = Folder::new();
-    let (path, command) = ring(&folder);
-    put(&store, entry("https://as.example", "default", "r"));
-    let key = fs::read(store.key_file()).unwrap();
-    let moved = |put: &dyn Fn(&SecretString) -> io::Result<()>| {
-        let outcome = store.move_key(&command, put, &SystemEntropy);
-        assert_eq!(fs::read(store.key_file()).unwrap(), key);
-        outcome.unwrap_err()
-    };
-    let refuses = |_: &SecretString| Err(io::ErrorKind::PermissionDenied.into());
-    assert!(matches!(moved(&refuses), StorageError::KeyNotMoved(_)));
-    assert!(matches!(moved(&|_| Ok(())), StorageError::KeyCommand { source: KeyCommandError::Failed, .. }));
-    fs::write(&path, "00".repeat(32)).unwrap();
-    assert!(matches!(
-        moved(&|_| Ok(())),
-        StorageError::KeyCommand { source: KeyCommandError::AnotherKey, .. }
-    ));
-    // A file without its key gets no other one.
-    fs::remove_file(store.key_file()).unwrap();
-    let outcome = store.move_key(&command, |_| Ok(()), &SystemEntropy);
-    assert!(matches!(outcome, Err(StorageError::KeyMissing { .. })));
-    assert!(!store.key_file().exists());
-    // Before the first sign-in one is made, and goes there at once.
-    fs::remove_file(store.file()).unwrap();
-    store.move_key(&command, |text| fs::write(&path, text.expose()), &SystemEntropy).unwrap();
-    put(&store, entry("https://as.example", "default", "r"));
-    assert_eq!(Store::new(store.folder().to_owned()).read().unwrap().entries.len(), 1);
-}
-
-#[cfg(unix)]
-#[test]
-fn t_60_the_command_of_somebody_elses_folder_is_not_run() {
-    let (folder, store) = Folder::new();
-    let (path, command) = ring(&folder);
-    put(&store, entry("https://as.example", "default", "r"));
-    store.move_key(&command, |text| fs::write(&path, text.expose()), &SystemEntropy).unwrap();
-    // Only root can give a file away.
-    if std::os::unix::fs::chown(store.key_file(), Some(65_534), None).is_err() {
-        return;
-    }
-    let fresh = Store::new(store.folder().to_owned());
-    assert!(matches!(fresh.read(), Err(StorageError::Foreign(_))));
-    assert!(matches!(fresh.bring_key_back(&SystemEntropy), Err(StorageError::Foreign(_))));
 }

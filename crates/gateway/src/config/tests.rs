@@ -4,6 +4,7 @@ use super::*;
 
 fn server(path: &str) -> ProtectedServer {
     ProtectedServer {
+        page: None,
         name: "files".into(),
         path: path.into(),
         resource: ResourceUri::parse(&format!("https://h.example{path}")).unwrap(),

@@ -1,6 +1,9 @@
 //! Whatever the upstream answers, it is no page of ours, sets no cookie, and sends nobody elsewhere (M8).
 
-use crate::support::{Answer, PING, world};
+use crate::support::{Answer, PING, bare, world, world_with};
+use bytes::Bytes;
+use hallpass_gateway::BrowserPage;
+use http::{HeaderMap, HeaderValue, header};
 
 fn assert_ours(answer: &Answer) {
     for name in [
@@ -74,6 +77,42 @@ async fn statuses_and_bodies_of_json_pass_and_empty_answers_stay_empty() {
         assert_eq!((answer.status, answer.text.as_str(), answer.header("content-type")), (status, "", ""));
         assert_ours(&answer);
     }
+}
+
+#[tokio::test]
+async fn rs_007_a_browser_that_opens_the_address_sees_a_page_and_every_client_the_same_challenge() {
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let policy = HeaderValue::from_static("default-src 'none'");
+    let headers =
+        HeaderMap::from_iter([(header::CONTENT_TYPE, html), (header::CONTENT_SECURITY_POLICY, policy)]);
+    let page = BrowserPage { headers, body: Bytes::from_static(b"<h1>Files</h1>") };
+    let world = world_with("echo", |config| config.servers[0].page = Some(page)).await;
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let ask = async |method, accept, token: &str| {
+        let both = [("accept", accept), ("authorization", token)];
+        let headers = if token.is_empty() { &both[..1] } else { &both[..] };
+        world.ask(bare(method, "/mcp?q=%3Cscript%3E", "", headers)).await
+    };
+    let plain = ask("GET", "application/json, text/event-stream", "").await;
+    let seen = ask("GET", browser, "").await;
+    assert_eq!((plain.status, seen.status, seen.text.as_str()), (401, 401, "<h1>Files</h1>"));
+    assert!(!seen.header("www-authenticate").is_empty());
+    assert_eq!(seen.header("www-authenticate"), plain.header("www-authenticate"));
+    assert_eq!(seen.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(seen.header("content-security-policy"), "default-src 'none'");
+    assert_eq!(seen.header("x-content-type-options"), "nosniff");
+    // Nobody else: another method, another wish, a token that is no good.
+    for (method, accept, token) in
+        [("POST", browser, ""), ("DELETE", browser, ""), ("GET", "*/*", ""), ("GET", browser, "Bearer x")]
+    {
+        let answer = ask(method, accept, token).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (401, "application/json"),
+            "{method} {accept}"
+        );
+    }
+    assert_eq!(world.upstream.asked(), 0);
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ mod stateless;
 #[cfg(unix)]
 mod stdio;
 #[cfg(unix)]
+mod stdio_modern;
+#[cfg(unix)]
 mod stdio_people;
 #[cfg(unix)]
 mod strangers;

@@ -49,6 +49,8 @@ async fn world_of(change: impl FnOnce(&mut StdioCommand)) -> World {
 struct Caller<'w> {
     world: &'w World,
     bearer: String,
+    /// What its client offers.
+    offers: Value,
 }
 
 impl<'w> Caller<'w> {
@@ -57,13 +59,21 @@ impl<'w> Caller<'w> {
             token.subject = subject.into();
             token.client_id = client.into();
         });
-        Self { world, bearer: format!("Bearer {token}") }
+        Self { world, bearer: format!("Bearer {token}"), offers: json!({}) }
+    }
+
+    fn offering(self, offers: Value) -> Self {
+        Self { offers, ..self }
     }
 
     fn request(&self, method: &str, name: Option<&str>, id: i64) -> http::Request<Body> {
+        self.request_with(method, name, id, &json!({}))
+    }
+
+    fn request_with(&self, method: &str, name: Option<&str>, id: i64, more: &Value) -> http::Request<Body> {
         let mut params = json!({ "_meta": {
             "io.modelcontextprotocol/protocolVersion": VERSION,
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": self.offers,
             "progressToken": "token-1",
         } });
         let mut headers =
@@ -72,6 +82,7 @@ impl<'w> Caller<'w> {
             params["name"] = json!(name);
             headers.push(("mcp-name", name));
         }
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
         self.world.request("POST", &body, &headers)
     }
@@ -235,4 +246,113 @@ async fn a_server_that_takes_no_session_is_an_error_with_an_id() {
     let answer = Caller::new(&world, "ann", "one").tool("who").await;
     let read = answer.json();
     assert_eq!((&read["id"], &read["error"]["code"]), (&json!(7), &json!(-32603)), "{}", answer.text);
+}
+
+/// Asks twice at once, and says what it was told; `tools` of the word in the name of the tool.
+const ASKING: &str = r#"
+while IFS= read -r line; do
+  id=${line#*\"id\":}; id=${id%%,*}
+  case $line in
+    *'"initialize"'*) offered=$(printf %s "$line" | tr -d '"')
+      echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"asking","version":"1"}}}' ;;
+    *'"asks"'*)
+      echo '{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"Really?"}}'
+      echo '{"jsonrpc":"2.0","id":"q2","method":"roots/list"}'
+      IFS= read -r one; IFS= read -r two
+      told=$(printf %s "$one $two" | tr -d '"')
+      echo '{"jsonrpc":"2.0","id":'$id',"result":{"told":"'$told'","pid":'$$'}}' ;;
+    *'"hurries"'*)
+      echo '{"jsonrpc":"2.0","id":"q1","method":"roots/list"}'
+      echo '{"jsonrpc":"2.0","id":'$id',"result":{"told":"nothing"}}' ;;
+    *'"id"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"pid":'$$',"offered":"'$offered'"}}' ;;
+  esac
+done
+"#;
+
+async fn asking() -> World {
+    world_with("", |config| config.servers[0].upstream = Upstream::Stdio(script(ASKING))).await
+}
+
+fn answering(state: &Value, answer: &Value) -> Value {
+    json!({ "requestState": state, "inputResponses": { "question": answer } })
+}
+
+#[tokio::test]
+async fn rs_055_a_process_that_asks_in_the_middle_of_a_request_asks_a_client_without_sessions_in_results() {
+    let world = asking().await;
+    let offers = json!({ "elicitation": {}, "roots": { "listChanged": true }, "tasks": {} });
+    let ann = Caller::new(&world, "ann", "one").offering(offers);
+    let ask = async |id, more: Value| {
+        ann.answer(ann.request_with("tools/call", Some("asks"), id, &more)).await.json()
+    };
+    let who = ann.tool("who").await.json()["result"].clone();
+    assert!(who["offered"].as_str().unwrap().contains("capabilities:{elicitation:{},roots:{}}"), "{who}");
+    let first = ask(7, json!({})).await;
+    let result = &first["result"];
+    assert_eq!((&first["id"], &result["resultType"]), (&json!(7), &json!("input_required")), "{first}");
+    assert_eq!(
+        result["inputRequests"]["question"],
+        json!({ "method": "elicitation/create", "params": { "message": "Really?" } })
+    );
+    let state = result["requestState"].clone();
+    let missing = ask(8, json!({ "requestState": state })).await;
+    assert!(missing["error"]["message"].as_str().unwrap().contains("no answer"), "{missing}");
+    let second = ask(9, answering(&state, &json!({ "action": "accept" }))).await;
+    assert_eq!(second["result"]["inputRequests"]["question"]["method"], "roots/list", "{second}");
+    // An answer to the question before is none to this one.
+    let before = ask(10, answering(&state, &json!({ "roots": ["stale"] }))).await;
+    assert!(before["error"]["message"].as_str().unwrap().contains("any more"), "{before}");
+    let last = ask(11, answering(&second["result"]["requestState"], &json!({ "roots": [] }))).await;
+    assert_eq!((&last["id"], &last["result"]["resultType"]), (&json!(11), &json!("complete")));
+    let told = last["result"]["told"].as_str().unwrap();
+    assert!(
+        told.contains("id:q1,result:{action:accept}") && told.contains("id:q2,result:{roots:[]}"),
+        "{told}"
+    );
+    assert_eq!(last["result"]["pid"], who["pid"]);
+    // One that does not wait for the answer has its own when the client comes back.
+    let hurries = async |more: Value| {
+        ann.answer(ann.request_with("tools/call", Some("hurries"), 1, &more)).await.json()
+    };
+    let asked = hurries(json!({})).await;
+    let last = hurries(answering(&asked["result"]["requestState"], &json!({ "roots": [] }))).await;
+    assert_eq!(last["result"]["told"], "nothing", "{last}");
+}
+
+#[tokio::test]
+async fn rs_055_t_83_the_state_of_a_question_is_of_use_to_nobody_else_and_for_nothing_else() {
+    let world = asking().await;
+    let offers = json!({ "elicitation": {}, "roots": {} });
+    let ann = Caller::new(&world, "ann", "one").offering(offers.clone());
+    let asked = ann.answer(ann.request_with("tools/call", Some("asks"), 7, &json!({}))).await.json();
+    let state = asked["result"]["requestState"].clone();
+    let thief = json!({ "action": "accept", "content": { "stolen": 1 } });
+    for (subject, client, tool) in [("bob", "one", "asks"), ("ann", "two", "asks"), ("ann", "one", "hurries")]
+    {
+        let other = Caller::new(&world, subject, client).offering(offers.clone());
+        let request = other.request_with("tools/call", Some(tool), 7, &answering(&state, &thief));
+        let refused = other.answer(request).await;
+        assert!(refused.json()["error"].is_object(), "{subject} {client} {tool}: {}", refused.text);
+    }
+    let own =
+        ann.request_with("tools/call", Some("asks"), 8, &answering(&state, &json!({ "action": "decline" })));
+    assert_eq!(ann.answer(own).await.json()["result"]["resultType"], "input_required");
+}
+
+#[tokio::test]
+async fn a_client_that_offers_nothing_is_not_asked_and_neither_are_people_who_share_a_process() {
+    let world = asking().await;
+    let offers = json!({ "elicitation": {}, "roots": {} });
+    let ann = Caller::new(&world, "ann", "one");
+    let told = ann.tool("asks").await.json()["result"]["told"].as_str().unwrap().to_owned();
+    assert!(told.matches("-32601").count() == 2, "{told}");
+    // What is offered later is for another process: one is told once what it may ask.
+    let offering = Caller::new(&world, "ann", "one").offering(offers.clone());
+    assert_ne!(ann.pid().await, offering.pid().await);
+    let mut command = script(ASKING);
+    command.shared_processes = 1;
+    let shared = world_with("", |config| config.servers[0].upstream = Upstream::Stdio(command)).await;
+    let ann = Caller::new(&shared, "ann", "one").offering(offers);
+    let told = ann.tool("asks").await.json()["result"]["told"].as_str().unwrap().to_owned();
+    assert!(told.matches("-32601").count() == 2, "{told}");
 }

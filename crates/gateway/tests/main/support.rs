@@ -126,6 +126,7 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
 
 pub fn server(path: &str, upstream: &str) -> ProtectedServer {
     ProtectedServer {
+        page: None,
         name: path.trim_start_matches('/').into(),
         path: path.into(),
         resource: ResourceUri::parse(&format!("{ORIGIN}{path}")).unwrap(),

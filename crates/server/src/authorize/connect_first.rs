@@ -1,14 +1,13 @@
 //! A server that works with an account of the person at a third party: whoever is asked for access to it and has connected
-//! none is told so on the same page, with the page where that is done. Then a client's first call finds it connected, and no
+//! none is told so on the same page, also where a device asks, with the page where that is done. Then a client's first call finds it connected, and no
 //! client has to understand anything.
 
-use super::Asked;
-use crate::{app::App, connections::page_for, http::browser::SignedIn};
+use crate::{app::App, connections::page_for, http::browser::SignedIn, settings::Resource};
 use hallpass_core::time::Timestamp;
 use hallpass_store::StoreError;
 
 /// What is to be connected.
-pub(super) struct Missing {
+pub(crate) struct Missing {
     /// The service, for people.
     pub service: String,
     /// Where, for this person alone.
@@ -16,13 +15,13 @@ pub(super) struct Missing {
 }
 
 /// What this person lacks for the server that is asked for.
-pub(super) async fn missing(
+pub(crate) async fn missing(
     app: &App,
     signed_in: &SignedIn,
-    asked: &Asked<'_>,
+    resource: &Resource,
     now: Timestamp,
 ) -> Result<Option<Missing>, StoreError> {
-    let name = asked.checked.resource.connection.as_deref();
+    let name = resource.connection.as_deref();
     let Some(connection) = name.and_then(|name| app.settings.connection(name)) else { return Ok(None) };
     let person = signed_in.person.id;
     let kept = app.store.connection_read(person, connection.name.clone()).await?;

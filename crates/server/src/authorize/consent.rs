@@ -57,7 +57,7 @@ pub(super) async fn page(
     asked: &Asked<'_>,
 ) -> Result<Reply, StoreError> {
     let held = step_up::held(app, signed_in, asked, cx.now).await?;
-    let missing = connect_first::missing(app, signed_in, asked, cx.now).await?;
+    let missing = connect_first::missing(app, signed_in, asked.checked.resource, cx.now).await?;
     let sealed = Sealed {
         grant: *asked.pushed.unwrap_or_else(|| GrantId::new(cx.now, &*app.entropy)).as_bytes(),
         shown: shown(asked, signed_in),

@@ -3,7 +3,7 @@
 //! it, so that nobody's link can bounce a stranger through this server.
 
 pub mod begin;
-mod connect_first;
+pub(crate) mod connect_first;
 pub mod consent;
 mod interaction;
 pub mod par;

@@ -6,8 +6,9 @@ use crate::app::App;
 use bytes::Bytes;
 use hallpass_client::{
     discovery::{Answer, DiscoveryError, ServerProbe, ServerStep},
+    machine::Asking,
     storage::Tokens,
-    token::{Asked, TokenError, form_post, read_tokens},
+    token::{Asked, TokenError, read_tokens},
 };
 use hallpass_core::{
     json, metadata::authorization_server::endpoint_of, scope::Scope, secret::SecretString, time::Timestamp,
@@ -129,7 +130,7 @@ async fn post(
     if let Some(resource) = &connection.resource {
         form.push(("resource", resource));
     }
-    let request = form_post(endpoints.token.as_str(), &connection.client, &form)?;
+    let request = asking(connection, &endpoints.token).post(&form, (app.clock.now(), &*app.entropy))?;
     Ok(ask(app, connection, request).await?)
 }
 
@@ -177,7 +178,7 @@ pub(crate) async fn revoke(
         None => (&tokens.access_token, "access_token"),
     };
     let form = [("token", token.expose()), ("token_type_hint", hint)];
-    let request = form_post(endpoint.as_str(), &connection.client, &form)?;
+    let request = asking(connection, endpoint).post(&form, (app.clock.now(), &*app.entropy))?;
     let response = ask(app, connection, request).await?;
     if response.status().is_success() {
         Ok(())
@@ -192,6 +193,16 @@ async fn ask(
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, FetchError> {
     app.fetch.send(request, &policy(connection), Limits::TOKEN).await
+}
+
+/// Who we are there.
+fn asking<'a>(connection: &'a ConnectionSettings, endpoint: &'a EndpointUrl) -> Asking<'a> {
+    Asking {
+        endpoint: endpoint.as_str(),
+        issuer: connection.key.as_ref().map_or("", |ours| &ours.audience),
+        client: &connection.client,
+        key: connection.key.as_ref().map(|ours| &ours.key),
+    }
 }
 
 /// The hosts that the operator named.

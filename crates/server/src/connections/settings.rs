@@ -1,8 +1,8 @@
 //! What an operator says of a service that people may connect.
 
 use crate::settings::Settings;
-use hallpass_client::storage::ClientCredentials;
 pub use hallpass_client::storage::TokenAuth;
+use hallpass_client::{assertion::ClientKey, storage::ClientCredentials};
 use hallpass_core::{
     grant::digest16,
     scope::{self, Scope},
@@ -21,12 +21,23 @@ pub struct ConnectionSettings {
     pub provider: Provider,
     /// Who we are there.
     pub client: ClientCredentials,
+    /// Our key there, with `private_key_jwt`.
+    pub key: Option<OurKey>,
     /// What we ask for.
     pub scope: Scope,
     /// For which resource (RFC 8707), where the service wants to be told.
     pub resource: Option<String>,
     /// What else the service wants in the request.
     pub parameters: Vec<(String, String)>,
+}
+
+/// A key by which we prove who we are at somebody else's token endpoint, and whom the proof is for (RFC 7523).
+#[derive(Clone, Debug)]
+pub struct OurKey {
+    /// It signs.
+    pub key: ClientKey,
+    /// The issuer there, or what the other side wants in its place.
+    pub audience: String,
 }
 
 /// Where a service is asked.
@@ -78,7 +89,11 @@ pub struct WrittenConnection<'a> {
     pub client_id: &'a str,
     /// Ours there.
     pub secret: Option<SecretString>,
-    /// Default: `client_secret_basic` with a secret, `none` without.
+    /// In place of a secret.
+    pub key: Option<ClientKey>,
+    /// Whom its assertions are for. Default: `issuer`.
+    pub key_audience: Option<&'a str>,
+    /// Default: `client_secret_basic` with a secret, `private_key_jwt` with a key, `none` without.
     pub auth: Option<&'a str>,
     /// What we ask for.
     pub scopes: &'a [String],
@@ -107,9 +122,14 @@ pub enum ConnectionError {
     ClientId,
     /// Not one of those that are known.
     #[error(
-        "auth must be \"client_secret_basic\" or \"client_secret_post\" with a secret_file, or \"none\" without"
+        "auth must be \"client_secret_basic\" or \"client_secret_post\" with a secret_file, \"private_key_jwt\" with a key_file, or \"none\" without"
     )]
     Auth,
+    /// Nobody knows for whom.
+    #[error(
+        "key_audience goes with key_file, and is needed where there is no issuer: write whom the service wants as aud, often its token_endpoint"
+    )]
+    KeyAudience,
     /// Not one.
     #[error("the scope {0:?} is no scope")]
     Scope(String),
@@ -166,8 +186,10 @@ impl ConnectionSettings {
             client: ClientCredentials {
                 client_id: written.client_id.to_owned(),
                 client_secret: written.secret.clone(),
-                auth: auth(written.auth, written.secret.is_some()).ok_or(ConnectionError::Auth)?,
+                auth: auth(written.auth, written.secret.is_some(), written.key.is_some())
+                    .ok_or(ConnectionError::Auth)?,
             },
+            key: key(written)?,
             scope: Scope::of(written.scopes.iter().map(String::as_str)),
             resource: written.resource.map(str::to_owned),
             parameters: written.parameters.clone(),
@@ -187,14 +209,28 @@ impl Settings {
     }
 }
 
-/// How we prove who we are, by its name; nothing where that does not go with having a secret.
-pub(crate) fn auth(named: Option<&str>, has_secret: bool) -> Option<TokenAuth> {
+/// How we prove who we are, by its name; nothing where that does not go with having a secret, or a key.
+pub(crate) fn auth(named: Option<&str>, has_secret: bool, has_key: bool) -> Option<TokenAuth> {
+    if has_key {
+        let by_key = named.is_none_or(|named| named == TokenAuth::PrivateKey.name());
+        return (by_key && !has_secret).then_some(TokenAuth::PrivateKey);
+    }
     let auth = match named {
         Some(named) => TokenAuth::parse(named)?,
         None if has_secret => TokenAuth::Basic,
         None => TokenAuth::None,
     };
     (has_secret != (auth == TokenAuth::None)).then_some(auth)
+}
+
+fn key(written: &WrittenConnection<'_>) -> Result<Option<OurKey>, ConnectionError> {
+    match (&written.key, written.key_audience.or(written.issuer)) {
+        (Some(key), Some(audience)) if !audience.is_empty() => {
+            Ok(Some(OurKey { key: key.clone(), audience: audience.to_owned() }))
+        }
+        (None, _) if written.key_audience.is_none() => Ok(None),
+        (Some(_) | None, _) => Err(ConnectionError::KeyAudience),
+    }
 }
 
 fn provider(written: &WrittenConnection<'_>) -> Result<Provider, ConnectionError> {
@@ -222,6 +258,7 @@ fn endpoint(name: &'static str, text: &str) -> Result<EndpointUrl, ConnectionErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hallpass_core::jose::{Algorithm, SigningKey};
 
     #[test]
     fn rs_061_t_101_what_is_wrong_with_a_connection_is_told() {
@@ -238,6 +275,11 @@ mod tests {
         let made = ConnectionSettings::new(&with).unwrap();
         assert_eq!(made.client.auth, TokenAuth::Basic);
         assert!(!format!("{made:?} {with:?}").contains("canary"));
+        let signing = SigningKey::generate(Algorithm::Es256).unwrap();
+        let keyed = WrittenConnection { key: Some(ClientKey::of(signing)), ..good.clone() };
+        let made = ConnectionSettings::new(&keyed).unwrap();
+        assert_eq!(made.client.auth, TokenAuth::PrivateKey);
+        assert_eq!(made.key.unwrap().audience, "https://git.example");
         let own = |name: &str| vec![(name.to_owned(), "x".to_owned())];
         let odd = ["a b".to_owned()];
         for (wrong, error) in [
@@ -254,7 +296,20 @@ mod tests {
             ),
             (WrittenConnection { auth: Some("none"), ..with.clone() }, ConnectionError::Auth),
             (WrittenConnection { auth: Some("client_secret_post"), ..good.clone() }, ConnectionError::Auth),
-            (WrittenConnection { auth: Some("private_key_jwt"), ..with }, ConnectionError::Auth),
+            (WrittenConnection { auth: Some("private_key_jwt"), ..with.clone() }, ConnectionError::Auth),
+            (WrittenConnection { auth: Some("client_secret_basic"), ..keyed.clone() }, ConnectionError::Auth),
+            (WrittenConnection { secret, ..keyed.clone() }, ConnectionError::Auth),
+            (WrittenConnection { key_audience: Some("x"), ..good.clone() }, ConnectionError::KeyAudience),
+            (WrittenConnection { key_audience: Some(""), ..keyed.clone() }, ConnectionError::KeyAudience),
+            (
+                WrittenConnection {
+                    issuer: None,
+                    authorization_endpoint: Some("https://g.example/a"),
+                    token_endpoint: Some("https://g.example/t"),
+                    ..keyed
+                },
+                ConnectionError::KeyAudience,
+            ),
             (WrittenConnection { scopes: &odd, ..good.clone() }, ConnectionError::Scope("a b".into())),
             (WrittenConnection { resource: Some("files"), ..good.clone() }, ConnectionError::Resource),
             (

@@ -8,6 +8,7 @@ use super::{SETTLED, enter::place, receiver};
 use crate::{
     app::App,
     audit::{Event, Which},
+    authorize::connect_first,
     clients::{
         self, Client, Origin,
         look_alike::{self, LookAlike},
@@ -68,6 +69,7 @@ pub(super) async fn page(
     (claim, device): (&Claim, &ClaimDevice),
 ) -> Result<Reply, StoreError> {
     let Some(asked) = asked(app, device).await else { return Ok(gone()) };
+    let missing = connect_first::missing(app, signed_in, asked.resource, incoming.cx.now).await?;
     let sealed = Sealed {
         user_code: claim.user_code.number(),
         device: *device.id.as_bytes(),
@@ -101,6 +103,7 @@ pub(super) async fn page(
         resource: asked.resource.uri.as_str(),
         scopes: asked.scope.iter().filter(|name| *name != OFFLINE_ACCESS).map(title).collect(),
         offline: asked.stays,
+        connect: missing.as_ref().map(|missing| (&*missing.service, &*missing.page)),
         person: &signed_in.person.name,
         csrf: &browser.csrf(app),
         page: &encoding::base64url(&sealed),

@@ -61,6 +61,8 @@ pub struct DeviceAskPage<'a> {
     pub scopes: Vec<String>,
     /// Whether it stays signed in.
     pub offline: bool,
+    /// The service that the person has to connect before it is of use, and where.
+    pub connect: Option<(&'a str, &'a str)>,
     /// Who is asked.
     pub person: &'a str,
     /// Token against cross-site requests.

@@ -1,10 +1,12 @@
 //! Everything a person sees: rendered here, without script, readable on a phone and by a screen reader.
 
+mod address;
 mod connections;
 mod device;
 mod providers;
 mod second_factor;
 
+pub use address::of_server;
 pub use connections::{
     ConnectingPage, ConnectionProblem, ConnectionRow, ConnectionsPage, connecting, connections,
 };

@@ -144,7 +144,7 @@ impl UpstreamTokens {
     async fn fetched(&self, app: &App, caller: &Caller<'_>) -> Result<(SecretString, Timestamp), Fault> {
         let (settings, now) = (&self.settings, app.clock.now());
         let assertion = request::assertion(app, settings, caller, now).ok_or(Fault::Unsigned)?;
-        let request = request::request(settings, &assertion)?;
+        let request = request::request(app, settings, &assertion, now)?;
         let response = app.fetch.send(request, &settings.policy(), Limits::TOKEN).await?;
         let asked = Asked { scope: &settings.scope, refresh_token: None, proof_key: None };
         let tokens = read_tokens(&response, asked, now).map_err(|failure| failure.error)?;

@@ -3,7 +3,7 @@
 use super::settings::{UpstreamTokenSettings, Way};
 use crate::app::App;
 use bytes::Bytes;
-use hallpass_client::token::{TokenError, form_post};
+use hallpass_client::{machine::Asking, token::TokenError};
 use hallpass_core::{
     entropy,
     jwt::{
@@ -54,8 +54,10 @@ pub(super) fn assertion(
 
 /// The request (RFC 8693 §2.1, RFC 7523 §2.1).
 pub(super) fn request(
+    app: &App,
     settings: &UpstreamTokenSettings,
     assertion: &SecretString,
+    now: Timestamp,
 ) -> Result<Request<Bytes>, TokenError> {
     let scope = settings.scope.to_string();
     let mut form = match settings.way {
@@ -72,5 +74,11 @@ pub(super) fn request(
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }
-    form_post(settings.token_endpoint.as_str(), &settings.client, &form)
+    let asking = Asking {
+        endpoint: settings.token_endpoint.as_str(),
+        issuer: settings.issuer.as_str(),
+        client: &settings.client,
+        key: settings.key.as_ref(),
+    };
+    asking.post(&form, (now, &*app.entropy))
 }

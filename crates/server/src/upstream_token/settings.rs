@@ -1,7 +1,7 @@
 //! What an operator says of the authorization server that guards a server behind.
 
 use crate::connections::settings::{TokenAuth, auth};
-use hallpass_client::storage::ClientCredentials;
+use hallpass_client::{assertion::ClientKey, storage::ClientCredentials};
 use hallpass_core::{
     scope::{self, Scope},
     secret::SecretString,
@@ -20,7 +20,7 @@ pub enum Way {
 }
 
 /// The authorization server that guards a server behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct UpstreamTokenSettings {
     /// The server behind, by its short name: for the log.
     pub server: String,
@@ -32,6 +32,8 @@ pub struct UpstreamTokenSettings {
     pub token_endpoint: EndpointUrl,
     /// Who we are there.
     pub client: ClientCredentials,
+    /// Our key there, with `private_key_jwt`. Its assertions are for `issuer`.
+    pub key: Option<ClientKey>,
     /// What the token is for, by a name of that server's (RFC 8693 §2.1).
     pub audience: Option<String>,
     /// What the token is for, by its URL (RFC 8707).
@@ -57,7 +59,9 @@ pub struct WrittenUpstreamToken<'a> {
     pub client_id: &'a str,
     /// Ours there.
     pub secret: Option<SecretString>,
-    /// Default: `client_secret_basic` with a secret, `none` without.
+    /// In place of a secret.
+    pub key: Option<ClientKey>,
+    /// Default: `client_secret_basic` with a secret, `private_key_jwt` with a key, `none` without.
     pub auth: Option<&'a str>,
     /// RFC 8693 §2.1.
     pub audience: Option<&'a str>,
@@ -84,12 +88,12 @@ pub enum UpstreamTokenError {
     ClientId,
     /// Not one of those that are known.
     #[error(
-        "auth must be \"client_secret_basic\" or \"client_secret_post\" with a secret_file, or \"none\" without"
+        "auth must be \"client_secret_basic\" or \"client_secret_post\" with a secret_file, \"private_key_jwt\" with a key_file, or \"none\" without"
     )]
     Auth,
     /// Anybody could send our assertion on.
     #[error(
-        "identity_assertion takes a secret_file: the other server gives nothing to a client that it cannot tell from others"
+        "identity_assertion takes a secret_file or a key_file: the other server gives nothing to a client that it cannot tell from others"
     )]
     NoSecret,
     /// Only an exchange has one.
@@ -121,7 +125,7 @@ impl UpstreamTokenSettings {
             return Err(UpstreamTokenError::ClientId);
         }
         let (has_secret, asserts) = (written.secret.is_some(), way == Way::IdentityAssertion);
-        let auth = auth(written.auth, has_secret).ok_or(UpstreamTokenError::Auth)?;
+        let auth = auth(written.auth, has_secret, written.key.is_some()).ok_or(UpstreamTokenError::Auth)?;
         if asserts && auth == TokenAuth::None {
             return Err(UpstreamTokenError::NoSecret);
         }
@@ -153,6 +157,7 @@ impl UpstreamTokenSettings {
                 client_secret: written.secret.clone(),
                 auth,
             },
+            key: written.key.clone(),
             audience: written.audience.map(str::to_owned),
             resource: resource.map(str::to_owned),
             scope: Scope::of(written.scopes.iter().map(String::as_str)),

@@ -2,11 +2,18 @@
 
 use crate::{
     accounts::{add_person, session_of},
+    devices,
     support::*,
     third_party::{Mood, ThirdParty},
 };
-use hallpass_core::{id::PersonId, secret::SecretString};
+use hallpass_client::assertion::ClientKey;
+use hallpass_core::{
+    id::PersonId,
+    jose::{Algorithm, SigningKey},
+    secret::SecretString,
+};
 use hallpass_server::{
+    Settings,
     audit::Kind,
     connections::{ConnectionSettings, NoToken, WrittenConnection, page_for, token},
 };
@@ -113,6 +120,39 @@ async fn rs_061_p12_each_person_has_the_tokens_of_the_account_that_they_connecte
     assert!(of(&server, bob).await.is_ok());
     let revoked = third.revoked();
     assert!(revoked.len() == 1 && revoked[0].starts_with("refresh-of-ada-"), "{revoked:?}");
+}
+
+#[tokio::test]
+async fn rs_061_cl_054_a_service_is_asked_with_assertions_of_our_key_each_good_once() {
+    let third = ThirdParty::start().await;
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    third.knows(&key);
+    let keyed = ConnectionSettings::new(&WrittenConnection {
+        name: "git",
+        title: Some("Git"),
+        issuer: Some(&third.issuer),
+        client_id: "us",
+        key: Some(ClientKey::of(key)),
+        ..WrittenConnection::default()
+    });
+    let mut settings = Settings { connections: vec![keyed.unwrap()], ..settings() };
+    settings.resources[0].connection = Some("git".into());
+    let server = Server::with(settings).await;
+    server.set_up().await;
+    let ada = add_person(&server.app, server.now()).await;
+    third.at(server.now());
+    connect(&server, &third, ada, "ada").await;
+    for _ in 0..2 {
+        server.push(3_600);
+        third.at(server.now());
+        assert!(of(&server, ada).await.unwrap().starts_with("access-of-ada-"));
+    }
+    assert_eq!(third.asked(), ["authorization_code", "refresh_token", "refresh_token"]);
+    // The key is another: nobody takes our word.
+    third.knows(&SigningKey::generate(Algorithm::Es256).unwrap());
+    server.push(100_000);
+    third.at(server.now());
+    assert!(of(&server, ada).await.is_err());
 }
 
 #[tokio::test]
@@ -370,16 +410,42 @@ async fn rs_061_a_token_for_ever_is_used_until_it_is_refused_and_moves_to_the_ne
     assert_eq!(of(&next, ada).await.as_deref(), Ok(&*only));
 }
 
+/// The link of a page that says what to connect first.
+fn link(page: &Answer) -> Option<String> {
+    let (_, rest) = page.text.split_once("/account/connections?link=")?;
+    Some(format!("/account/connections?link={}", rest.split('"').next()?))
+}
+
+#[tokio::test]
+async fn rs_061_rs_066_who_lets_a_device_in_is_told_what_to_connect_first() {
+    let (server, third) = world().await;
+    let ada = add_person(&server.app, server.now()).await;
+    let client = devices::register(&server).await;
+    let device = devices::asks(&server, &client).await;
+    let code = text(&device, "user_code");
+    let mut browser = signed_in(&server, ada).await;
+    devices::types(&mut browser, code).await;
+    for _ in 0..3 {
+        server.push(5);
+        devices::polls(&server, &client, &device).await;
+    }
+    let page = browser.get(&devices::looks_for(code)).await;
+    assert!(page.text.contains("works with your account at <strong>Git</strong>"), "{}", page.text);
+    let there = link(&page).unwrap();
+    assert!(browser.get(&there).await.text.contains("Connect Git"));
+    // It changes nothing of the question itself.
+    connect(&server, &third, ada, "ada").await;
+    assert!(link(&browser.get(&devices::looks_for(code)).await).is_none());
+    let done = devices::decides(&mut browser, &page, "allow").await;
+    assert!(done.text.contains("goes on by itself"), "{}", done.text);
+}
+
 #[tokio::test]
 async fn rs_061_rs_066_who_is_asked_for_access_is_told_what_to_connect_first() {
     let (server, third) = world().await;
     let ada = add_person(&server.app, server.now()).await;
     let request = Server::request(&server.register(REDIRECT).await);
     let mut browser = signed_in(&server, ada).await;
-    let link = |page: &Answer| {
-        let (_, rest) = page.text.split_once("/account/connections?link=")?;
-        Some(format!("/account/connections?link={}", rest.split('"').next()?))
-    };
     let page = browser.ask(&request).await;
     assert!(page.text.contains("works with your account at <strong>Git</strong>"), "{}", page.text);
     // It leads this person there, and nobody else.

@@ -17,7 +17,7 @@ use std::{fs, net::SocketAddr, sync::Arc};
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// Registers a client that may ask from a device.
-async fn register(server: &Server) -> String {
+pub async fn register(server: &Server) -> String {
     let body = json!({
         "client_name": "A television", "token_endpoint_auth_method": "none", "grant_types": [GRANT, "refresh_token"],
     });
@@ -26,19 +26,19 @@ async fn register(server: &Server) -> String {
     text(&answer.json(), "client_id").to_owned()
 }
 
-async fn asks(server: &Server, client: &str) -> Value {
+pub async fn asks(server: &Server, client: &str) -> Value {
     let answer = server.form("/device_authorization", &[("client_id", client), ("scope", "read")]).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     answer.json()
 }
 
-async fn polls(server: &Server, client: &str, device: &Value) -> Answer {
+pub async fn polls(server: &Server, client: &str, device: &Value) -> Answer {
     let pairs = [("grant_type", GRANT), ("client_id", client), ("device_code", text(device, "device_code"))];
     server.form("/token", &pairs).await
 }
 
 /// Types the code of a device: the page after it.
-async fn types(browser: &mut Browser<'_>, code: &str) -> Answer {
+pub async fn types(browser: &mut Browser<'_>, code: &str) -> Answer {
     let form = browser.get("/device").await;
     let typed = browser.submit(&form, "/device", &["csrf"], &[("user_code", code)]).await;
     if typed.status != StatusCode::SEE_OTHER {
@@ -47,13 +47,13 @@ async fn types(browser: &mut Browser<'_>, code: &str) -> Answer {
     browser.get(typed.header("location")).await
 }
 
-async fn decides(browser: &mut Browser<'_>, page: &Answer, decision: &str) -> Answer {
+pub async fn decides(browser: &mut Browser<'_>, page: &Answer, decision: &str) -> Answer {
     let done = browser.submit(page, "/device", &["csrf", "page"], &[("decision", decision)]).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     browser.get(done.header("location")).await
 }
 
-fn looks_for(code: &str) -> String {
+pub fn looks_for(code: &str) -> String {
     format!("/device?user_code={code}")
 }
 

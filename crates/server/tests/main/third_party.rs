@@ -5,9 +5,11 @@ use axum::{Router, extract::State, response::IntoResponse, routing::any};
 use bytes::Bytes;
 use hallpass_core::{
     encoding,
-    jose::{Algorithm, SigningKey, jws},
+    jose::{Algorithm, KeySet, SigningKey, jws},
+    jwt::client_assertion::{self, ASSERTION_TYPE, Expectations},
     parameters::{Limits, Parameters, append_to},
     pkce::CodeChallenge,
+    time::Timestamp,
 };
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
@@ -72,6 +74,10 @@ struct Inner {
     signs: Signs,
     lie: Option<Lie>,
     userinfo: Option<(u16, String)>,
+    /// The keys of its client, where that signs in place of a secret.
+    keys: Option<KeySet>,
+    /// What it has signed.
+    assertions: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -96,6 +102,8 @@ impl ThirdParty {
             signs: Signs::Well,
             lie: None,
             userinfo: None,
+            keys: None,
+            assertions: vec![],
         };
         let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
         let third = Self { issuer, key, inner: Arc::new(Mutex::new(inner)) };
@@ -108,6 +116,11 @@ impl ThirdParty {
         self.inner.lock().unwrap().mood = mood;
     }
 
+    /// Its client signs with this key from now on, and has no secret.
+    pub fn knows(&self, key: &SigningKey) {
+        self.inner.lock().unwrap().keys = Some(KeySet::from_keys(vec![key.verifying_key()]));
+    }
+
     /// One that nobody reaches, at an address that was one.
     pub async fn stopped(&self) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -116,7 +129,7 @@ impl ThirdParty {
     }
 
     /// Its clock.
-    pub fn at(&self, now: hallpass_core::time::Timestamp) {
+    pub fn at(&self, now: Timestamp) {
         self.inner.lock().unwrap().now = now.seconds();
     }
 
@@ -218,6 +231,26 @@ async fn serve(
     }
 }
 
+impl Inner {
+    /// By its secret, or by an assertion for this issuer that was not seen before.
+    fn is_client(&mut self, headers: &HeaderMap, form: &Parameters, issuer: &str) -> bool {
+        let header = headers.get("authorization");
+        let Some(keys) = &self.keys else {
+            return header.is_some_and(|value| value == "Basic dXM6c2VjcmV0K29mK291cnM=");
+        };
+        let expected =
+            Expectations { client_id: "us", audiences: &[issuer], now: Timestamp::from_seconds(self.now) };
+        let assertion = form.get("client_assertion").unwrap_or_default();
+        let typed = form.get("client_assertion_type") == Some(ASSERTION_TYPE);
+        let alone = header.is_none() && form.get("client_secret").is_none();
+        let Ok(said) = client_assertion::verify(assertion, keys, &expected) else { return false };
+        let token_id = said.into_inner().token_id;
+        let is_new = !self.assertions.contains(&token_id);
+        self.assertions.push(token_id);
+        typed && alone && is_new
+    }
+}
+
 impl ThirdParty {
     fn token(&self, headers: &HeaderMap, body: &Bytes) -> axum::response::Response {
         let refused =
@@ -233,7 +266,7 @@ impl ThirdParty {
             Mood::Good | Mood::Slow | Mood::ForEver => {}
         }
         // "us:secret of ours", the secret form-encoded.
-        if headers.get("authorization").is_none_or(|value| value != "Basic dXM6c2VjcmV0K29mK291cnM=") {
+        if !inner.is_client(headers, &form, &self.issuer) {
             return refused("invalid_client");
         }
         let mut nonce = None;

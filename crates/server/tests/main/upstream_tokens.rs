@@ -3,9 +3,10 @@
 
 use crate::{accounts::add_person, support::*};
 use axum::{Router, body::Bytes, extract::State, response::IntoResponse, routing::post};
+use hallpass_client::assertion::ClientKey;
 use hallpass_core::{
     id::PersonId,
-    jose::KeySet,
+    jose::{Algorithm, KeySet, SigningKey},
     jwt::{caller_assertion, caller_assertion::Caller, grant_assertion::GRANT_TYPE},
     parameters::{Limits, Parameters},
     secret::SecretString,
@@ -234,13 +235,22 @@ async fn rs_061_rs_064_a_no_is_a_no_for_a_while_and_for_nobody_else() {
 }
 
 /// Another hallpass, on a port, that takes this company's word about two people: their ids here and there.
-async fn partner(company: &Server, people: [&str; 2]) -> ([Server; 2], String, [String; 2]) {
+async fn partner(
+    company: &Server,
+    people: [&str; 2],
+    key: &SigningKey,
+) -> ([Server; 2], String, [String; 2]) {
     let keys = company.get("/jwks").await.text;
     let written = WrittenKeys { jwks: Some(keys.as_bytes()), jwks_uri: None };
     let issuer = TrustedIssuer::new(OURS, &[], None, written).unwrap();
     let record: ClientRecord = serde_json::from_value(json!({
         "name": "Gateway of the company", "auth": "client_secret_basic", "grant_types": [GRANT_TYPE],
         "secrets": [digest_of_secret(&SecretString::new(SECRET)).unwrap()],
+    }))
+    .unwrap();
+    let signing: ClientRecord = serde_json::from_value(json!({
+        "name": "The same, which signs", "auth": "private_key_jwt", "grant_types": [GRANT_TYPE],
+        "jwks": { "keys": [key.public_jwk().to_json()] },
     }))
     .unwrap();
     let server = Server::start().await;
@@ -255,7 +265,10 @@ async fn partner(company: &Server, people: [&str; 2]) -> ([Server; 2], String, [
     let linked =
         people.iter().zip(["ada", "bob"]).map(|(there, here)| ((*there).to_owned(), here.to_owned()));
     let trusting = server.reloaded(Settings {
-        clients: vec![OperatorClient::new("acme-gateway", &record).unwrap()],
+        clients: vec![
+            OperatorClient::new("acme-gateway", &record).unwrap(),
+            OperatorClient::new("acme-signing", &signing).unwrap(),
+        ],
         identity_providers: vec![IdentityProvider { issuer, tenant: None, accounts: linked.collect() }],
         ..settings()
     });
@@ -268,6 +281,14 @@ async fn partner(company: &Server, people: [&str; 2]) -> ([Server; 2], String, [
 }
 
 fn asserting(endpoint: &str, client_id: &str, secret: &str) -> UpstreamTokens {
+    asserting_by(endpoint, client_id, (Some(SecretString::new(secret)), None))
+}
+
+fn asserting_by(
+    endpoint: &str,
+    client_id: &str,
+    (secret, key): (Option<SecretString>, Option<ClientKey>),
+) -> UpstreamTokens {
     let settings = UpstreamTokenSettings::new(&WrittenUpstreamToken {
         server: "things",
         upstream: RESOURCE,
@@ -275,7 +296,8 @@ fn asserting(endpoint: &str, client_id: &str, secret: &str) -> UpstreamTokens {
         issuer: ISSUER,
         token_endpoint: endpoint,
         client_id,
-        secret: Some(SecretString::new(secret)),
+        secret,
+        key,
         scopes: &["read".to_owned()],
         ..WrittenUpstreamToken::default()
     });
@@ -288,7 +310,8 @@ async fn rs_061_p12_as_163_by_identity_assertion_another_hallpass_gives_each_per
     let now = company.now();
     let [ada, bob, eve] =
         [(); 3].map(|()| PersonId::new(now, &hallpass_core::entropy::SystemEntropy).to_string());
-    let ([_folder, there], endpoint, [ada_there, bob_there]) = partner(&company, [&ada, &bob]).await;
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let ([_folder, there], endpoint, [ada_there, bob_there]) = partner(&company, [&ada, &bob], &key).await;
     let linked = [(&*ada, &*ada_there), (&*bob, &*bob_there)];
     let tokens = asserting(&endpoint, "acme-gateway", SECRET);
     for _ in 0..2 {
@@ -314,4 +337,13 @@ async fn rs_061_p12_as_163_by_identity_assertion_another_hallpass_gives_each_per
         );
     }
     assert_eq!(counted(&company, Kind::UpstreamTokenRefused), 3);
+    // The same by a key of ours in place of a secret (RFC 7523), and by no other key.
+    let by = |key: SigningKey| asserting_by(&endpoint, "acme-signing", (None, Some(ClientKey::of(key))));
+    let got = token(&company, &by(key), &caller(&ada, "assistant", "g")).await.unwrap();
+    assert_eq!(text(&claims(&got), "client_id"), "acme-signing");
+    let forged = by(SigningKey::generate(Algorithm::Es256).unwrap());
+    assert_eq!(
+        token(&company, &forged, &caller(&ada, "assistant", "g")).await,
+        Err(NoUpstreamToken::Refused)
+    );
 }

@@ -21,12 +21,55 @@ fn what_would_silently_do_nothing_is_said() {
         ("[dangerous]\nprivate_hosts = [\"https://intranet.example\"]", "not the name of a host"),
         ("[dangerous]\nprivate_hosts = [\"intranet.example:8443\"]", "not the name of a host"),
         ("[dangerous]\nprivate_hosts = [\"\"]", "not the name of a host"),
+        ("[database]", "[database] names no database"),
+        (
+            "scopes = [{ name = \"read\" }]\n[[client]]\nid = \"app\"\nname = \"App\"\nredirect_uris = [\"https://app.example/cb\"]\nscopes = [\"raed\"]",
+            "no server has the scope \"raed\"",
+        ),
     ] {
         let found = problems(&format!("{FILE}{section}\n"));
         assert!(found.iter().any(|problem| problem.what.contains(said)), "{section}: {found:?}");
     }
     let good = "[limits]\nregistrations_per_minute = 1\n[dangerous]\nprivate_hosts = [\"Intranet.example\", \"10.0.0.7\", \"[fd00::1]\"]";
     assert!(parse(&format!("{FILE}{good}\n"), Path::new("")).is_ok());
+}
+
+#[test]
+fn an_empty_state_folder_is_no_folder() {
+    for state in ["", " "] {
+        let found = problems(&format!("state = \"{state}\"\n{FILE}"));
+        assert!(
+            found.len() == 1 && found[0].line == Some(1) && found[0].what.contains("no folder"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn scopes_of_a_client_that_servers_have_are_good() {
+    let client = "scopes = [{ name = \"read\" }]\n[[client]]\nid = \"app\"\nname = \"App\"\nredirect_uris = [\"https://app.example/cb\"]\n";
+    let good = format!("{FILE}{client}scopes = [\"read\", \"offline_access\"]\n");
+    assert!(parse(&good, Path::new("")).is_ok(), "{:?}", problems(&good));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_or_folder_that_is_not_there_fails_a_check_and_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server"), "").unwrap();
+    let absent = |lines: &str| {
+        let text = FILE.replace("upstream = \"http://10.0.0.5:3001/mcp\"", lines);
+        let absent = parse(&text, folder.path()).unwrap().absent;
+        absent.iter().map(|problem| (problem.line.unwrap(), problem.what.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(absent("command = [\"sh\"]\ncwd = \".\""), []);
+    assert_eq!(absent("command = [\"./server\"]"), []);
+    assert_eq!(absent("command = [\"no-such-program-of-anybody\"]")[0].0, 6);
+    assert!(absent("command = [\"./sevrer\"]")[0].1.contains("sevrer"));
+    assert!(absent("command = [\"sh\"]\nenv = { PATH = \"/nonexistent\" }")[0].1.contains("no program"));
+    let both = absent("command = [\"nowhere/x\"]\ncwd = \"nowhere\"");
+    assert!(both.len() == 2 && both[1].0 == 7 && both[1].1.contains("no folder"), "{both:?}");
+    assert_eq!(absent("command = [\"sh\"]\ncwd = \"server\"").len(), 1, "a file is no folder");
 }
 
 #[test]

@@ -4,11 +4,11 @@
 use super::{Bridge, session_id};
 use crate::{
     driver::{
-        call::{IDLE, LIMITS, of_server},
-        challenges, server_policy,
+        call::{IDLE, LIMITS, of_server, refusal_of},
+        server_policy,
     },
     error::{ClientError, Failed, Party},
-    step_up::{Refusal, refusal},
+    step_up::Refusal,
     storage::Entry,
     wire::{self, Wire},
 };
@@ -35,8 +35,7 @@ impl Bridge {
             let entry = self.0.credentials.current().await?;
             let request = self.passed_on(wire.as_ref(), message)?;
             let response = self.ask(request, entry.as_deref()).await?;
-            let refused = refusal(response.status(), &challenges(response.headers()));
-            match refused {
+            match refusal_of(&response) {
                 Some(Refusal::Token(challenged)) => {
                     self.0.credentials.sign_in_anew(challenged, entry.as_deref()).await?;
                 }

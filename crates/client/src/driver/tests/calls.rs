@@ -120,6 +120,31 @@ async fn not_signed_in_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn t_69_why_a_server_does_not_begin_is_shown_harmless_and_whole() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    let page = format!("https://as.example/account/connections?link={}", "x".repeat(500));
+    let message = format!("Files works with your account.\u{1b}[2J\nOpen {page} to connect it");
+    let error = json!({ "code": -32000, "message": message });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "error": error }).to_string();
+    for status in [200, 400, 403] {
+        let typed = "content-type: application/json\r\n".to_owned();
+        world.set(|knobs| knobs.instead = vec![("/mcp", status, typed, body.clone())]);
+        let mut caller = world.client.caller(&world.mcp, "default").unwrap();
+        let failed = caller.call("tools/list", None).await.unwrap_err();
+        assert!(matches!(failed.error, ClientError::NotBegun), "{failed:?}");
+        let said = failed.said.unwrap();
+        assert_eq!(said.as_str(), format!("Files works with your account.[2J Open {page} to connect it"));
+    }
+    // Without a message of theirs the status is all there is.
+    world.set(|knobs| knobs.instead = vec![("/mcp", 400, String::new(), "no".into())]);
+    assert!(matches!(
+        list(&world.client, &world.mcp).await.unwrap_err(),
+        ClientError::Status { status: 400, .. }
+    ));
+}
+
+#[tokio::test]
 async fn cl_076_t_66_more_scope_is_named_in_union_and_asked_once() {
     let world = World::new().await;
     world.login().await.unwrap();

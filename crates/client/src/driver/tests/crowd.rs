@@ -1,5 +1,5 @@
 //! Many processes that share one sign-in, at a server whose answers get lost.
-use super::world::*;
+use super::{processes, world::*};
 use crate::{
     driver::{Client, Credentials, LoginOptions, Next, Settings, server_policy},
     error::Failed,
@@ -12,13 +12,7 @@ use hallpass_core::{
 };
 use hallpass_fetch::Limits;
 use http::{Request, StatusCode, Uri};
-use std::{
-    io::{BufRead as _, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 const PROCESSES: usize = 64;
 const REFRESHES: u32 = 10_000;
@@ -66,8 +60,8 @@ async fn call(client: &Client, credentials: &Credentials) -> Result<StatusCode, 
 #[test]
 #[ignore = "started by cl_068_cl_071_t_22_p01_ten_thousand_refreshes_of_sixty_four_processes"]
 fn one_of_sixty_four_processes() {
-    let mut lines = std::io::stdin().lock().lines().map(Result::unwrap);
-    let (folder, server) = (PathBuf::from(lines.next().unwrap()), lines.next().unwrap());
+    let [folder, server] = processes::lines();
+    let folder = PathBuf::from(folder);
     let fetch = hallpass_fetch::Fetch::new(hallpass_fetch::Settings::default()).unwrap();
     let store = Store::new(folder.join("state"));
     let client = Client::with(fetch, store, Settings::default(), Arc::new(Fast), Arc::new(SystemEntropy));
@@ -96,19 +90,6 @@ fn one_of_sixty_four_processes() {
     println!("had={had} later={later} out={signed_out}");
 }
 
-fn start(folder: &Path, server: &str) -> Child {
-    let name = format!("{}::one_of_sixty_four_processes", module_path!().split_once("::").unwrap().1);
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", &name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let input = format!("{}\n{server}\n", folder.display());
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cl_068_cl_071_t_22_p01_ten_thousand_refreshes_of_sixty_four_processes() {
     let world = World::new().await;
@@ -127,8 +108,9 @@ async fn cl_068_cl_071_t_22_p01_ten_thousand_refreshes_of_sixty_four_processes()
     };
     world.client.store().update(world.clock.now(), &SystemEntropy, ended).unwrap();
     let folder = world.folder.path().to_owned();
-    let (at, server) = (folder.clone(), world.mcp.clone());
-    let children: Vec<Child> = (0..PROCESSES).map(|_| start(&at, &server)).collect();
+    let name = concat!(module_path!(), "::one_of_sixty_four_processes");
+    let told = [folder.to_str().unwrap(), &world.mcp];
+    let children = (0..PROCESSES).map(|_| processes::start(name, told)).collect();
     let so_far = || {
         let knobs = world.knobs.lock().unwrap();
         (knobs.issued, knobs.reused)
@@ -138,11 +120,7 @@ async fn cl_068_cl_071_t_22_p01_ten_thousand_refreshes_of_sixty_four_processes()
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     std::fs::write(folder.join("stop"), "").unwrap();
-    let ends = tokio::task::spawn_blocking(move || {
-        let output = |child: Child| String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        children.into_iter().map(output).collect::<Vec<_>>()
-    });
-    for output in ends.await.unwrap() {
+    for output in processes::outputs(children).await {
         assert!(output.contains(" out=0"), "signed out: {output}");
         assert!(!output.contains("had=0 "), "never had a token: {output}");
     }

@@ -1,5 +1,5 @@
 //! Renewing tokens: alone, together, and while everything fails.
-use super::world::*;
+use super::{processes, world::*};
 use crate::{
     driver::{Client, Settings},
     error::ClientError,
@@ -9,8 +9,6 @@ use crate::{
 use hallpass_core::{entropy::SystemEntropy, time::Clock, uri::ResourceUri};
 use serde_json::json;
 use std::{
-    io::{BufRead as _, Write as _},
-    process::{Command, Stdio},
     sync::{Arc, Barrier},
     thread,
     time::Duration,
@@ -77,8 +75,7 @@ async fn cl_068_b_39_t_22_eight_at_once_make_one_refresh() {
 #[test]
 #[ignore = "started by cl_068_eight_processes_make_one_refresh"]
 fn one_of_eight_processes() {
-    let mut lines = std::io::stdin().lock().lines().map(Result::unwrap);
-    let (folder, server) = (lines.next().unwrap(), lines.next().unwrap());
+    let [folder, server] = processes::lines();
     let fetch = hallpass_fetch::Fetch::new(hallpass_fetch::Settings::default()).unwrap();
     let client = Client::new(fetch, Store::new(folder.into()), Settings::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -98,25 +95,10 @@ async fn cl_068_eight_processes_make_one_refresh() {
     };
     world.client.store().update(world.clock.now(), &SystemEntropy, end).unwrap();
     world.set(|knobs| knobs.slow = Duration::from_millis(200));
-    let name = format!("{}::one_of_eight_processes", module_path!().split_once("::").unwrap().1);
-    let input = format!("{}\n{}\n", world.folder.path().join("state").display(), world.mcp);
-    let outputs = tokio::task::spawn_blocking(move || {
-        let start = || {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "--nocapture", &name])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-            child
-        };
-        let children: Vec<_> = (0..8).map(|_| start()).collect();
-        let output =
-            |child: std::process::Child| String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        children.into_iter().map(output).collect::<Vec<_>>()
-    });
-    let outputs = outputs.await.unwrap();
+    let name = concat!(module_path!(), "::one_of_eight_processes");
+    let state = world.folder.path().join("state");
+    let told = [state.to_str().unwrap(), &world.mcp];
+    let outputs = processes::outputs((0..8).map(|_| processes::start(name, told)).collect()).await;
     assert!(outputs.iter().all(|output| output.contains("token=access-3")), "{outputs:?}");
     assert_eq!(world.asked("/token").len(), 2);
     assert_eq!(world.knobs.lock().unwrap().reused, 0);

@@ -4,12 +4,21 @@
 //! people unless the operator says so, by `shared_processes`: such servers know nothing of people, and what they keep, they keep
 //! for whoever speaks to them (T-81, RS-056). Callers without a token, where something is open to them, are told apart by their
 //! addresses, and have as many processes together as one person. A session lives on the node that started it.
+//!
+//! Which revisions a process knows, it says when it is started: it is asked to begin a session, and where it refuses, who it is in
+//! the newest revision. Clients of all revisions get to either kind: [`stateless`] and [`parked`] have those without sessions at a
+//! process with them, [`modern`] and [`rounds`] all clients at a process without them.
 
 mod body;
 mod lines;
+mod modern;
+mod owner;
+mod parked;
+mod pending;
 mod places;
 mod process;
 mod queue;
+mod rounds;
 mod session;
 mod standing;
 mod stateless;
@@ -31,8 +40,11 @@ use hallpass_core::{
 };
 use hallpass_resource::Authorized;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use owner::Owner;
 use places::{Place, Places};
-use session::{NotTaken, Owner, Peer, Purpose, Session};
+use queue::Queue;
+use serde_json::Value;
+use session::{NotTaken, Peer, Purpose, Session};
 use standing::Standing;
 use std::{
     collections::HashMap,
@@ -142,6 +154,9 @@ impl StdioUpstream {
             }
             Action::Message(message @ Message::Request { .. }) => {
                 let session = self.session(authorized, token.as_ref())?;
+                if let Some(answer) = session.answers_itself(message) {
+                    return Ok(Answer::json(answer.into()));
+                }
                 answered(session, message, takes_events(&call.headers)).await
             }
             Action::Message(message) => {
@@ -203,7 +218,12 @@ impl StdioUpstream {
         drop(reading);
         let answer = queue.only_answer().ok_or(UpstreamError::Broken)?;
         let read = Message::parse(&answer, json::Limits { bytes: usize::MAX, ..Message::LIMITS });
-        let made = matches!(read, Ok(Message::Response { outcome: Outcome::Result(_), .. }));
+        let mut made = matches!(read, Ok(Message::Response { outcome: Outcome::Result(_), .. }));
+        let mut answer = answer;
+        if !made && let Some(discovered) = discovered(&session).await {
+            session.keeps_for(modern::Envelope::of_initialize(message));
+            (answer, made) = (modern::initialized(message, &discovered).into(), true);
+        }
         let mut answer = Answer::json(answer);
         if made {
             let id = HeaderValue::try_from(id).map_err(|_| UpstreamError::Broken)?;
@@ -253,7 +273,7 @@ impl Inner {
         let id = format!("{}-{number}", self.started.seconds());
         let (to_process, from_clients) = mpsc::channel(WAITING);
         tracing::info!(server = %self.name, subject = %purpose.owner.subject, process = child.id(), "an MCP server is started");
-        let session = Arc::new(Session::new(purpose, to_process));
+        let session = Arc::new(Session::new(id.clone(), purpose, to_process));
         self.lock().insert(id.clone(), Arc::clone(&session));
         let run = Run { inner: Arc::clone(self), id: id.clone(), session: Arc::clone(&session), place };
         tokio::spawn(run.see_through(child, from_clients));
@@ -292,9 +312,32 @@ impl Run {
     }
 }
 
+/// What a process says of itself that has refused a session: nothing, unless it knows the newest revision.
+async fn discovered(session: &Arc<Session>) -> Option<Value> {
+    let (ours, line, queue) = session.begin(&modern::discover()?, false).ok()?;
+    let reading = Reading::Request(Arc::clone(session), ours);
+    session.write(line).await?;
+    // One that takes only what it knows may never answer.
+    let answered = timeout(PATIENCE, poll_fn(|context| queue.poll_ready(true, context))).await;
+    drop(reading);
+    let answer = answered.ok().and_then(|()| queue.only_answer())?;
+    let read = Message::parse(&answer, json::Limits { bytes: usize::MAX, ..Message::LIMITS });
+    let Ok(Message::Response { outcome, .. }) = read else { return None };
+    modern::discovered(&outcome)
+}
+
 /// The answer as JSON when it is there soon and comes alone, else as a stream.
 async fn answered(session: Arc<Session>, message: &Message, streams: bool) -> Result<Answer, UpstreamError> {
-    let (ours, line, queue) = session.begin(message, streams).map_err(not_taken)?;
+    let begun = session.begin(message, streams).map_err(not_taken)?;
+    read_out(session, begun, streams).await
+}
+
+/// The same for what a session has begun.
+async fn read_out(
+    session: Arc<Session>,
+    (ours, line, queue): (i64, Bytes, Arc<Queue>),
+    streams: bool,
+) -> Result<Answer, UpstreamError> {
     let reading = Reading::Request(Arc::clone(&session), ours);
     session.write(line).await.ok_or(UpstreamError::NoSession)?;
     let ready = poll_fn(|context| queue.poll_ready(!streams, context));

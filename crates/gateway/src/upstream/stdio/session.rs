@@ -3,18 +3,24 @@
 //! Requests get ids of ours on their way to the process. Two requests can then never have the same one, however
 //! the client numbers them, and an answer that comes after its request was given up belongs to nobody.
 
-use super::{queue::Queue, stateless};
+use super::{
+    modern::{self, Envelope},
+    owner::Owner,
+    parked::Parked,
+    pending::{Kind, Pending, progress_token},
+    queue::Queue,
+    rounds::Round,
+    stateless,
+};
 use bytes::Bytes;
 use hallpass_core::{
     mcp::{Message, Raw, error::INTERNAL_ERROR, error_body},
     secret::SecretString,
 };
-use hallpass_resource::{ANONYMOUS, Authenticated};
 use serde_json::{Value, json};
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -24,37 +30,6 @@ use tokio::{
 
 /// Requests of one session at a time.
 const IN_FLIGHT: usize = 64;
-
-/// Whom a session belongs to. Checked on each use, beside the seal of its id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Owner {
-    pub subject: String,
-    pub client_id: String,
-}
-
-impl Owner {
-    /// Of one of the processes that all share. Nobody's token has this subject, so nobody can name it as a session.
-    pub(super) fn everybody(number: usize) -> Self {
-        Self { subject: String::new(), client_id: number.to_string() }
-    }
-
-    /// Of whoever calls. Callers without a token are as many as their addresses: what one of them leaves with a process is not
-    /// for the next to find.
-    pub(super) fn of(caller: &Authenticated) -> Self {
-        let client = if caller.is_anonymous() { caller.counted_as() } else { caller.client_id() };
-        Self { subject: caller.subject().to_owned(), client_id: client.to_owned() }
-    }
-
-    /// Whether there is no token behind it.
-    pub(super) fn is_stranger(&self) -> bool {
-        self.subject == ANONYMOUS
-    }
-
-    /// By whom its processes and crashes are counted: those that all share each by itself, those of all strangers together.
-    pub(super) fn counted(&self) -> Cow<'_, str> {
-        if self.subject.is_empty() { format!("\0{}", self.client_id).into() } else { (&self.subject).into() }
-    }
-}
 
 /// Why a session takes no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,51 +64,64 @@ pub(super) struct Purpose {
 #[derive(Debug)]
 pub(super) struct Session {
     pub owner: Owner,
+    /// It alone has this name, also of those before our own start.
+    process: String,
     peer: Peer,
     /// What it was started with. Another one it never gets.
     token: Option<SecretString>,
-    to_process: mpsc::Sender<Bytes>,
+    pub(super) to_process: mpsc::Sender<Bytes>,
+    /// What is between it and its client, where it knows no sessions.
+    modern: OnceLock<Modern>,
+    /// What it was told that clients without sessions can be asked.
+    offered: OnceLock<Envelope>,
     state: Mutex<State>,
     /// Wakes whoever looks after the process when it shall end.
     pub end: Notify,
 }
 
+/// What is between a process that knows no sessions, and its client.
 #[derive(Debug)]
-struct State {
-    next_id: i64,
-    pending: BTreeMap<i64, Pending>,
+enum Modern {
+    /// Nothing: the client knows none either.
+    Passing,
+    /// A session, which is ours; and what its client said of itself.
+    Keeping(Envelope),
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) next_id: i64,
+    pub(super) pending: BTreeMap<i64, Pending>,
+    /// Questions that the client was asked, by our numbers of them: for which request, and under which name.
+    pub(super) asked: BTreeMap<i64, (i64, String)>,
+    /// The numbers of requests that were sent again.
+    pub(super) again: BTreeMap<i64, i64>,
+    /// Requests that wait for an answer of their client, which knows no sessions.
+    pub(super) parked: BTreeMap<i64, Parked>,
+    /// What the client has set with `logging/setLevel`.
+    log_level: Option<Raw>,
     /// Messages that belong to no request.
-    listener: Arc<Queue>,
+    pub(super) listener: Arc<Queue>,
     /// The number of the stream that reads them, while there is one.
-    listening: Option<u64>,
+    pub(super) listening: Option<u64>,
     listeners: u64,
-    used: Instant,
+    pub(super) used: Instant,
     ended: bool,
     /// It takes no more requests, and ends when it has answered.
     retired: bool,
 }
 
-#[derive(Debug)]
-struct Pending {
-    /// The client's id.
-    id: Raw,
-    token: Option<Value>,
-    queue: Arc<Queue>,
-    /// Whether its answer may be a stream.
-    streams: bool,
-    /// MCP forbids to cancel it; a session whose client left before it was made is nobody's.
-    initialize: bool,
-    /// The method, where the answer goes to a client that knows no sessions.
-    stateless: Option<String>,
-}
-
 impl Session {
     /// Of a process for this purpose; lines for it go into `to_process`.
-    pub(super) fn new(purpose: Purpose, to_process: mpsc::Sender<Bytes>) -> Self {
+    pub(super) fn new(process: String, purpose: Purpose, to_process: mpsc::Sender<Bytes>) -> Self {
         let Purpose { owner, peer, token } = purpose;
         let state = State {
             next_id: 1,
             pending: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            again: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            log_level: None,
             listener: Arc::default(),
             listening: None,
             listeners: 0,
@@ -141,7 +129,56 @@ impl Session {
             ended: false,
             retired: false,
         };
-        Self { owner, peer, token, to_process, state: Mutex::new(state), end: Notify::new() }
+        let (modern, offered) = (OnceLock::new(), OnceLock::new());
+        let (state, end) = (Mutex::new(state), Notify::new());
+        Self { owner, process, peer, token, to_process, modern, offered, state, end }
+    }
+
+    /// Its name.
+    pub(super) fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// From now on it may ask clients without sessions for what they have offered.
+    pub(super) fn offers(&self, clients: Envelope) {
+        let _ = self.offered.set(clients);
+    }
+
+    /// Whether it was told that it may ask for this.
+    pub(super) fn offered(&self, method: &str) -> bool {
+        self.offered.get().is_some_and(|clients| clients.may_be_asked(method).is_ok())
+    }
+
+    /// From now on its client is one of the newest revision, which it knows alone.
+    pub(super) fn passes_on(&self) {
+        let _ = self.modern.set(Modern::Passing);
+    }
+
+    /// From now on its session is ours: it knows none.
+    pub(super) fn keeps_for(&self, client: Envelope) {
+        let _ = self.modern.set(Modern::Keeping(client));
+    }
+
+    /// Whether the process knows no sessions.
+    pub(super) fn is_modern(&self) -> bool {
+        self.modern.get().is_some()
+    }
+
+    /// What its client said of itself, where the session is ours.
+    pub(super) fn kept_for(&self) -> Option<&Envelope> {
+        match self.modern.get() {
+            Some(Modern::Keeping(client)) => Some(client),
+            Some(Modern::Passing) | None => None,
+        }
+    }
+
+    /// The answer to what only a session has, where the session is ours.
+    pub(super) fn answers_itself(&self, request: &Message) -> Option<Vec<u8>> {
+        self.kept_for()?;
+        if let Some(level) = modern::log_level(request) {
+            self.lock().log_level = Some(level);
+        }
+        modern::answer_here(request)
     }
 
     /// Registers a request: our id, what to send to the process, and where its messages will be.
@@ -154,6 +191,7 @@ impl Session {
         if state.ended || state.retired {
             return Err(NotTaken::Ended);
         }
+        self.forget_old(&mut state);
         if state.pending.len() >= IN_FLIGHT {
             return Err(NotTaken::TooMany);
         }
@@ -161,23 +199,36 @@ impl Session {
         state.next_id += 1;
         state.used = Instant::now();
         let queue = Arc::new(Queue::default());
-        let initialize = request.method() == Some("initialize");
-        let stateless =
-            (self.peer == Peer::Gateway && !initialize).then(|| request.method().map(str::to_owned));
-        let pending = Pending {
+        let kind = Kind::of(request);
+        // Our own first two are written as the process has to have them.
+        let translated = self.peer == Peer::Gateway
+            && !self.is_modern()
+            && kind != Kind::Initialize
+            && request.method() != Some("server/discover");
+        let mut pending = Pending {
             id: request.id().cloned().unwrap_or_else(|| Raw::integer(ours)),
             token: progress_token(request),
             queue: Arc::clone(&queue),
             streams,
-            initialize,
-            stateless: stateless.flatten(),
+            kind,
+            stateless: request.method().filter(|_| translated).map(str::to_owned),
+            current: ours,
+            round: None,
         };
-        let translated = pending.stateless.is_some();
+        let numbered = request.clone().with_id(Raw::integer(ours));
+        let numbered = match self.modern.get() {
+            None if translated => stateless::to_process(numbered, ours),
+            None => numbered,
+            Some(Modern::Passing) => modern::to_process(numbered, ours),
+            Some(Modern::Keeping(client)) => {
+                let numbered = client.around(numbered, state.log_level.as_ref());
+                pending.round = Some(Box::new(Round::new(numbered.clone())));
+                numbered
+            }
+        };
         state.pending.insert(ours, pending);
         drop(state);
-        let request = request.clone().with_id(Raw::integer(ours));
-        let request = if translated { stateless::to_process(request, ours) } else { request };
-        Ok((ours, request.to_canonical().into(), queue))
+        Ok((ours, numbered.to_canonical().into(), queue))
     }
 
     /// What to send to the process for a notification or response of the client. A cancellation ends the request
@@ -186,20 +237,25 @@ impl Session {
         let mut state = self.lock();
         state.used = Instant::now();
         if message.method() != Some("notifications/cancelled") {
+            if self.kept_for().is_some() {
+                drop(state);
+                return self.answered_by_client(message);
+            }
             return Some(message.to_canonical().into());
         }
         let Value::Object(mut params) = message.call()?.params()?.to_value()? else { return None };
         let named = params.get("requestId")?;
-        let is_named =
-            |pending: &Pending| pending.id.to_value().as_ref() == Some(named) && !pending.initialize;
+        let is_named = |pending: &Pending| {
+            pending.id.to_value().as_ref() == Some(named) && pending.kind != Kind::Initialize
+        };
         let ours =
             state.pending.iter().rev().find(|(_, pending)| is_named(pending)).map(|(ours, _)| *ours)?;
-        let pending = state.pending.remove(&ours)?;
+        let pending = state.remove(ours)?;
         state.used = Instant::now();
         drop(state);
         let text = "The request was cancelled";
         pending.queue.push_last(error_body(Some(&pending.id), INTERNAL_ERROR, text).into());
-        params.insert("requestId".to_owned(), json!(ours));
+        params.insert("requestId".to_owned(), json!(pending.current));
         Some(cancellation(&Value::Object(params)))
     }
 
@@ -211,18 +267,17 @@ impl Session {
     /// Passes on what the process said.
     pub(super) fn deliver(&self, message: Message) {
         match message {
+            Message::Response { id, outcome } if self.kept_for().is_some() => {
+                self.deliver_to_session(id.as_ref(), outcome);
+            }
             Message::Response { id, outcome } => {
-                let ours = id.as_ref().and_then(|id| id.as_str().parse::<i64>().ok());
-                let Some(pending) = ours.and_then(|ours| self.finish(ours)) else {
+                let Some(ours) = id.as_ref().and_then(|id| id.as_str().parse::<i64>().ok()) else { return };
+                let Some(outcome) = self.keep_for_parked(ours, outcome) else { return };
+                let Some(pending) = self.finish(ours) else {
                     tracing::debug!("an answer to no request");
                     return;
                 };
-                let outcome = match &pending.stateless {
-                    Some(method) => stateless::to_client(method, outcome),
-                    None => outcome,
-                };
-                let answer = Message::Response { id: Some(pending.id), outcome };
-                pending.queue.push_last(answer.to_canonical().into());
+                pending.answered(outcome);
             }
             Message::Request { .. } | Message::Notification { .. } if self.peer == Peer::Gateway => {
                 self.deliver_to_us(&message);
@@ -232,6 +287,9 @@ impl Session {
                 if !queue.push(message.to_canonical().into()) {
                     tracing::debug!(method = message.method(), "nobody reads, a notification is dropped");
                 }
+            }
+            Message::Request { ref id, ref call } if self.is_modern() => {
+                let _ = self.to_process.try_send(stateless::refuse(id, call.method()));
             }
             Message::Request { ref id, .. } => {
                 if !self.queue_of(&message).push(message.to_canonical().into()) {
@@ -246,7 +304,12 @@ impl Session {
     /// nobody, and what it asks is refused, since no client stands behind us.
     fn deliver_to_us(&self, message: &Message) {
         if let Message::Request { id, call } = message {
-            let _ = self.to_process.try_send(stateless::refuse(id, call.method()));
+            if self.is_modern() || !self.park(id, call) {
+                let _ = self.to_process.try_send(stateless::refuse(id, call.method()));
+            }
+            return;
+        }
+        if self.is_modern() && self.deliver_of_the_revision(message) {
             return;
         }
         let Some(ours) = stateless::progress_of(message) else { return };
@@ -293,17 +356,21 @@ impl Session {
     fn finish(&self, ours: i64) -> Option<Pending> {
         let mut state = self.lock();
         state.used = Instant::now();
-        state.pending.remove(&ours)
+        state.remove(ours)
     }
 
     /// Whoever asked is gone. Its answer cannot be fetched later, so the process need not go on.
     pub(super) fn abandon(&self, ours: i64) {
         let Some(pending) = self.finish(ours) else { return };
-        if pending.initialize {
+        if pending.kind == Kind::Initialize {
             self.end.notify_one();
             return;
         }
-        let params = json!({ "requestId": ours, "reason": "The client is gone" });
+        self.cancel(pending.current, "The client is gone");
+    }
+
+    pub(super) fn cancel(&self, number: i64, why: &str) {
+        let params = json!({ "requestId": number, "reason": why });
         let _ = self.to_process.try_send(cancellation(&params));
     }
 
@@ -338,14 +405,15 @@ impl Session {
     /// Whether nobody has used it for that long.
     pub(super) fn is_idle(&self, time: Duration) -> bool {
         let state = self.lock();
-        state.pending.is_empty() && state.listening.is_none() && state.used.elapsed() >= time
+        let nobody_waits = state.parked.values().all(Parked::is_over);
+        state.pending.is_empty() && nobody_waits && state.listening.is_none() && state.used.elapsed() >= time
     }
 
     /// Ends the session's own stream, and tells whether requests are under way.
     pub(super) fn is_busy(&self) -> bool {
         let state = self.lock();
         state.listener.close();
-        !state.pending.is_empty()
+        state.pending.values().any(|pending| pending.kind != Kind::Listen)
     }
 
     /// The process is gone or going: whoever waits gets an error.
@@ -360,8 +428,20 @@ impl Session {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A request that is over, with all that was kept for it.
+    pub(super) fn remove(&mut self, ours: i64) -> Option<Pending> {
+        let pending = self.pending.remove(&ours)?;
+        if pending.round.is_some() {
+            self.again.remove(&pending.current);
+            self.asked.retain(|_, (of, _)| *of != ours);
+        }
+        Some(pending)
     }
 }
 
@@ -372,17 +452,6 @@ fn cancellation(params: &Value) -> Bytes {
         params.as_str()
     );
     line.into()
-}
-
-/// `params._meta.progressToken`, which progress notifications repeat.
-pub(super) fn progress_token(request: &Message) -> Option<Value> {
-    let params = request.call()?.params()?;
-    // Most requests have none; arguments may be long.
-    if !params.as_str().contains("rogress") {
-        return None;
-    }
-    let token = params.to_value()?.get("_meta")?.get("progressToken")?.clone();
-    (token.is_string() || token.is_number()).then_some(token)
 }
 
 #[cfg(test)]

@@ -2,16 +2,17 @@
 //! few for everybody where the operator says that the server keeps nothing about anybody.
 
 use super::{
-    Inner, LATER, PATIENCE, Reading, StdioUpstream, answered, not_taken,
+    Inner, LATER, PATIENCE, Reading, StdioUpstream, answered, discovered, modern, not_taken,
+    owner::Owner,
     places::Place as Room,
-    retire,
-    session::{Owner, Peer, Purpose, Session},
+    read_out, retire,
+    session::{Peer, Purpose, Session},
     stateless,
 };
 use crate::upstream::{Answer, AnswerBody, UpstreamError};
 use hallpass_core::{
     json,
-    mcp::{Message, Outcome, Raw},
+    mcp::{Message, Outcome, Raw, error::INVALID_PARAMS, error_body},
     secret::SecretString,
 };
 use http::StatusCode;
@@ -34,7 +35,8 @@ const ROOM: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 struct Ready {
     session: Arc<Session>,
-    initialized: Arc<Value>,
+    /// What it answered to `initialize`, or to `server/discover` where it knows no sessions.
+    said: Arc<Value>,
 }
 
 /// Held while a process is started, so that one is started for all who wait.
@@ -43,15 +45,17 @@ type Place = Arc<tokio::sync::Mutex<Option<Ready>>>;
 /// Who has which.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    of: Mutex<HashMap<Owner, Place>>,
+    /// By whose they are, and what they were told that these can be asked.
+    of: Mutex<HashMap<(Owner, Box<str>), Place>>,
     next: AtomicUsize,
 }
 
 impl Standing {
     /// The place of this owner. Places whose process has ended, and which nobody waits for, are forgotten.
-    fn place(&self, owner: &Owner) -> Place {
+    fn place(&self, owner: &Owner, offers: &Raw) -> Place {
+        let key = (owner.clone(), offers.as_str().into());
         let mut of = self.lock();
-        if !of.contains_key(owner) {
+        if !of.contains_key(&key) {
             of.retain(|_, place| {
                 Arc::strong_count(place) > 1
                     || place
@@ -59,10 +63,10 @@ impl Standing {
                         .is_ok_and(|ready| ready.as_ref().is_some_and(|ready| !ready.session.has_ended()))
             });
         }
-        Arc::clone(of.entry(owner.clone()).or_default())
+        Arc::clone(of.entry(key).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Place>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Owner, Box<str>), Place>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,15 +85,28 @@ impl StdioUpstream {
             let text = stateless::no_capabilities(id);
             return Ok(Answer { status: StatusCode::BAD_REQUEST, ..Answer::json(text.into()) });
         }
-        if !stateless::is_there(call.method()) {
+        if !stateless::is_known(call.method()) {
             return Ok(not_found(stateless::no_such_method(id)));
         }
         let owner = self.whose(owner);
-        let Some(ready) = self.ready(&owner, token).await? else {
+        // What several people share asks none of them: nobody could tell whom it means.
+        let offers = if owner.is_everybody() { stateless::nothing() } else { stateless::offers(call) };
+        let Some(ready) = self.ready(&owner, &offers, token).await? else {
             return Ok(Answer::json(stateless::not_initialized(id).into()));
         };
+        let is_modern = ready.session.is_modern();
+        if !is_modern && !stateless::is_there(call.method()) {
+            return Ok(not_found(stateless::no_such_method(id)));
+        }
         if call.method() == "server/discover" {
-            return Ok(Answer::json(stateless::discovery(id, &ready.initialized).into()));
+            let says = if is_modern { modern::discovery } else { stateless::discovery };
+            return Ok(Answer::json(says(id, &ready.said).into()));
+        }
+        if !is_modern && stateless::resumes(call) {
+            return Ok(match ready.session.resume(message, streams) {
+                Ok(begun) => read_out(ready.session, begun, streams).await?,
+                Err(text) => Answer::json(error_body(Some(id), INVALID_PARAMS, text).into()),
+            });
         }
         let answer = answered(ready.session, message, streams).await?;
         if let AnswerBody::Whole(Some(text)) = &answer.body
@@ -114,9 +131,10 @@ impl StdioUpstream {
     async fn ready(
         &self,
         owner: &Owner,
+        offers: &Raw,
         token: Option<SecretString>,
     ) -> Result<Option<Ready>, UpstreamError> {
-        let place = self.0.standing.place(owner);
+        let place = self.0.standing.place(owner, offers);
         let mut kept = place.lock().await;
         if let Some(ready) = kept.as_ref().filter(|ready| !ready.session.has_ended()) {
             if ready.session.has(token.as_ref()) {
@@ -126,7 +144,7 @@ impl StdioUpstream {
             retire(Arc::clone(&ready.session));
         }
         *kept = None;
-        *kept = self.0.begin(owner, token).await?;
+        *kept = self.0.begin(owner, offers, token).await?;
         Ok(kept.clone())
     }
 }
@@ -135,9 +153,10 @@ impl Inner {
     async fn begin(
         self: &Arc<Self>,
         owner: &Owner,
+        offers: &Raw,
         token: Option<SecretString>,
     ) -> Result<Option<Ready>, UpstreamError> {
-        let Some(initialize) = stateless::initialize() else { return Ok(None) };
+        let Some(initialize) = stateless::initialize(offers) else { return Ok(None) };
         let (_, session) =
             self.process_for(Purpose { owner: owner.clone(), peer: Peer::Gateway, token }).await?;
         let (ours, line, queue) = session.begin(&initialize, false).map_err(not_taken)?;
@@ -149,16 +168,21 @@ impl Inner {
         let answer = queue.only_answer().ok_or(UpstreamError::Broken)?;
         let read = Message::parse(&answer, json::Limits { bytes: usize::MAX, ..Message::LIMITS });
         let Ok(Message::Response { outcome: Outcome::Result(result), .. }) = read else {
+            if let Some(said) = discovered(&session).await {
+                session.passes_on();
+                return Ok(Some(Ready { session, said: Arc::new(said) }));
+            }
             // It has crashed, which the next start waits for, or it does not know the method.
             let (server, ended) = (&self.name, session.has_ended());
-            tracing::warn!(%server, ended, "the MCP server does not take `initialize`");
+            tracing::warn!(%server, ended, "the MCP server takes neither `initialize` nor `server/discover`");
             session.end.notify_one();
             return if ended { Err(UpstreamError::Broken) } else { Ok(None) };
         };
+        session.offers(modern::Envelope::of_initialize(&initialize));
         let written = session.write(stateless::INITIALIZED.into()).await;
         written.ok_or(UpstreamError::Broken)?;
-        let initialized = Arc::new(Raw::to_value(&result).unwrap_or_default());
-        Ok(Some(Ready { session, initialized }))
+        let said = Arc::new(Raw::to_value(&result).unwrap_or_default());
+        Ok(Some(Ready { session, said }))
     }
 
     /// A new process for this owner, when there is a place for it and the last one did not just crash.

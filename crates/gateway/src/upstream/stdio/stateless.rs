@@ -1,10 +1,11 @@
 //! Clients that know no sessions (revision 2026-07-28), and processes that know nothing else: what differs between the two.
 //! Pure.
 //!
-//! We are the process's client then. It has our `initialize`, which offers it nothing, so it asks nobody for anything;
-//! requests go to it without what the revision puts into `params._meta`, and its answers get what the revision wants in
+//! We are the process's client then. It has our `initialize`, which offers it what its client offers, where it is one client's
+//! alone; requests go to it without what the revision puts into `params._meta`, and its answers get what the revision wants in
 //! them.
 
+use super::modern;
 use bytes::Bytes;
 use hallpass_core::mcp::{
     Call, Message, Outcome, Raw, Revision,
@@ -16,43 +17,78 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What the revision puts into `params._meta` of each request, for servers that keep nothing between two.
-const OF_THE_REVISION: &str = "io.modelcontextprotocol/";
-const META: &str = "_meta";
-const TOKEN: &str = "progressToken";
+pub(super) const OF_THE_REVISION: &str = "io.modelcontextprotocol/";
+pub(super) const META: &str = "_meta";
+pub(super) const TOKEN: &str = "progressToken";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 /// What older servers answer where there is no such resource; the newest revision says -32602 (SEP-2164).
 const OLD_NO_RESOURCE: i64 = -32002;
 /// The request's protocol version is not supported.
 const UNSUPPORTED_VERSION: i64 = -32022;
-const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+pub(super) const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// How long, in milliseconds, what a process says of itself may be used again: tomorrow it may be another one.
-const KNOWN_FOR: u32 = 60_000;
-/// What the newest revision has taken away, and what a process could only say on a stream that is not there.
-const ABSENT: [&str; 6] = [
-    "initialize",
-    "ping",
-    "logging/setLevel",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
-];
+pub(super) const KNOWN_FOR: u32 = 60_000;
+/// What the newest revision has taken away.
+const GONE: [&str; 5] =
+    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 /// Results that say how long they may be kept (SEP-2549). What a process says nothing of is kept by nobody.
 const KEPT: [&str; 5] =
     ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 /// What a process can do that such a client can use.
 const CAPABILITIES: [&str; 4] = ["tools", "prompts", "resources", "completions"];
 
-/// Whether it is a method that such a client can use here.
+/// Whether it is a method of the newest revision.
+pub(super) fn is_known(method: &str) -> bool {
+    !GONE.contains(&method)
+}
+
+/// Whether such a client can use it here, where the process knows only sessions: what such a process could only say on a
+/// stream, or keeps under other names, is not there.
 pub(super) fn is_there(method: &str) -> bool {
-    !ABSENT.contains(&method) && !method.starts_with("tasks/")
+    is_known(method) && method != modern::LISTEN && !method.starts_with("tasks/")
+}
+
+/// What a request says that its client can be asked, for our `initialize`; nothing, where it says more than can be meant.
+pub(super) fn offers(call: &Call) -> Raw {
+    const LONGEST: usize = 512;
+    let meta = call.params().and_then(Raw::members).and_then(|params| params.get(META)?.members());
+    let offered = meta.and_then(|meta| meta.get(CLIENT_CAPABILITIES)?.members()).unwrap_or_default();
+    let offered =
+        offered.into_iter().filter(|(name, _)| modern::INPUTS.iter().any(|(_, needed)| name == needed));
+    // Of roots that change nobody tells.
+    let offered = offered.map(|(name, what)| if name == "roots" { (name, nothing()) } else { (name, what) });
+    let offered = Raw::object(&offered.collect());
+    if offered.as_str().len() > LONGEST { nothing() } else { offered }
+}
+
+/// `{}`.
+pub(super) fn nothing() -> Raw {
+    Raw::object(&BTreeMap::new())
+}
+
+/// Whether a request goes on with one that asked its client.
+pub(super) fn resumes(call: &Call) -> bool {
+    call.params().and_then(Raw::members).is_some_and(|params| params.contains_key("requestState"))
+}
+
+/// A question as the result of a request.
+pub(super) fn input_required(name: &str, question: &Call, state: &str) -> Raw {
+    let mut asked = BTreeMap::from([("method".to_owned(), Raw::from_value(&Value::from(question.method())))]);
+    asked.extend(question.params().map(|params| ("params".to_owned(), params.clone())));
+    let asked = BTreeMap::from([(name.to_owned(), Raw::object(&asked))]);
+    Raw::object(&BTreeMap::from([
+        ("inputRequests".to_owned(), Raw::object(&asked)),
+        ("requestState".to_owned(), Raw::from_value(&Value::from(state))),
+        ("resultType".to_owned(), Raw::from_value(&Value::from("input_required"))),
+    ]))
 }
 
 /// Our own first request to a process.
-pub(super) fn initialize() -> Option<Message> {
+pub(super) fn initialize(offers: &Raw) -> Option<Message> {
     let version = Revision::ALL.into_iter().rfind(|revision| revision.has_sessions())?;
     let params = json!({
         "protocolVersion": version.as_str(),
-        "capabilities": {},
+        "capabilities": offers.to_value().unwrap_or_else(|| json!({})),
         "clientInfo": { "name": "hallpass", "version": env!("CARGO_PKG_VERSION") },
     });
     let text = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }).to_string();
@@ -171,7 +207,12 @@ pub(super) fn refuse(id: &Raw, method: &str) -> Bytes {
         let result = Outcome::Result(Raw::from_value(&json!({})));
         return Message::Response { id: Some(id.clone()), outcome: result }.to_canonical().into();
     }
-    error_body(Some(id), METHOD_NOT_FOUND, "Nobody can be asked: no capability was offered").into()
+    error_body(
+        Some(id),
+        METHOD_NOT_FOUND,
+        "Nobody can be asked: no capability was offered, or nothing is under way",
+    )
+    .into()
 }
 
 /// The number of the request whose progress this is.

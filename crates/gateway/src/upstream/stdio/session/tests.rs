@@ -7,6 +7,7 @@ fn session() -> (Session, mpsc::Receiver<Bytes>) {
     let (sender, receiver) = mpsc::channel(8);
     (
         Session::new(
+            "p".into(),
             Purpose {
                 owner: Owner { subject: "ann".into(), client_id: "client".into() },
                 peer: Peer::Client,
