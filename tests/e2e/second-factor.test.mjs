@@ -9,7 +9,7 @@ import { Person } from './lib/person.mjs';
 import { atEnd, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 
 /** An authenticator app, after RFC 6238 and nothing of ours. */
 class App {

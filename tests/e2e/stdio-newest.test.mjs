@@ -12,7 +12,7 @@ import { Person } from './lib/person.mjs';
 import { folder, freePort, start } from './lib/programs.mjs';
 import { Provider, SDKS } from './lib/sdk.mjs';
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 240_000 };
 const SERVER = [process.execPath, fileURLToPath(new URL('./lib/newest-only.mjs', import.meta.url))];
 const INFO = { name: 'hallpass-e2e', version: '1' };
 const asks = { capabilities: { elicitation: {} } };

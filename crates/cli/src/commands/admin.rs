@@ -130,7 +130,7 @@ async fn restored(args: RestoredArgs) -> anyhow::Result<ExitCode> {
 
 /// What may have ended again after it, or is gone.
 const fn makes(kind: Kind) -> bool {
-    matches!(kind, Kind::PersonCreated | Kind::ClientAdded | Kind::AccountLinked | Kind::Connected)
+    matches!(kind, Kind::PersonCreated | Kind::ClientAdded) || ties::concerns(kind)
 }
 
 /// What was done, and what an operator still has to do.
@@ -153,8 +153,10 @@ struct Done {
     wanted: BTreeMap<PersonId, bool>,
     /// Whether each thing was blocked last, by the lines.
     blocks: BTreeMap<(&'static str, String), (BlockKind, bool)>,
-    /// What people linked and connected.
+    /// What people linked, connected and turned on.
     ties: ties::Ties,
+    /// Whose second factor is not what it was.
+    factors: ties::Factors,
     /// Clients that have another secret since: the old one is in force again.
     secrets: BTreeSet<String>,
     /// Who chose another password since: the old one is in force again.
@@ -200,6 +202,8 @@ impl Done {
                 "links_removed": self.unlinked, "connections_removed": self.disconnected,
                 "passwords_set_back": self.passwords, "secrets_set_back": self.secrets, "accounts_gone": self.gone,
                 "clients_gone": self.clients_made,
+                "second_factors_gone": self.factors.gone, "second_factors_back": self.factors.back,
+                "recovery_codes_good_again": self.factors.codes,
             });
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
@@ -243,6 +247,7 @@ impl Done {
         for name in &self.gone {
             note(&format!("the account {name} was made since and is gone: run `hallpass user add {name}`"));
         }
+        self.factors.say();
         for id in &self.clients_made {
             note(&format!("the client {id} was made since and is gone: run `hallpass client add`"));
         }
@@ -314,15 +319,11 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             done.clients_made.extend(line.client.clone());
             Ok(())
         }
-        Some(Kind::AccountLinked | Kind::AccountUnlinked) => {
-            done.ties.link(place, line);
+        Some(kind) => {
+            done.ties.take(place, line, kind);
             Ok(())
         }
-        Some(Kind::Connected | Kind::Disconnected) => {
-            done.ties.connection(line);
-            Ok(())
-        }
-        Some(_) | None => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -381,6 +382,7 @@ async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
         }
     }
     (done.unlinked, done.disconnected) = done.ties.settle(place).await?;
+    done.factors = done.ties.factors(place).await?;
     for id in std::mem::take(&mut done.clients_made) {
         if place.store.client_read(id.clone()).await?.is_none() {
             done.clients_made.insert(id);

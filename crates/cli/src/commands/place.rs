@@ -78,7 +78,7 @@ impl PlaceArgs {
             let fix = match &self.config {
                 Some(file) => {
                     format!(
-                        "Start the server once, which makes it: hallpass serve --config {}",
+                        "start the server once, which makes it: hallpass serve --config {}",
                         file.display()
                     )
                 }

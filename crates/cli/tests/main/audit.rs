@@ -185,7 +185,7 @@ fn t_21_an_account_elsewhere_that_was_unlinked_since_a_backup_is_unlinked_again(
     let ties = ["ada", "--issuer", "https://login.example.com", "--subject", "248289761001"];
     let said = |command: &str| run(&[&["user", command][..], &ties].concat());
     assert!(
-        run(&["user", "add", "ada"]).2.contains("Start the server once"),
+        run(&["user", "add", "ada"]).2.contains("start the server once"),
         "a server that never ran has no database"
     );
     let serve = ["serve", "--config", file.to_str().unwrap()];
