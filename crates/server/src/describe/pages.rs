@@ -143,7 +143,9 @@ pub const SIGN_IN: Description = both(
         answers: &[
             answer(200, "A page that moves on to the provider."),
             answer(502, "The provider cannot be asked."),
-            moved("Where it goes on, with a session."),
+            moved(
+                "Where it goes on, with a session; to the page of the second factor, where one is asked for.",
+            ),
             answer(401, "Not this name and password; the same for every reason."),
             FOREIGN,
             UNAVAILABLE,
@@ -257,7 +259,9 @@ pub const SIGN_IN_CALLBACK: Description = get(&Operation {
         field("error", false, "The other answer."),
     ],
     answers: &[
-        moved("Where it goes on, with a session; to the account, where it was linked."),
+        moved(
+            "Where it goes on, with a session; to the page of the second factor, where one is asked for; to the account, where it was linked.",
+        ),
         answer(403, "Another browser asked, or nobody did; or the person may not sign in here."),
         answer(404, "There is no such provider."),
         answer(429, "Too many sign-ins from this address."),
@@ -294,7 +298,7 @@ pub const SETUP: Description = both(
         group: GROUP,
         form: &[CSRF, CODE, NAME, PASSWORD],
         answers: &[
-            moved("Signed in."),
+            moved("Signed in; or to the page of the second factor, where everybody needs one."),
             answer(403, "The link was used, has expired or is not complete."),
             UNAVAILABLE,
         ],
@@ -317,7 +321,13 @@ pub const INVITATION: Description = both(
         summary: "Sets the password and signs in",
         group: GROUP,
         form: &[CSRF, CODE, PASSWORD],
-        answers: &[moved("Signed in."), answer(403, "The link is not good any more."), UNAVAILABLE],
+        answers: &[
+            moved(
+                "Signed in; or to the page of the second factor, which another password does not take away.",
+            ),
+            answer(403, "The link is not good any more."),
+            UNAVAILABLE,
+        ],
         ..Operation::NONE
     },
 );

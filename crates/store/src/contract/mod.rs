@@ -116,6 +116,7 @@ macro_rules! contract_tests {
             as_151_sixty_four_who_ask_again_have_one_winner
             as_214_as_151_a_providers_word_ends_everything_once
             as_097_t_17_no_session_that_has_not_passed_the_second_factor
+            as_097_t_17_sign_ins_race_a_second_factor_and_none_is_left_without_it
             as_097_a_person_has_one_second_factor
             as_097_sixty_four_uses_of_a_code_have_one_winner
             as_097_sixty_four_uses_of_a_recovery_code_have_one_winner

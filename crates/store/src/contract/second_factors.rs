@@ -96,6 +96,27 @@ pub async fn as_097_t_17_no_session_that_has_not_passed_the_second_factor(store:
     assert!(store.session_open(session(&story, false)).await.unwrap());
 }
 
+/// Whoever signs in with the first factor alone in the moment in which the second is turned on has no session after it.
+pub async fn as_097_t_17_sign_ins_race_a_second_factor_and_none_is_left_without_it(store: Arc<dyn Store>) {
+    let story = Story::begin(store.clone()).await;
+    let sessions: Vec<Session> = (0..64).map(|_| session(&story, false)).collect();
+    let (at, factor, opened) = (store.clone(), new(&story, story.person), sessions.clone());
+    together(move |n| {
+        let (store, factor, session) = (at.clone(), factor.clone(), opened[usize::from(n)].clone());
+        async move {
+            if n % 64 == 31 {
+                assert!(store.second_factor_put(factor).await.unwrap());
+            } else {
+                store.session_open(session).await.unwrap();
+            }
+        }
+    })
+    .await;
+    for session in &sessions {
+        assert!(!is_there(&story, session).await);
+    }
+}
+
 /// One of a person: of many who turn one on one does, another takes its place only where that is said, and all goes with the person.
 pub async fn as_097_a_person_has_one_second_factor(store: Arc<dyn Store>) {
     let story = Story::begin(store.clone()).await;

@@ -12,6 +12,7 @@ use hallpass_core::{encoding, id::PersonId, seal::Purpose, time::Timestamp, totp
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How long a person may look for their phone.
 const LIFETIME: Duration = Duration::from_mins(10);
@@ -55,7 +56,7 @@ impl Half {
 
     /// The cookie; `None` where what waits does not fit into one.
     pub fn cookie(&self, app: &App, browser: &Browser) -> Option<HeaderValue> {
-        let text = serde_json::to_vec(self).ok()?;
+        let text = Zeroizing::new(serde_json::to_vec(self).ok()?);
         let sealed = app.keys.seal(Purpose::HalfSignedIn, &browser.id, &text, &*app.entropy);
         let sealed = encoding::base64url(&sealed);
         (sealed.len() <= browser::LONGEST_COOKIE)
@@ -66,7 +67,7 @@ impl Half {
     /// What this browser has, if it was sealed for it and is not too old.
     pub fn open(app: &App, incoming: &Incoming, browser: &Browser) -> Option<Self> {
         let sealed = encoding::from_base64url(&browser::away(app, incoming, Way::HalfSignedIn)?)?;
-        let text = app.keys.open(Purpose::HalfSignedIn, &browser.id, &sealed).ok()?;
+        let text = Zeroizing::new(app.keys.open(Purpose::HalfSignedIn, &browser.id, &sealed).ok()?);
         let half: Self = serde_json::from_slice(&text).ok()?;
         let at = Timestamp::from_millis(half.at);
         let now = incoming.cx.now;

@@ -31,6 +31,7 @@ use http::{HeaderValue, StatusCode};
 use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write as _, time::Duration};
+use zeroize::Zeroizing;
 
 /// A second factor that is turned on.
 pub(crate) struct TurnOn<'a> {
@@ -186,7 +187,7 @@ impl Proposed {
         (browser, signed_in): (&Browser, &SignedIn),
         lifetime: Duration,
     ) -> Option<HeaderValue> {
-        let text = serde_json::to_vec(self).ok()?;
+        let text = Zeroizing::new(serde_json::to_vec(self).ok()?);
         let context = context(browser, signed_in);
         let sealed = app.keys.seal(Purpose::ProposedFactor, &context, &text, &*app.entropy);
         browser::away_cookie(app, Way::ProposedFactor, &encoding::base64url(&sealed), lifetime)
@@ -200,6 +201,7 @@ impl Proposed {
     ) -> Option<Self> {
         let sealed = encoding::from_base64url(&browser::away(app, incoming, Way::ProposedFactor)?)?;
         let text = app.keys.open(Purpose::ProposedFactor, &context(browser, signed_in), &sealed).ok()?;
+        let text = Zeroizing::new(text);
         let proposed: Self = serde_json::from_slice(&text).ok()?;
         (incoming.cx.now.millis() <= proposed.until).then_some(proposed)
     }
