@@ -137,17 +137,8 @@ impl Check<'_> {
     }
 
     fn provider(&mut self, entry: &ProviderEntry, folder: &Path) -> Option<SignInProvider> {
-        let secret = match &entry.secret_file {
-            Some(at) => Some(self.secret(at, folder)?),
-            None => None,
-        };
-        let key = match &entry.key_file {
-            Some(at) => Some(self.our_key(at, entry.key_id.as_ref(), folder)?),
-            None => None,
-        };
-        if key.is_none() {
-            self.stray_key_id(entry.key_id.as_ref());
-        }
+        let files = [entry.secret_file.as_ref(), entry.key_file.as_ref(), entry.key_id.as_ref()];
+        let (secret, key) = self.own_credentials(files, folder)?;
         let parameters = entry.parameters.iter().map(|(name, value)| (name.clone(), value.clone()));
         let check = match &entry.check {
             Some(at) if super::duration::parse(at.get_ref()).is_some_and(|time| time.is_zero()) => None,

@@ -1,7 +1,6 @@
 //! `[traces]`: where spans of the calls through the gateway are sent, by OTLP over HTTP.
 
 use super::{Check, upstream_secrets::UpstreamHeaderEntry};
-use hallpass_core::secret::SecretString;
 use hallpass_fetch::{
     Policy,
     policy::{Addresses, admit},
@@ -94,8 +93,7 @@ impl Check<'_> {
         folder: &Path,
     ) -> Option<(HeaderName, HeaderValue)> {
         let header = typed.get_ref();
-        let secret = self.secret(&header.secret_file, folder)?;
-        let value = SecretString::new(format!("{}{}", header.prefix, secret.expose()));
+        let value = self.header_value(header, folder)?;
         let name = HeaderName::try_from(header.name.get_ref());
         if let (Ok(name), Ok(mut value)) = (name, HeaderValue::try_from(value.expose())) {
             value.set_sensitive(true);

@@ -39,8 +39,7 @@ impl Check<'_> {
             self.wrong(typed, what, "write secret_env = { NAME = \"file\" } for a command, or remove it");
             return None;
         }
-        let secret = self.secret(&header.secret_file, folder)?;
-        let value = SecretString::new(format!("{}{}", header.prefix, secret.expose()));
+        let value = self.header_value(header, folder)?;
         match SecretHeader::new(header.name.get_ref(), &value) {
             Ok(header) => Some(UpstreamCredential::Header(header)),
             Err(fault) => {
@@ -74,6 +73,16 @@ impl Check<'_> {
         environment
     }
 
+    /// What a header with a secret says.
+    pub(super) fn header_value(
+        &mut self,
+        header: &UpstreamHeaderEntry,
+        folder: &Path,
+    ) -> Option<SecretString> {
+        let secret = self.secret(&header.secret_file, folder)?;
+        Some(SecretString::new(format!("{}{}", header.prefix, secret.expose())))
+    }
+
     /// The one line of a file that nobody else may read.
     pub(super) fn secret(&mut self, at: &Spanned<String>, folder: &Path) -> Option<SecretString> {
         let text = SecretString::new(self.file(at, folder)?);
@@ -91,15 +100,28 @@ impl Check<'_> {
         Some(SecretString::new(line))
     }
 
-    /// A name of a key that is not there.
-    pub(super) fn stray_key_id(&mut self, key_id: Option<&Spanned<String>>) {
-        if let Some(id) = key_id {
-            self.wrong(id, "key_id is the name of a key_file", "add key_file, or remove it");
-        }
+    /// What we prove with who we are at a server of somebody else: a secret, or a key and its name there, or neither.
+    pub(super) fn own_credentials(
+        &mut self,
+        [secret, key, key_id]: [Option<&Spanned<String>>; 3],
+        folder: &Path,
+    ) -> Option<(Option<SecretString>, Option<ClientKey>)> {
+        let secret = match secret {
+            Some(at) => Some(self.secret(at, folder)?),
+            None => None,
+        };
+        let key = match (key, key_id) {
+            (Some(at), id) => Some(self.own_key(at, id, folder)?),
+            (None, Some(id)) => {
+                self.wrong(id, "key_id is the name of a key_file", "add key_file, or remove it");
+                None
+            }
+            (None, None) => None,
+        };
+        Some((secret, key))
     }
 
-    /// The private key of a file, by which we prove who we are somewhere, and its name there.
-    pub(super) fn our_key(
+    fn own_key(
         &mut self,
         at: &Spanned<String>,
         key_id: Option<&Spanned<String>>,

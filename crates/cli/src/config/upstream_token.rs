@@ -64,17 +64,8 @@ impl Check<'_> {
             self.wrong(typed, what, "add \"self\" to authorization_servers, or remove it");
             return None;
         }
-        let secret = match &written.secret_file {
-            Some(at) => Some(self.secret(at, folder)?),
-            None => None,
-        };
-        let key = match &written.key_file {
-            Some(at) => Some(self.our_key(at, written.key_id.as_ref(), folder)?),
-            None => None,
-        };
-        if key.is_none() {
-            self.stray_key_id(written.key_id.as_ref());
-        }
+        let files = [written.secret_file.as_ref(), written.key_file.as_ref(), written.key_id.as_ref()];
+        let (secret, key) = self.own_credentials(files, folder)?;
         let made = UpstreamTokenSettings::new(&WrittenUpstreamToken {
             server: &entry.name,
             upstream: upstream.get_ref(),
