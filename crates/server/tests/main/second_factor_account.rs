@@ -1,7 +1,9 @@
 //! Who has a second factor, and who decides: the person at the account page, the operator with a setting. Whoever finds an open browser
 //! decides nothing.
 
-use crate::{accounts::session_of, providers::*, second_factor::*, support::*, third_party::ThirdParty};
+use crate::{
+    accounts::session_of, providers::*, second_factor::*, support::*, switch::eve, third_party::ThirdParty,
+};
 use hallpass_server::{SecondFactorPolicy, audit::Kind, invitation_link, setup_link};
 use http::StatusCode;
 
@@ -229,6 +231,49 @@ async fn as_097_t_17_another_setting_counts_at_once_also_for_who_is_signed_in() 
     );
     assert_eq!(browser.get(PAGE).await.status, StatusCode::NOT_FOUND);
     assert!(!browser.get("/account").await.text.contains("Second step"));
+}
+
+#[tokio::test]
+async fn as_097_t_17_what_was_proposed_before_it_was_on_puts_nothing_in_its_place() {
+    let server = Server::start().await;
+    let mut browser = server.set_up().await;
+    // Another window of the same session is given another secret, which somebody else may have seen.
+    let mut window = browser.clone();
+    let page = window.get(PAGE).await;
+    let seen = secret_on(&page);
+    let (secret, _) = turn_on(&server, &mut browser).await;
+    let typed = code(&seen, server.now());
+    let refused = window.submit(&page, PAGE, &["csrf"], &[("action", "on"), ("code", &typed)]).await;
+    assert_eq!(
+        (refused.status, refused.header("location")),
+        (StatusCode::SEE_OTHER, PAGE),
+        "{}",
+        refused.text
+    );
+    assert_eq!(counted(&server, Kind::SecondFactorOn, None), 1);
+    assert!(is_signed_in(&sign_in_with_code(&server, &secret).await), "the first one is in force");
+}
+
+#[tokio::test]
+async fn as_097_a_session_that_is_too_little_ends_when_somebody_else_signs_in_there() {
+    let server = Server::start().await;
+    let browser = server.set_up().await;
+    eve(&server).await;
+    let mut settings = settings();
+    requiring(&mut settings);
+    let required = server.reloaded(settings);
+    let mut same = Browser::new(&required);
+    same.cookies = browser.cookies.clone();
+    let form = same.get("/sign-in").await;
+    let typed = [("name", "eve"), ("password", PASSWORD)];
+    let moved = same.submit(&form, "/sign-in", &["csrf", "waiting"], &typed).await;
+    assert_eq!(moved.header("location"), CODE, "{}", moved.text);
+    let page = same.get(CODE).await;
+    let typed = code(&secret_on(&page), server.now());
+    assert_eq!(type_code(&mut same, &page, &typed).await.status, StatusCode::OK);
+    // Where it would be enough again, whoever has its cookie has nothing.
+    let mut kept = browser;
+    assert_eq!(kept.get("/account").await.header("location"), "/sign-in");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ fn with(client: &str, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     request
 }
 
-async fn eve(server: &Server) {
+pub async fn eve(server: &Server) {
     let ada = server.app.store.person_by_name(NAME.into()).await.unwrap().unwrap();
     let id = hallpass_core::id::PersonId::new(server.now(), &hallpass_core::entropy::SystemEntropy);
     let eve = hallpass_store::Person { id, name: "eve".into(), ..ada };
