@@ -1,7 +1,7 @@
 //! What a line of the log says of an event: its words, then `name=value`, a text in quotes.
 //!
-//! Every call through the gateway is a line, so this is written without detours: the library's own way costs a third of
-//! what a call costs beside its signature. Nothing in a line acts on a terminal, and nothing ends it before its end: a
+//! Every call through the gateway is a line, so this is written without detours: the library's own way was a fifth of the
+//! instructions of a call. Nothing in a line acts on a terminal, and nothing ends it before its end: a
 //! peer's words in it cannot look like a line of ours.
 
 use std::fmt::{self, Debug, Display, Write};
