@@ -40,7 +40,7 @@ use hallpass_server::{
 };
 use hallpass_store::{ErrorKind, StoreError};
 use issuers::Issuers;
-use reload::{InForce, Running};
+use reload::{InForce, KeyFileText, Running};
 use std::{
     error::Error as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -60,6 +60,8 @@ pub struct Node {
     listeners: Vec<TcpListener>,
     demo: Option<(TcpListener, Router)>,
     admin: Option<TcpListener>,
+    /// What `master.key` held before it was read, until it is followed.
+    key_file: Option<KeyFileText>,
 }
 
 /// Puts a node together. Everything that can fail fails here, before anything is announced.
@@ -115,7 +117,6 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
     let running = Running {
         state,
-        key_file,
         live: Live::new(app),
         router: listen::Current::new(router),
         revocations,
@@ -124,7 +125,7 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         stop: listen::Stop::new(),
         in_force: Mutex::new(InForce { config, gateway, demo: demo_url, traces }),
     };
-    Ok(Node { running: Arc::new(running), listeners, demo, admin })
+    Ok(Node { running: Arc::new(running), listeners, demo, admin, key_file })
 }
 
 fn fetch(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Fetch> {
@@ -152,9 +153,10 @@ impl Node {
     /// Reads its configuration again from this file, and its master keys, when told to and, with `watch`, when they change.
     /// From this call on a SIGHUP is heard. Without a configuration file it ends the process, as it does without us: its
     /// terminal is gone.
-    pub fn follow(&self, file: Option<Followed>, watch: bool) {
+    pub fn follow(&mut self, file: Option<Followed>, watch: bool) {
         let told = if file.is_some() { listen::Told::new() } else { listen::Told::never() };
-        tokio::spawn(Arc::clone(&self.running).follow(file, told, watch));
+        let seen = (file, self.key_file.take());
+        tokio::spawn(Arc::clone(&self.running).follow(seen, told, watch));
     }
 
     /// Serves until Ctrl-C or SIGTERM, then drains.

@@ -28,7 +28,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             bail!("{}", lines.join("; "));
         }
     };
-    let node = node::start(config).await?;
+    let mut node = node::start(config).await?;
     node.follow(None, true);
     for url in node.mcp_urls() {
         say!("MCP URL: {url}");

@@ -14,7 +14,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             bail!("{} cannot be used:\n{}", args.config.display(), lines.join("\n"));
         }
     };
-    let node = node::start(config).await?;
+    let mut node = node::start(config).await?;
     node.follow(Some(file), !args.no_watch);
     for url in node.mcp_urls() {
         say!("MCP URL: {url}");

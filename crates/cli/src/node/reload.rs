@@ -38,12 +38,13 @@ impl Followed {
     }
 }
 
+/// The text of `master.key`, and whether it is its owner's alone.
+pub type KeyFileText = (SecretString, bool);
+
 /// What a running node is made of.
 pub struct Running {
     /// Where the master keys are.
     pub state: StateFolder,
-    /// What `master.key` held before it was read.
-    pub key_file: Option<(SecretString, bool)>,
     /// The authorization server.
     pub live: Live,
     /// The routes in force.
@@ -75,11 +76,16 @@ pub struct InForce {
 impl Running {
     /// Reads the configuration and the master keys again whenever the process is told to (SIGHUP), and when they have changed:
     /// the file, or one of the certificates that it names, which are renewed without it.
-    pub async fn follow(self: Arc<Self>, file: Option<Followed>, mut told: listen::Told, watch: bool) {
+    pub async fn follow(
+        self: Arc<Self>,
+        (file, key_file): (Option<Followed>, Option<KeyFileText>),
+        mut told: listen::Told,
+        watch: bool,
+    ) {
         let (file, seen) = file.map(|file| (file.path, file.seen)).unzip();
         let mut configuration = Changing::new(seen.flatten());
         let mut certificates = Changing::new(Some(self.certificates().await));
-        let mut keys = Changing::new(self.key_file.clone());
+        let mut keys = Changing::new(key_file);
         let mut refused = false;
         loop {
             let told = tokio::select! {
