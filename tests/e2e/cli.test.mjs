@@ -31,12 +31,26 @@ test('hallpass login, call, status, logout', LIMIT, async (t) => {
   assert.equal(call.code, 0, call.output);
   assert.match(call.stdout, /Echo: hi/);
 
+  const long = JSON.stringify({ name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 3 } });
+  const progress = await hallpass('call', url, 'tools/call', long, '--json');
+  assert.equal(progress.stdout.trim().split('\n').length, 1, progress.output);
+  assert.match(JSON.parse(progress.stdout).content[0].text, /completed/);
+  assert.match(progress.output, /^\{.*"notifications\/progress".*\}$/m);
+
   const status = await hallpass('status');
   assert.equal(status.code, 0, status.output);
   assert.ok(status.stdout.includes(url), status.stdout);
+  assert.match(status.stdout, /token +renewed when needed; this one is good for \d+ min/);
 
   await person.open(`${issuer}/account`);
   assert.equal(revocable(person.page), 1);
+  // Signed in again, the one before is over, and whoever had it in hand goes on with the new one.
+  const again = hallpass.begin('login', '--no-browser', url);
+  await signIn(again, issuer, person);
+  assert.match(again.output, /The sign-in before this one is revoked/);
+  await person.open(`${issuer}/account`);
+  assert.equal(revocable(person.page), 1, 'one permission, not two');
+  assert.equal((await hallpass('list', url)).code, 0);
   const logout = await hallpass('logout', url);
   assert.equal(logout.code, 0, logout.output);
   await person.open(`${issuer}/account`);
@@ -84,6 +98,52 @@ test('hallpass login --paste, and nobody there', LIMIT, async (t) => {
   alone.types();
   assert.equal(await alone.ends(), NOBODY_THERE, alone.output);
   assert.match(alone.output, /nobody is there to sign in[\s\S]*--device/);
+});
+
+test('hallpass login where nobody can answer ends at once', LIMIT, async (t) => {
+  const { url } = await run(t);
+  // What opens pages would start a browser here, which ends at once and says so to nobody.
+  const hallpass = commands(t, { DISPLAY: '', WAYLAND_DISPLAY: '', BROWSER: '', WSL_DISTRO_NAME: '' });
+  const login = hallpass.begin('login', url);
+  assert.equal(await login.ends(30), NOBODY_THERE, login.output);
+  assert.match(login.output, /no terminal to show this on[\s\S]*nobody is there to sign in[\s\S]*--device/);
+  // At a terminal somebody may open it elsewhere.
+  const there = start(t, 'script', ['-qefc', `${binary()} login ${url}`, '/dev/null'], { env: hallpass.env, input: true });
+  await there.says(/Open this URL yourself, no browser could be started/);
+  await there.stop();
+});
+
+test('hallpass exec hands the token over by the way that is chosen', LIMIT, async (t) => {
+  const { url, issuer, person } = await run(t);
+  const hallpass = commands(t);
+  await signIn(hallpass.begin('login', '--no-browser', url), issuer, person);
+  const token = (await hallpass('token', url)).stdout.trim();
+  const ways = [
+    [[], 'printf %s "$MCP_TOKEN"'],
+    [['--env', 'OTHER'], 'printf %s "$OTHER"; test -z "$MCP_TOKEN"'],
+    [['--stdin'], 'read -r token; printf %s "$token"; test -z "$MCP_TOKEN"'],
+    [['--fd'], 'read -r token < "/dev/fd/$MCP_TOKEN_FD"; printf %s "$token"; test -z "$MCP_TOKEN"'],
+  ];
+  for (const [words, script] of ways) {
+    const exec = await hallpass('exec', url, ...words, '--', 'sh', '-c', script);
+    assert.equal(exec.code, 0, exec.output);
+    assert.equal(exec.stdout, token, words.join(' '));
+  }
+  for (const wrong of [['--env', 'A=B'], ['--env', ''], ['--stdin', '--fd'], ['--env', 'A', '--fd']]) {
+    assert.equal((await hallpass('exec', url, ...wrong, '--', 'true')).code, 2, wrong.join(' '));
+  }
+});
+
+test('a picture for a phone has no colours where none are wanted', LIMIT, async (t) => {
+  const { url } = await run(t);
+  const hallpass = commands(t);
+  for (const [NO_COLOR, coloured] of [['', true], ['1', false]]) {
+    const login = start(t, 'script', ['-qefc', `${binary()} login --device ${url}`, '/dev/null'], { env: { ...hallpass.env, NO_COLOR }, input: true });
+    await login.says(/Give it to nobody/);
+    assert.match(login.output, /\u2588/);
+    assert.equal(login.output.includes('\u001b['), coloured);
+    await login.stop();
+  }
 });
 
 test('cl_097 hallpass call asks about a page at a terminal, and only there', LIMIT, async (t) => {

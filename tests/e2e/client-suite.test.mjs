@@ -117,11 +117,30 @@ test('the table is the suite, whole', () => {
   assert.deepEqual(Object.fromEntries([...ours, ...extensions]), Object.fromEntries(suites));
 });
 
+test('both wires, all extensions, both back-compat: 53 sign-ins by the library', () => {
+  const wires = (name) => revisionsOf(SCENARIOS[name]).filter((revision) => BOTH.includes(revision) || MARCH.includes(revision));
+  const signIns = Object.keys(SCENARIOS).filter((name) => name.startsWith('auth/')).flatMap(wires);
+  assert.equal(signIns.length + EXTENSIONS.length * BOTH.length, 53);
+});
+
+test('each scenario that a revision requires is run at that revision', () => {
+  for (const [revision, number] of [[SESSION, 18], [STATELESS, 32]]) {
+    const required = [...listOf('--requirements', revision).matchAll(/- (\S+)/g)].map(([, name]) => name);
+    assert.equal(required.length, number);
+    const ran = (name) => [SCENARIOS[name], BRIDGED[name]].some((row) => row && revisionsOf(row).includes(revision));
+    assert.deepEqual(required.filter((name) => !ran(name)), [], revision);
+  }
+});
+
+/** What the suite lists of clients, a line for each scenario. */
+function listOf(...words) {
+  const text = execFileSync(process.execPath, [SUITE, 'list', ...words], { encoding: 'utf8' });
+  return text.match(/Client scenarios[^\n]*\n([\s\S]*?)\n\s*\n/)[1];
+}
+
 /** The suite's client scenarios with the revisions that it knows them for. */
 function listed() {
-  const text = execFileSync(process.execPath, [SUITE, 'list'], { encoding: 'utf8' });
-  const [, section] = text.match(/Client scenarios[^\n]*\n([\s\S]*?)\n\s*\n/);
-  const lines = [...section.matchAll(/- (\S+) \[([^\]]*)\]/g)];
+  const lines = [...listOf().matchAll(/- (\S+) \[([^\]]*)\]/g)];
   return Object.fromEntries(lines.map(([, name, revisions]) => [name, revisions.split(',')]));
 }
 

@@ -19,7 +19,7 @@ test('hallpass connect: sign-in, tools, progress, a request of the server', LIMI
   const { url, issuer, person } = await run(t, { upstream: await everything(t) });
   const hallpass = commands(t);
   const { client, transport } = bridged(t, url, hallpass);
-  signInWhenAsked(transport, issuer, person);
+  const said = signInWhenAsked(transport, issuer, person);
   await client.connect(transport);
 
   const { tools } = await client.listTools();
@@ -40,9 +40,18 @@ test('hallpass connect: sign-in, tools, progress, a request of the server', LIMI
   const answers = await Promise.all(words.map((message) => client.callTool({ name: 'echo', arguments: { message } })));
   assert.deepEqual(answers.map(({ content }) => content[0].text), words.map((word) => `Echo: ${word}`));
 
+  const keys = () => [...said().matchAll(/The key to your sign-ins is new, and in its file: \S+credentials\.key/g)].length;
+  assert.equal(keys(), 1, said());
+
   const other = bridged(t, url, hallpass);
+  const saidThere = signInWhenAsked(other.transport, issuer, person);
   await other.client.connect(other.transport);
   assert.ok((await other.client.listTools()).tools.length > 0, 'a second program needs no second sign-in');
+
+  await client.close();
+  await other.client.close();
+  assert.equal(keys(), 1, 'said once');
+  assert.doesNotMatch(saidThere(), /key to your sign-ins/, 'and only by who made it');
 
   const token = await hallpass('token', url);
   assert.equal(token.code, 0, token.output);
@@ -90,7 +99,7 @@ function bridged(t, url, { env }) {
   return { client, transport };
 }
 
-/** Does what the line on standard error asks a person to do. */
+/** Does what the line on standard error asks a person to do. What it says there so far. */
 function signInWhenAsked(transport, issuer, person) {
   let said = '';
   let asked = false;
@@ -101,4 +110,5 @@ function signInWhenAsked(transport, issuer, person) {
     asked = true;
     await exchange((await person.authorize(page[0])).href);
   });
+  return () => said;
 }

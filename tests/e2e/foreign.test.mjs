@@ -7,6 +7,7 @@ import { commands } from './lib/commands.mjs';
 import { better, oidc, python, typescript } from './lib/foreign.mjs';
 import { binary } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
+import { Person } from './lib/person.mjs';
 import { atEnd } from './lib/programs.mjs';
 
 const LIMIT = { timeout: 240_000 };
@@ -99,6 +100,23 @@ test('oidc-provider: proofs with nonces, pushed requests, a resource', LIMIT, as
   assert.ok(server.seen.refreshes >= 1);
   await greetsOverStdio(t, hallpass, server.url);
   assert.ok(server.seen.proofs > 3);
+  await signsOut(hallpass, server.url);
+  assert.ok(server.seen.revoked > 0);
+});
+
+test('oidc-provider: the same browser again, which is the same grant', LIMIT, async (t) => {
+  const server = await oidc(t, { pushed: false, proofs: false });
+  const hallpass = commands(t);
+  const ada = new Person();
+  const allow = async (page) => (await ada.open(page)).away;
+  await signsIn(hallpass, { ...server, allow });
+  const again = await signsIn(hallpass, { ...server, allow });
+  // To revoke what the first sign-in brought would end the second one with it.
+  assert.match(again.output, /The sign-in before this one was not revoked/);
+  assert.equal(server.seen.revoked, 0);
+  await after(3);
+  await greets(hallpass, server.url);
+  assert.ok(server.seen.refreshes >= 1);
   await signsOut(hallpass, server.url);
   assert.ok(server.seen.revoked > 0);
 });

@@ -21,6 +21,12 @@ test('cl_030 hallpass login --print-url, and --wait in another process', LIMIT, 
   const { url: page, redirect_uri, ends_at } = JSON.parse(begun.stdout);
   const left = ends_at - Date.now() / 1000;
   assert.ok(left > 800 && left <= 900, `${left} s`);
+  const status = await hallpass('status');
+  assert.match(status.stdout, new RegExp(`^${url}\\n  account   default\\n  begun     for 14 min more: hallpass login ${url} --wait$`, 'm'));
+  const { begun: waits } = JSON.parse((await hallpass('status', '--json')).stdout);
+  assert.deepEqual(waits.map(({ server, account, redirect_uri: to }) => [server, account, to]), [[url, 'default', redirect_uri]]);
+  const { searchParams } = new URL(page);
+  assert.ok(!status.output.includes(searchParams.get('state')), 'nothing by which somebody else could answer');
   // Who stops waiting comes back.
   const stopped = hallpass.begin('login', url, '--wait');
   await stopped.says(/Waiting for the browser/);
@@ -41,6 +47,7 @@ test('cl_030 hallpass login --print-url, and --wait in another process', LIMIT, 
   assert.equal((await hallpass('list', url)).code, 0);
   const again = await hallpass('login', url, '--wait');
   assert.equal(again.code, NOTHING_BEGUN, 'once');
+  assert.deepEqual(JSON.parse((await hallpass('status', '--json')).stdout).begun, []);
 });
 
 test('a port that is taken in between, and the answer pasted', LIMIT, async (t) => {

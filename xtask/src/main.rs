@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-cargo xtask check    floors, purity, sizes, texts, requirements and their tests, formatting, clippy
+cargo xtask check    floors, the suite's client, purity, sizes, texts, requirements and their tests, formatting, clippy
 cargo xtask test     installs what the tests need if it is missing, then runs all of them
 cargo xtask matrix   writes docs/conformance.md; with --check it only looks
 cargo xtask docs     writes the API reference, a page and a PDF, to target/docs

@@ -96,6 +96,7 @@ impl Bench<'_> {
             client,
             token_endpoint: format!("{issuer}/token"),
             revocation_endpoint: None,
+            client_is_given: false,
             endpoints_read_at: now,
             requested_scope: Scope::parse("mcp")?,
             tokens,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[command(name = "hallpass", version, about, max_term_width = 100, after_help = AFTER)]
 pub struct Args {
     /// Say more on standard error.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 900)]
     pub verbose: bool,
     /// What to do.
     #[command(subcommand)]

@@ -58,6 +58,12 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(1)
 }
 
+/// Whether standard error may have colours: at a terminal, and where nobody says otherwise (no-color.org).
+#[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
+pub fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// The log goes to standard error. `HALLPASS_LOG` takes a filter (`debug`, `hallpass_server=debug`).
 #[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
 pub fn start_log(verbose: bool, server: bool) {
@@ -66,7 +72,6 @@ pub fn start_log(verbose: bool, server: bool) {
         (false, true) => LevelFilter::INFO,
         (false, false) => LevelFilter::WARN,
     };
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let text = std::env::var("HALLPASS_LOG").unwrap_or_default();
     let filter = EnvFilter::builder().with_default_directive(level.into()).parse_lossy(text);
     std::thread::spawn(|| {
@@ -79,7 +84,7 @@ pub fn start_log(verbose: bool, server: bool) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Log)
-        .with_ansi(colour)
+        .with_ansi(colours())
         .with_target(false)
         .fmt_fields(Fields)
         .init();

@@ -204,9 +204,11 @@ fn of_token(failure: Failure<TokenError>) -> Failure<DeviceError> {
         TokenError::InvalidGrant => DeviceError::Expired,
         TokenError::Unavailable { .. } => DeviceError::Unavailable,
         TokenError::Redirect => DeviceError::Redirect,
-        TokenError::Malformed | TokenError::TokenType | TokenError::NotBound | TokenError::Audience => {
-            DeviceError::Malformed
-        }
+        TokenError::Malformed
+        | TokenError::TokenType
+        | TokenError::NotBound
+        | TokenError::MoreThanAsked
+        | TokenError::Audience => DeviceError::Malformed,
         TokenError::Request | TokenError::Refused | TokenError::SignInAgain => DeviceError::Refused,
     };
     Failure { error, said: failure.said }

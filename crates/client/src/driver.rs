@@ -8,6 +8,7 @@ mod bridge;
 mod call;
 mod credentials;
 mod device;
+mod exchange;
 mod login;
 mod logout;
 mod machine;
@@ -24,15 +25,16 @@ pub use bridge::Bridge;
 pub use call::{Caller, Messages};
 pub use credentials::{Credentials, Next};
 pub use device::DeviceInteraction;
+pub use exchange::ExchangeOptions;
 pub use login::{Interaction, LoginOptions, SignedIn, WhatFor};
-pub use logout::{Revoked, SignedOut};
+pub use logout::{Replaced, Revoked, SignedOut};
 pub use machine::MachineOptions;
 pub use sign_in::SignIn;
 
 use crate::{
     error::{ClientError, Failed, Party},
     platform::Variables,
-    storage::{Entry, StorageError, Store},
+    storage::{Begun, Entry, StorageError, Store},
     wire::ClientInfo,
 };
 use bytes::Bytes;
@@ -153,6 +155,15 @@ impl Client {
     /// `Storage`.
     pub async fn status(&self) -> Result<Vec<Entry>, Failed> {
         Ok(self.read_store(|contents| contents.entries.clone()).await?)
+    }
+
+    /// All sign-ins that were begun and wait for their answer.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub async fn begun(&self) -> Result<Vec<Begun>, Failed> {
+        let now = self.clock.now();
+        Ok(self.read_store(move |contents| contents.all_begun(now).cloned().collect()).await?)
     }
 
     fn info(&self) -> ClientInfo<'_> {

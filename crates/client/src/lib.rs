@@ -11,6 +11,7 @@
 //! | tokens: got, renewed, given up | [`token`], [`refresh`], [`revoke`], [`step_up`] |
 //! | a code typed on another device | [`device`] |
 //! | tokens without a person | [`machine`], [`platform`], [`assertion`] |
+//! | a narrower token, for a sub-agent | [`exchange`] |
 //! | tokens bound to a key | [`proof`] |
 //! | where they are kept | [`storage`] |
 //! | MCP itself, both wires | [`wire`], [`sse`], [`tool_headers`] |
@@ -53,6 +54,7 @@ pub mod document;
 pub mod driver;
 pub mod elicitation;
 pub mod error;
+pub mod exchange;
 pub mod layer;
 pub mod loopback;
 pub mod machine;

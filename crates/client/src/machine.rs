@@ -4,6 +4,7 @@
 use crate::{
     assertion::{ClientKey, KeyFile},
     discovery::AuthorizationServer,
+    exchange::TOKEN_EXCHANGE,
     peer::Failure,
     platform::Platform,
     proof::ProofKey,
@@ -23,7 +24,6 @@ use serde_json::Value;
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 /// RFC 7523 §2.1.
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";

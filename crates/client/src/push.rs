@@ -104,6 +104,7 @@ const fn of_token(error: TokenError) -> PushError {
         | TokenError::Refused
         | TokenError::TokenType
         | TokenError::SignInAgain
+        | TokenError::MoreThanAsked
         | TokenError::Audience
         | TokenError::NotBound => PushError::Refused,
     }

@@ -57,6 +57,9 @@ pub enum TokenError {
     /// `insufficient_user_authentication`: the person has to sign in at the identity provider again (ID-JAG §9.2).
     #[error("the identity provider wants the person to sign in again")]
     SignInAgain,
+    /// A token exchange that gave more than was asked for.
+    #[error("the authorization server gave more permissions than were asked for: the token is not handed on")]
+    MoreThanAsked,
     /// An identity assertion for another server.
     #[error("the identity provider's assertion is for another authorization server")]
     Audience,
@@ -177,7 +180,12 @@ pub(crate) fn members_of(response: &Response<Bytes>) -> Result<Map<String, Value
     Ok(members.map_err(|_| TokenError::Malformed)?)
 }
 
-fn tokens(members: &Map<String, Value>, asked: Asked<'_>, now: Timestamp) -> Result<Tokens, TokenError> {
+/// The tokens among the members of a success.
+pub(crate) fn tokens(
+    members: &Map<String, Value>,
+    asked: Asked<'_>,
+    now: Timestamp,
+) -> Result<Tokens, TokenError> {
     let text = |name| json::string(members, name).map_err(|_| TokenError::Malformed);
     let kind = text("token_type")?.ok_or(TokenError::Malformed)?;
     let is = |name: &str| kind.eq_ignore_ascii_case(name);

@@ -58,29 +58,35 @@ impl RefreshToken {
 
     /// Checks form, checksum and MAC, in this order.
     pub fn check(keys: &KeyRing, text: &str) -> Result<Self, RefreshTokenError> {
-        let text = text.strip_prefix(REFRESH_PREFIX).ok_or(RefreshTokenError::Form)?;
-        let bytes: [u8; 22 + MAC + SUM] =
-            encoding::array_from_base64url(text).ok_or(RefreshTokenError::Form)?;
-        let (body, sum) = bytes.split_at(22 + MAC);
-        if checksum(body) != sum {
-            return Err(RefreshTokenError::Damaged);
-        }
-        let (body, mac) = body.split_at(22);
-        let (head, rest) = body.split_at(2);
-        let (grant, generation) = rest.split_at(16);
-        let (&[version, number], Ok(grant), Ok(generation)) =
-            (head, <[u8; 16]>::try_from(grant), <[u8; 4]>::try_from(generation))
-        else {
-            return Err(RefreshTokenError::Form);
-        };
-        if version != VERSION {
-            return Err(RefreshTokenError::Form);
-        }
+        let bytes = summed(text)?;
+        let (body, mac) = bytes.split_at(22);
+        let (number, token) = Self::said(body)?;
         if keys.is_later(number) {
             return Err(RefreshTokenError::KeyNotHere);
         }
         keys.check(number, Purpose::RefreshToken, body, mac).map_err(|_| RefreshTokenError::Forged)?;
-        Ok(Self { grant: GrantId::from_bytes(grant), generation: u32::from_be_bytes(generation) })
+        Ok(token)
+    }
+
+    /// The grant that a text names, for who has no keys: a client that has two and wants to know whether they are of one grant.
+    /// Whether it is genuine is not looked at. `None`: not of this form.
+    pub fn grant_named_in(text: &str) -> Option<GrantId> {
+        let bytes = summed(text).ok()?;
+        let (body, _) = bytes.split_at(22);
+        Self::said(body).ok().map(|(_, token)| token.grant)
+    }
+
+    /// The number of the key, and what the token says.
+    fn said(body: &[u8]) -> Result<(u8, Self), RefreshTokenError> {
+        let (head, rest) = body.split_at_checked(2).ok_or(RefreshTokenError::Form)?;
+        let (grant, generation) = rest.split_at_checked(16).ok_or(RefreshTokenError::Form)?;
+        match (head, <[u8; 16]>::try_from(grant), <[u8; 4]>::try_from(generation)) {
+            (&[VERSION, number], Ok(grant), Ok(generation)) => {
+                let generation = u32::from_be_bytes(generation);
+                Ok((number, Self { grant: GrantId::from_bytes(grant), generation }))
+            }
+            _ => Err(RefreshTokenError::Form),
+        }
     }
 
     fn body(self, number: u8) -> Vec<u8> {
@@ -90,6 +96,17 @@ impl RefreshToken {
         bytes.extend(self.generation.to_be_bytes());
         bytes
     }
+}
+
+/// Body and MAC of a text whose checksum is right.
+fn summed(text: &str) -> Result<[u8; 22 + MAC], RefreshTokenError> {
+    let text = text.strip_prefix(REFRESH_PREFIX).ok_or(RefreshTokenError::Form)?;
+    let bytes: [u8; 22 + MAC + SUM] = encoding::array_from_base64url(text).ok_or(RefreshTokenError::Form)?;
+    let (summed, sum) = bytes.split_at(22 + MAC);
+    if checksum(summed) != sum {
+        return Err(RefreshTokenError::Damaged);
+    }
+    summed.try_into().map_err(|_| RefreshTokenError::Form)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; SUM] {
@@ -130,6 +147,18 @@ mod tests {
         let text = "hpr_AQMFBQUFBQUFBQUFBQUFBQUFAAAABzZM47a4SWccgoPlYeB0X7a6jZ7S-V9U";
         assert_eq!(token().mint(&ring(1)).expose(), text);
         assert_eq!(RefreshToken::check(&ring(1), text), Ok(token()));
+    }
+
+    #[test]
+    fn without_keys_the_grant_can_be_read_and_nothing_else_is_one() {
+        let text = token().mint(&ring(1));
+        assert_eq!(RefreshToken::grant_named_in(text.expose()), Some(GrantId::from_bytes([5; 16])));
+        let next = RefreshToken { generation: 8, ..token() }.mint(&ring(2));
+        assert_eq!(RefreshToken::grant_named_in(next.expose()), Some(GrantId::from_bytes([5; 16])));
+        for other in ["", "hpr_", "refresh-1", &text.expose()[..63], &text.expose().replace("hpr_A", "hpr_B")]
+        {
+            assert_eq!(RefreshToken::grant_named_in(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn floor_of(name: &str) -> Option<u8> {
 }
 
 /// The packages that the built crate uses: plain and build dependencies, also those of one platform.
-fn dependencies(manifest: &Table) -> Vec<String> {
+pub(super) fn dependencies(manifest: &Table) -> Vec<String> {
     let platforms = manifest.get("target").and_then(toml::Value::as_table);
     let platforms = platforms.into_iter().flat_map(Table::values).filter_map(toml::Value::as_table);
     let mut found = Vec::new();

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod finding;
 mod floors;
+mod harness;
 mod lock;
 mod packages;
 mod purity;
@@ -39,7 +40,9 @@ fn cargo(root: &Path) -> Command {
 fn rules(root: &Path) -> Result<()> {
     let mut findings = Vec::new();
     let mut hints = Vec::new();
-    floors::check(&files::manifests(root)?, &mut findings);
+    let manifests = files::manifests(root)?;
+    floors::check(&manifests, &mut findings);
+    harness::manifests(&manifests, &mut findings);
     lock::cargo(&lock::tree(root)?, &mut findings);
     packages::check(&crate::packages::of_program(root)?, &mut findings);
     lock::npm(&files::read(root, "tests/e2e/package-lock.json")?, &mut findings);
@@ -47,6 +50,7 @@ fn rules(root: &Path) -> Result<()> {
         if files::has_extension(&path, "rs") {
             let source = Source::read(&text);
             purity::check(&path, &source, &mut findings);
+            harness::check(&path, &source, &mut findings);
             sizes::check(&path, &source, &mut findings, &mut hints);
             texts::check(&path, &text, &source, &mut findings);
             sql::literals(&path, &source, &mut findings);

@@ -18,9 +18,9 @@ use std::{fmt::Write as _, io::Read, process::ExitCode};
 /// `hallpass call`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The result goes to standard output as JSON, or the error object if the server answered with one. Progress and \
-other notifications go to standard error, one JSON object in a line. At a terminal you are asked when the server \
-wants you to open a page.
+The result goes to standard output as JSON, or the error object if the server answered with one; with --json on one line. \
+Progress is asked for, and goes to standard error as it comes, with other notifications, one JSON object in a line. At a terminal \
+you are asked when the server wants you to open a page.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error.
 
@@ -34,6 +34,9 @@ pub struct CallArgs {
     pub method: String,
     /// Parameters as a JSON object; `-` reads standard input.
     pub params: Option<String>,
+    /// Print the result on one line, for a program. Without, the same JSON is indented.
+    #[arg(long)]
+    pub json: bool,
     /// Where and as whom.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -56,21 +59,35 @@ pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
     if let Some(person) = Terminal::there() {
         caller = caller.with_pages(Box::new(person));
     }
-    let outcome = call(&mut caller, &args.method, params.as_ref()).await;
+    let params = with_progress(&args.method, params);
+    let outcome = call(&mut caller, (&args.method, params.as_ref()), args.json).await;
     caller.close().await;
     Ok(outcome.unwrap_or_else(|failed| explain(&args.url, &failed)))
 }
 
 async fn call(
     caller: &mut Caller,
-    method: &str,
-    params: Option<&Map<String, Value>>,
+    (method, params): (&str, Option<&Map<String, Value>>),
+    on_one_line: bool,
 ) -> Result<ExitCode, Failed> {
     let mut messages = caller.call(method, params).await?;
-    show(&mut messages).await
+    show(&mut messages, on_one_line).await
 }
 
-async fn show(messages: &mut Messages<'_>) -> Result<ExitCode, Failed> {
+/// Asks for progress, where the method may take long and nobody has said anything about it: a server reports none unasked.
+fn with_progress(method: &str, params: Option<Map<String, Value>>) -> Option<Map<String, Value>> {
+    if !["tools/call", "resources/read", "prompts/get"].contains(&method) {
+        return params;
+    }
+    let mut params = params.unwrap_or_default();
+    if let Value::Object(meta) = params.entry("_meta").or_insert_with(|| Value::Object(Map::new())) {
+        meta.entry("progressToken").or_insert_with(|| Value::from("hallpass"));
+    }
+    Some(params)
+}
+
+async fn show(messages: &mut Messages<'_>, on_one_line: bool) -> Result<ExitCode, Failed> {
+    let json = |value: &Value| if on_one_line { harmless(&value.to_string()) } else { json(value) };
     let mut code = ExitCode::from(1);
     while let Some(message) = messages.next().await? {
         match message {
@@ -143,6 +160,24 @@ mod tests {
         let shown = json(&value);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()) && !shown.contains('\u{202e}'));
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
+
+    #[test]
+    fn progress_is_asked_for_unless_somebody_has_said_how() {
+        let asked = |method: &str, params: Value| {
+            let params = with_progress(method, params.as_object().cloned());
+            params.map_or(Value::Null, Value::Object)
+        };
+        let call = asked("tools/call", serde_json::json!({ "name": "t", "_meta": { "a": 1 } }));
+        assert_eq!(
+            call,
+            serde_json::json!({ "name": "t", "_meta": { "a": 1, "progressToken": "hallpass" } })
+        );
+        let own = serde_json::json!({ "_meta": { "progressToken": 7 } });
+        assert_eq!(asked("tools/call", own.clone()), own);
+        let odd = serde_json::json!({ "_meta": 1 });
+        assert_eq!(asked("tools/call", odd.clone()), odd);
+        assert_eq!(asked("tools/list", Value::Null), Value::Null);
     }
 
     #[test]

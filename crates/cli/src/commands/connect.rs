@@ -2,13 +2,17 @@
 
 use super::{
     explain::explain,
+    keyring,
     login::{ClientArgs, chosen_browser, scope},
     person::Person,
 };
 use crate::{node::asked_to_stop, output::note};
 use anyhow::Context;
 use clap::Args;
-use hallpass_client::driver::{Bridge, LoginOptions};
+use hallpass_client::{
+    driver::{Bridge, LoginOptions},
+    storage::Store,
+};
 use hallpass_core::scope::Scope;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
@@ -78,18 +82,35 @@ pub async fn run(args: ConnectArgs) -> anyhow::Result<ExitCode> {
         Err(failed) => return Ok(explain(&args.url, &failed)),
     };
     let writing = tokio::spawn(write(lines));
+    let mut key = NewKey { store: client.store().clone(), is_said: false };
     let outcome = tokio::select! {
-        outcome = read(&bridge) => outcome,
+        outcome = read(&bridge, &mut key) => outcome,
         () = asked_to_stop() => Ok(()),
     };
     bridge.close().await;
     drop(bridge);
+    key.say();
     // The last lines are out, or the client is gone.
     let _ = tokio::time::timeout(Duration::from_secs(1), writing).await;
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn read(bridge: &Bridge) -> anyhow::Result<()> {
+/// Where the key of the sign-ins went, if the first of them is made here: said once, as soon as it is known.
+struct NewKey {
+    store: Store,
+    is_said: bool,
+}
+
+impl NewKey {
+    fn say(&mut self) {
+        if !self.is_said && self.store.key_made().is_some() {
+            self.is_said = true;
+            keyring::say_where(&self.store);
+        }
+    }
+}
+
+async fn read(bridge: &Bridge, key: &mut NewKey) -> anyhow::Result<()> {
     let mut input = BufReader::new(tokio::io::stdin());
     let mut line = Vec::new();
     loop {
@@ -106,6 +127,7 @@ async fn read(bridge: &Bridge) -> anyhow::Result<()> {
         let message = line.trim_ascii();
         if !message.is_empty() {
             bridge.take(message).await;
+            key.say();
         }
     }
 }

@@ -1,7 +1,13 @@
 //! `hallpass login --device`: shows the code, a QR code of the page, and how long there is.
 
-use super::person::announce;
-use crate::{output::note, say};
+use super::{
+    person::announce,
+    waiting::{minutes, say_left},
+};
+use crate::{
+    output::{colours, note},
+    say,
+};
 use hallpass_client::{
     device::DevicePrompt,
     driver::{DeviceInteraction, WhatFor},
@@ -22,7 +28,7 @@ impl DeviceInteraction for Screen {
     fn show(&mut self, prompt: &DevicePrompt, what_for: &WhatFor<'_>) {
         announce(what_for.server, what_for.server_name, what_for.scope);
         if let Some(complete) = prompt.complete.as_ref().filter(|_| stderr().is_terminal())
-            && let Some(picture) = picture(complete.as_str())
+            && let Some(picture) = picture(complete.as_str(), colours())
         {
             note(&format!("\nScan this with your phone:\n\n{picture}\n"));
         }
@@ -42,21 +48,23 @@ impl DeviceInteraction for Screen {
         let left = minutes(left);
         if self.minutes_left.is_some_and(|before| left < before) {
             self.minutes_left = Some(left);
-            note(&format!("Still waiting: {left} minute{} left.", if left == 1 { "" } else { "s" }));
+            say_left(left);
         }
     }
 }
 
-/// Begun ones count.
-const fn minutes(time: Duration) -> u64 {
-    time.as_secs().div_ceil(60)
-}
-
-/// In half blocks. Black on white whatever the terminal's colours are: not every camera reads the inverse.
-fn picture(text: &str) -> Option<String> {
+/// In half blocks. Black on white whatever the terminal's colours are: not every camera reads the inverse. Where no colours are
+/// wanted, right for light text on a dark ground, as most terminals have it.
+fn picture(text: &str, colours: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
-    let lines: Vec<String> = drawn.lines().map(|line| format!("  \u{1b}[30;107m{line}\u{1b}[0m")).collect();
+    let mut renderer = code.render::<Dense1x2>();
+    renderer.quiet_zone(true);
+    if !colours {
+        renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+    }
+    let (before, after) = if colours { ("\u{1b}[30;107m", "\u{1b}[0m") } else { ("", "") };
+    let lines: Vec<String> =
+        renderer.build().lines().map(|line| format!("  {before}{line}{after}")).collect();
     Some(lines.join("\n"))
 }
 
@@ -66,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_black_blocks_on_white_and_fits_a_terminal() {
-        let drawn = picture("https://auth.example.com/device?user_code=WDJB-MJHT").unwrap();
+        let page = "https://auth.example.com/device?user_code=WDJB-MJHT";
+        let drawn = picture(page, true).unwrap();
         let lines: Vec<&str> = drawn.lines().collect();
         assert!(lines.iter().all(|line| line.starts_with("  \u{1b}[30;107m") && line.ends_with("\u{1b}[0m")));
         let widest = lines
@@ -80,11 +89,9 @@ mod tests {
             third.contains("\u{2588}\u{2580}\u{2580}\u{2580}\u{2580}\u{2580}\u{2588}"),
             "a finder is black"
         );
-        assert_eq!(picture(&"x".repeat(9_000)), None);
-    }
-
-    #[test]
-    fn minutes_are_counted_once_each() {
-        assert_eq!((minutes(Duration::from_mins(10)), minutes(Duration::from_secs(1))), (10, 1));
+        let plain = picture(page, false).unwrap();
+        assert!(!plain.contains('\u{1b}'), "NO_COLOR");
+        assert!(plain.starts_with("  \u{2588}\u{2588}\u{2588}\u{2588}"), "the quiet zone is light");
+        assert_eq!(picture(&"x".repeat(9_000), true), None);
     }
 }

@@ -171,4 +171,17 @@ mod tests {
         assert_eq!(line(&json!({ "name": "echo" }), "name"), "echo");
         assert_eq!(line(&json!({ "name": 1 }), "name"), "(without a name)");
     }
+
+    #[test]
+    fn cl_098_t_69_icons_are_not_shown() {
+        for src in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "data:image/svg+xml,<svg onload=x>",
+            "https://x.example/i.svg",
+        ] {
+            let item = json!({ "name": "echo", "title": "Echo", "icons": [{ "src": src, "mimeType": "image/svg+xml" }] });
+            assert_eq!(line(&item, "name"), "echo  Echo");
+        }
+    }
 }

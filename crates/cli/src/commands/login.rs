@@ -7,6 +7,7 @@ use super::{
     machine::MachineArgs,
     person::Person,
     steps::{self, StepArgs},
+    waiting::Countdown,
     workload::WorkloadArgs,
 };
 use crate::output::note;
@@ -14,7 +15,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hallpass_client::{
     browser::Browser,
-    driver::{Client, LoginOptions, MachineOptions, Proofs, Settings, SignedIn},
+    driver::{Client, LoginOptions, MachineOptions, Proofs, Replaced, Revoked, Settings, SignedIn},
     platform::Variables,
     storage::{Store, Through},
 };
@@ -226,6 +227,7 @@ pub async fn run(args: LoginArgs) -> anyhow::Result<ExitCode> {
     } else {
         let browser = chosen_browser(args.no_browser || args.paste, args.browser.clone());
         let mut person = Person::new(browser, true, args.paste);
+        let _countdown = Countdown::of(options.patience);
         match args.through.clone() {
             None => client.login(&args.url, &options, &mut person).await,
             Some(server) => {
@@ -275,7 +277,27 @@ pub fn signed_in(url: &str, done: &SignedIn) {
     }
     let end = ends(done.expires_at, done.renewable, SystemClock.now());
     note(&format!("Kept encrypted in {}, {end}", done.kept_in.display()));
+    for before in &done.replaced {
+        note(&replaced(before));
+    }
     note(&format!("Try: hallpass list {url}"));
+}
+
+/// What became of the sign-in before. None of it is a failure: the new one is there.
+fn replaced(before: &Replaced) -> String {
+    let issuer = &before.issuer;
+    match before.revoked {
+        Some(Revoked::Yes) => "The sign-in before this one is revoked".to_owned(),
+        Some(Revoked::NotOffered | Revoked::NotConfirmed) => {
+            format!(
+                "{issuer} did not confirm that the sign-in before this one is revoked: end it on its own pages"
+            )
+        }
+        None => format!(
+            "The sign-in before this one was not revoked: for {issuer} both may be one permission. It may still be listed on its \
+             pages"
+        ),
+    }
 }
 
 /// Until when, in words.
@@ -283,12 +305,19 @@ pub fn ends(expires_at: Option<Timestamp>, renewable: bool, now: Timestamp) -> S
     if renewable {
         return "renewed when needed".to_owned();
     }
-    match expires_at.map(|end| end.since(now).as_secs()) {
+    match expires_at.map(|end| end.since(now)) {
         None => "until the server refuses it".to_owned(),
-        Some(0) => "ended".to_owned(),
-        Some(seconds @ 1..120) => format!("for {seconds} s"),
-        Some(seconds @ 120..7_200) => format!("for {} min", seconds / 60),
-        Some(seconds) => format!("for {} h", seconds / 3_600),
+        Some(left) if left.as_secs() == 0 => "ended".to_owned(),
+        Some(left) => format!("for {}", time(left)),
+    }
+}
+
+/// How long, in words.
+pub fn time(left: Duration) -> String {
+    match left.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
     }
 }
 

@@ -22,6 +22,7 @@ pub struct CompletionArgs {
 /// `hallpass man`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Examples:
   hallpass man | man -l -                                read it
   hallpass man --folder ~/.local/share/man/man1          a page for each command")]
 pub struct ManArgs {

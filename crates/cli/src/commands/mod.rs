@@ -30,6 +30,7 @@ mod steps;
 pub mod store;
 pub mod token;
 pub mod user;
+mod waiting;
 mod workload;
 
 use crate::args::{Command, ConfigCommand};

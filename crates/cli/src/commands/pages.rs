@@ -1,5 +1,6 @@
 //! Pages that an MCP server wants opened: shown to whoever typed the command, and opened after a yes.
 
+use super::person::open_with;
 use crate::output::note;
 use hallpass_client::{
     browser::Browser,
@@ -28,7 +29,7 @@ impl Pages for Terminal {
         }
         let answer = tokio::task::block_in_place(read_answer);
         if answer == Decision::Accept
-            && let Err(error) = Browser::System.open(wanted.page())
+            && let Err(error) = open_with(&Browser::System, wanted.page())
         {
             note(&format!("Open it yourself, {error}."));
         }

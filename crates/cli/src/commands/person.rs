@@ -2,12 +2,15 @@
 
 use crate::{output::note, say};
 use hallpass_client::{
-    browser::{Browser, PageUrl},
+    browser::{Browser, BrowserError, PageUrl},
     driver::{Interaction, WhatFor},
     peer::PeerText,
 };
 use hallpass_core::scope::Scope;
-use std::io::{BufRead, IsTerminal, Read, stderr, stdin};
+use std::{
+    ffi::OsString,
+    io::{BufRead, IsTerminal, Read, stderr, stdin},
+};
 use tokio::sync::mpsc;
 
 /// Longest address that is read, with its line end. What is longer is read in pieces, none of which is an answer.
@@ -27,6 +30,27 @@ impl Person {
     pub const fn new(browser: Option<Browser>, url_to_output: bool, pastes: bool) -> Self {
         Self { browser, url_to_output, pastes, is_alone: false }
     }
+}
+
+/// Opens a page with this browser, where it could show itself.
+pub fn open_with(browser: &Browser, page: &PageUrl) -> Result<(), BrowserError> {
+    if *browser == Browser::System && !has_display(variable) {
+        return Err(BrowserError::NotStarted);
+    }
+    browser.open(page)
+}
+
+/// Whether a page could be seen. On Linux what opens pages starts a browser without a display as well, which ends at once and
+/// tells nobody. Whoever sets `BROWSER` knows a way, and Windows around a Linux has one.
+fn has_display(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let ways = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"];
+    !cfg!(target_os = "linux")
+        || ways.into_iter().any(|name| variable(name).is_some_and(|value| !value.is_empty()))
+}
+
+#[allow(clippy::disallowed_methods, reason = "only the cli reads the environment")]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Says where to, and for what.
@@ -54,7 +78,7 @@ impl Interaction for Person {
             );
             return;
         }
-        let opened = self.browser.as_ref().map(|browser| browser.open(page));
+        let opened = self.browser.as_ref().map(|browser| open_with(browser, page));
         self.is_alone = matches!(opened, Some(Err(_))) && !stderr().is_terminal() && !stdin().is_terminal();
         match opened {
             Some(Ok(())) => note("Waiting for the browser; Ctrl-C stops."),
@@ -92,5 +116,20 @@ impl Interaction for Person {
         note(
             "That is not the address where this sign-in ended: it begins with http://127.0.0.1: and has a question mark. Try again:",
         );
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_display_no_page_can_be_seen() {
+        let with = |set: &[&str]| has_display(|name| set.contains(&name).then(|| OsString::from(":0")));
+        for way in ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"] {
+            assert!(with(&[way]), "{way}");
+        }
+        assert!(!with(&["TERM", "HOME"]));
+        assert!(!has_display(|_| Some(OsString::new())), "set to nothing is not set");
     }
 }

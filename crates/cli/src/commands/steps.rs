@@ -5,6 +5,7 @@ use super::{
     keyring,
     login::{LoginArgs, signed_in},
     person::{Person, announce},
+    waiting::Countdown,
 };
 use crate::{output::note, say};
 use clap::Args;
@@ -12,6 +13,7 @@ use hallpass_client::{
     driver::{BegunLogin, Client, LoginOptions, SignedIn},
     error::ClientError,
 };
+use hallpass_core::time::{Clock, SystemClock};
 use serde_json::json;
 use std::{process::ExitCode, time::Duration};
 
@@ -75,6 +77,8 @@ pub async fn finish(client: &Client, args: &LoginArgs) -> ExitCode {
         note("Waiting for the browser; Ctrl-C stops, and you can come back.");
     }
     let patience = args.timeout.map(Duration::from_secs);
+    let left = time_left(client, args).await;
+    let _countdown = left.map(|left| Countdown::of(patience.map_or(left, |patience| patience.min(left))));
     match client.finish_login(&args.url, (&args.client.account, patience), &mut person).await {
         Ok(done) => {
             if args.steps.json {
@@ -90,6 +94,13 @@ pub async fn finish(client: &Client, args: &LoginArgs) -> ExitCode {
         }
         Err(failed) => explain(&args.url, &failed),
     }
+}
+
+/// How long what was begun still lives.
+async fn time_left(client: &Client, args: &LoginArgs) -> Option<Duration> {
+    let begun = client.begun().await.ok()?;
+    let mine = begun.iter().find(|one| one.server == args.url && one.account == args.client.account)?;
+    Some(mine.ends_at.since(SystemClock.now()))
 }
 
 fn port_of(begun: &BegunLogin) -> String {

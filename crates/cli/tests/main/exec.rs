@@ -30,6 +30,7 @@ fn sign_in(folder: &Path) {
         client: ClientCredentials { client_id: "c".into(), client_secret: None, auth: TokenAuth::None },
         token_endpoint: "http://127.0.0.1:9/token".into(),
         revocation_endpoint: None,
+        client_is_given: false,
         endpoints_read_at: now,
         requested_scope: Scope::none(),
         tokens: Tokens {

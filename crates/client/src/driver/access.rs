@@ -4,10 +4,11 @@ use super::{Client, is_lost, metadata::is_gone, named_policy, server_url};
 use crate::{
     error::{ClientError, Failed},
     refresh::{Due, due},
+    revoke::is_another_grant,
     storage::{Entry, EntryKey, RefreshLock, Renewal},
     token::{Asked, TokenError, read_tokens, refresh_request},
 };
-use hallpass_core::{entropy::random, secret::SecretString, time::Timestamp, uri::ResourceUri};
+use hallpass_core::{entropy::random, scope::Scope, secret::SecretString, time::Timestamp, uri::ResourceUri};
 use http::Response;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -23,6 +24,8 @@ pub struct AccessToken {
     pub token: SecretString,
     /// When it ends; `None`: the server did not say.
     pub expires_at: Option<Timestamp>,
+    /// What it is good for.
+    pub scope: Scope,
 }
 
 impl Client {
@@ -38,7 +41,11 @@ impl Client {
             return Err(ClientError::SignInNeeded.into());
         }
         match tokens.proof_key {
-            None => Ok(AccessToken { token: tokens.access_token, expires_at: tokens.expires_at }),
+            None => Ok(AccessToken {
+                token: tokens.access_token,
+                expires_at: tokens.expires_at,
+                scope: tokens.scope,
+            }),
             Some(_) => Err(ClientError::BoundToken.into()),
         }
     }
@@ -74,7 +81,7 @@ impl Client {
             Some(_) => None,
         };
         // Whoever waited for the lock finds here what the other one brought (CL-068).
-        let Some(current) = self.current(&seen.key).await? else { return Ok(None) };
+        let Some(current) = self.current(seen).await? else { return Ok(None) };
         if current.tokens.access_token != seen.tokens.access_token {
             return Ok(Some(current));
         }
@@ -111,11 +118,15 @@ impl Client {
                 if kept {
                     return Ok(Some(renewed));
                 }
-                // Signed out while the answer was on its way: nothing is brought back.
-                self.revoke(server, &renewed).await;
-                self.current(&renewed.key).await
+                // Signed out, or in anew, while the answer was on its way: nothing is brought back, and nothing taken from the
+                // new sign-in.
+                let now = self.current(&renewed).await?;
+                if now.as_ref().is_none_or(|now| is_another_grant(&renewed, now)) {
+                    self.revoke(server, &renewed).await;
+                }
+                Ok(now)
             }
-            Err(failure) => self.refused(&current.key, &refresh_token, &current, failure.widen()).await,
+            Err(failure) => self.refused(&refresh_token, &current, failure.widen()).await,
         }
     }
 
@@ -123,7 +134,6 @@ impl Client {
     /// is not known any more only its registration (CL-026), anything else nothing (CL-072).
     async fn refused(
         &self,
-        key: &EntryKey,
         refused: &SecretString,
         current: &Entry,
         failed: Failed,
@@ -131,15 +141,15 @@ impl Client {
         let now = self.clock.now();
         let ClientError::Token(reason) = failed.error else { return Err(failed) };
         if reason == TokenError::InvalidGrant {
-            let (key, refused) = (key.clone(), refused.clone());
+            let (current, refused) = (current.clone(), refused.clone());
             let newer = move |contents: &mut crate::storage::Contents| {
-                contents.remove_refused(&key, &refused);
-                contents.entry(&key).cloned()
+                contents.remove_refused(&current.key, &refused);
+                contents.now_in_place_of(&current).cloned()
             };
             return Ok(self.change_store(now, newer).await?);
         }
         if reason == TokenError::InvalidClient {
-            let (issuer, client_id) = (key.issuer.clone(), current.client.client_id.clone());
+            let (issuer, client_id) = (current.key.issuer.clone(), current.client.client_id.clone());
             self.change_store(now, move |contents| contents.remove_registration(&issuer, &client_id)).await?;
         }
         Err(failed)
@@ -197,8 +207,9 @@ impl Client {
         }
     }
 
-    pub(super) async fn current(&self, key: &EntryKey) -> Result<Option<Entry>, Failed> {
-        let key = key.clone();
-        Ok(self.read_store(move |contents| contents.entry(&key).cloned()).await?)
+    /// The sign-in as it is by now.
+    pub(super) async fn current(&self, seen: &Entry) -> Result<Option<Entry>, Failed> {
+        let seen = seen.clone();
+        Ok(self.read_store(move |contents| contents.now_in_place_of(&seen).cloned()).await?)
     }
 }

@@ -46,6 +46,7 @@ impl Client {
     /// Those of [`Client::login`] but those of the answer and of the tokens.
     pub async fn begin_login(&self, server: &str, options: &LoginOptions) -> Result<BegunLogin, Failed> {
         let prepared = self.prepare(server_url(server)?, options.wanted(None, None)).await?;
+        let options = &self.with_given_client(&prepared, options).await?;
         let kept = self.registration_for(&prepared, options).await?;
         let reused = kept.as_ref().map(|kept| kept.client.client_id.clone());
         match (self.begin_once(&prepared, options, kept).await, reused) {

@@ -1,7 +1,7 @@
 //! Signing in: discovery, registration, the person in the browser, tokens.
 
 use super::{
-    Client, DeviceInteraction, named_policy,
+    Client, DeviceInteraction, Replaced, named_policy,
     prepare::{Prepared, Wanted},
     server_url,
 };
@@ -113,6 +113,8 @@ pub struct SignedIn {
     pub renewable: bool,
     /// Where it is kept.
     pub kept_in: PathBuf,
+    /// Sign-ins that it took the place of.
+    pub replaced: Vec<Replaced>,
 }
 
 impl LoginOptions {
@@ -210,6 +212,7 @@ impl Client {
         how: &mut How<'_>,
     ) -> Result<SignedIn, Failed> {
         let prepared = self.prepare(server, options.wanted(challenged, how.grant_type())).await?;
+        let options = &self.with_given_client(&prepared, options).await?;
         let kept = self.registration_for(&prepared, options).await?;
         let reused = kept.as_ref().map(|registration| registration.client.client_id.clone());
         let first = self.attempt(&prepared, options, kept, how).await;
@@ -233,6 +236,30 @@ impl Client {
             }
             other => other,
         }
+    }
+
+    /// With the id that somebody brought to the last sign-in of this account at this very issuer, unless this one has another
+    /// identity: whoever was let in by an operator once, such as a bridge that needs more scopes, cannot name it again.
+    pub(super) async fn with_given_client(
+        &self,
+        prepared: &Prepared,
+        options: &LoginOptions,
+    ) -> Result<LoginOptions, Failed> {
+        let has_another = options.client.is_some()
+            || options.register_anew
+            || self.settings.metadata_document.is_some()
+            || self.registered_at(prepared.authorization_server.issuer.as_str()).is_some();
+        if has_another {
+            return Ok(options.clone());
+        }
+        let (server, account) = (prepared.server.as_str().to_owned(), options.account.clone());
+        let before = self.read_store(move |contents| contents.for_server(&server, &account).cloned()).await?;
+        let before = before.filter(|entry| {
+            let issuer = prepared.authorization_server.issuer.as_str();
+            entry.client_is_given && entry.renewal.is_none() && entry.key.issuer == issuer
+        });
+        let client = before.map(|entry| (entry.client.client_id, entry.client.client_secret));
+        Ok(LoginOptions { client, ..options.clone() })
     }
 
     /// The registration of an earlier sign-in, unless this one has another identity.
@@ -395,7 +422,7 @@ impl Client {
         tokens: Tokens,
     ) -> Result<SignedIn, Failed> {
         let server = &prepared.authorization_server;
-        let done = SignedIn {
+        let mut done = SignedIn {
             issuer: server.issuer.as_str().to_owned(),
             resource: prepared.resource.clone(),
             requested_scope: prepared.scope.clone(),
@@ -403,6 +430,7 @@ impl Client {
             expires_at: tokens.expires_at,
             renewable: tokens.refresh_token.is_some() || renewal.is_some(),
             kept_in: self.store.file(),
+            replaced: Vec::new(),
         };
         let entry = Entry {
             key: EntryKey {
@@ -412,6 +440,7 @@ impl Client {
             },
             server: prepared.server.as_str().to_owned(),
             client,
+            client_is_given: false,
             token_endpoint: server.token_endpoint.as_str().to_owned(),
             revocation_endpoint: server
                 .revocation_endpoint
@@ -423,7 +452,16 @@ impl Client {
             signed_in_at: self.clock.now(),
             renewal,
         };
-        self.store_now(move |contents| contents.put_entry(entry)).await?;
+        let (kept, document) = (entry.clone(), self.settings.metadata_document.clone());
+        let put = move |contents: &mut crate::storage::Contents| {
+            let id = &kept.client.client_id;
+            let client_is_given =
+                !contents.is_registered(&kept.key.issuer, id) && document.as_ref() != Some(id);
+            contents.put_entry(Entry { client_is_given, ..kept })
+        };
+        let replaced = self.change_store(self.clock.now(), put).await?;
+        // Not before: a sign-in that could not be kept takes nothing from the one that there is.
+        done.replaced = self.give_up_replaced(&prepared.server, replaced, &entry).await;
         Ok(done)
     }
 

@@ -1,9 +1,9 @@
-//! Signing out: deleted here, revoked there.
+//! Signing out: deleted here, revoked there. And what a new sign-in does to the one before.
 
 use super::{Client, named_policy, server_url};
 use crate::{
     error::Failed,
-    revoke::revocation_request,
+    revoke::{has_ended, is_another_grant, revocation_request},
     storage::{Entry, MachineProof},
 };
 use hallpass_core::uri::ResourceUri;
@@ -27,6 +27,16 @@ pub struct SignedOut {
     pub issuer: String,
     /// At the authorization server.
     pub revoked: Revoked,
+}
+
+/// A sign-in that another one took the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Of which issuer.
+    pub issuer: String,
+    /// At the authorization server. `None`: it was not asked, because for all that can be known here the new sign-in is of the
+    /// same grant and would end with it.
+    pub revoked: Option<Revoked>,
 }
 
 impl Client {
@@ -75,6 +85,26 @@ impl Client {
             }
         }
         Ok(done)
+    }
+
+    /// Revokes the sign-ins that `new`, which is kept by now, took the place of, each at its own issuer. Whoever uses one of them
+    /// at this moment is refused once, and finds the new one.
+    pub(super) async fn give_up_replaced(
+        &self,
+        server: &ResourceUri,
+        replaced: Vec<Entry>,
+        new: &Entry,
+    ) -> Vec<Replaced> {
+        let mut given_up = Vec::new();
+        for old in replaced {
+            if has_ended(&old, self.clock.now()) {
+                continue;
+            }
+            let revoked =
+                if is_another_grant(&old, new) { Some(self.revoke(server, &old).await) } else { None };
+            given_up.push(Replaced { issuer: old.key.issuer, revoked });
+        }
+        given_up
     }
 
     pub(super) async fn revoke(&self, server: &ResourceUri, entry: &Entry) -> Revoked {

@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// The client with its key, where that is in a file.
-    async fn with_key(&self, client: &MachineClient) -> Result<MachineClient, Failed> {
+    pub(super) async fn with_key(&self, client: &MachineClient) -> Result<MachineClient, Failed> {
         let MachineAuth::KeyFile(file) = &client.auth else { return Ok(client.clone()) };
         let auth = MachineAuth::Key(self.key_of(file).await?);
         Ok(MachineClient { client_id: client.client_id.clone(), auth })
@@ -169,9 +169,8 @@ impl Client {
 /// that the person typed.
 fn check_receiver(prepared: &Prepared, options: &MachineOptions) -> Result<(), Failed> {
     let issuer = &prepared.authorization_server.issuer;
-    let is_at_home = issuer.parsed().host_str() == prepared.server.parsed().host_str();
     match &options.client.auth {
-        MachineAuth::Secret(_) if options.issuer.is_none() && !is_at_home => {
+        MachineAuth::Secret(_) if options.issuer.is_none() && !prepared.is_at_home() => {
             Err(ClientError::SecretForWhom(issuer.as_str().to_owned()).into())
         }
         MachineAuth::None | MachineAuth::Secret(_) | MachineAuth::Key(_) | MachineAuth::KeyFile(_) => Ok(()),

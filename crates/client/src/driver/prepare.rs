@@ -30,6 +30,13 @@ pub(super) struct Prepared {
     pub(super) proof_key: Option<ProofKey>,
 }
 
+impl Prepared {
+    /// Whether the authorization server is on the host that the person typed.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.authorization_server.issuer.parsed().host_str() == self.server.parsed().host_str()
+    }
+}
+
 /// What a sign-in is for.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted<'a> {

@@ -52,6 +52,11 @@ impl super::Contents {
         begun.is_alive(now).then_some(begun)
     }
 
+    /// All that wait for an answer, while there is time.
+    pub fn all_begun(&self, now: Timestamp) -> impl Iterator<Item = &Begun> {
+        self.begun.iter().filter(move |begun| begun.is_alive(now))
+    }
+
     /// Keeps one, in place of another one for the same account: whoever begins anew has given that up.
     pub fn put_begun(&mut self, begun: Begun) {
         self.remove_begun(&begun.server, &begun.account);

@@ -125,6 +125,8 @@ pub struct Entry {
     pub server: String,
     /// Who this client is at the issuer.
     pub client: ClientCredentials,
+    /// Whether somebody brought that id: no registration, and no metadata document. It serves again at the next sign-in.
+    pub client_is_given: bool,
     /// From the metadata of the issuer: that which the sign-in was recorded with (CL-055), or as it was read since (CL-014).
     pub token_endpoint: String,
     /// From the same metadata.
@@ -273,13 +275,25 @@ impl Contents {
         self.registrations.retain(|old| old.issuer != issuer || old.client.client_id != client_id);
     }
 
-    /// Keeps a sign-in, in place of an older one of the same account at the same server, whoever issued that.
-    pub fn put_entry(&mut self, entry: Entry) {
-        self.entries.retain(|old| {
-            old.key != entry.key && !(old.server == entry.server && old.key.account == entry.key.account)
-        });
+    /// Keeps a sign-in, in place of an older one of the same account at the same server, whoever issued that. What it replaced.
+    pub fn put_entry(&mut self, entry: Entry) -> Vec<Entry> {
+        let is_replaced = |old: &mut Entry| {
+            old.key == entry.key || (old.server == entry.server && old.key.account == entry.key.account)
+        };
+        let replaced = self.entries.extract_if(.., is_replaced).collect();
         self.remove_begun(&entry.server, &entry.key.account);
         self.entries.push(entry);
+        replaced
+    }
+
+    /// Whether this client registered under this id at this issuer by itself.
+    pub fn is_registered(&self, issuer: &str, client_id: &str) -> bool {
+        self.registrations.iter().any(|one| one.issuer == issuer && one.client.client_id == client_id)
+    }
+
+    /// The sign-in that there is now where there was this one: also one at another authorization server.
+    pub fn now_in_place_of(&self, seen: &Entry) -> Option<&Entry> {
+        self.entry(&seen.key).or_else(|| self.for_server(&seen.server, &seen.key.account))
     }
 
     /// Replaces the tokens, if they still are those that were `used`. `false`: signed out or signed in anew

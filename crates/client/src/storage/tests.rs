@@ -33,6 +33,7 @@ pub(crate) fn entry(issuer: &str, account: &str, refresh: &str) -> Entry {
         },
         token_endpoint: format!("{issuer}/token"),
         revocation_endpoint: None,
+        client_is_given: true,
         endpoints_read_at: NOW,
         requested_scope: Scope::parse("read").unwrap(),
         tokens: tokens(refresh),

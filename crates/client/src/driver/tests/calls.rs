@@ -1,7 +1,7 @@
 //! Calls with a token: where it goes, and what is done when it is refused.
 use super::world::*;
 use crate::{
-    driver::{Client, Settings},
+    driver::{Client, LoginOptions, Settings},
     error::ClientError,
     wire::Incoming,
 };
@@ -206,7 +206,7 @@ async fn cl_063_two_servers_of_one_authorization_server_get_two_tokens() {
     });
     let _ = list(&world.client, &mcp).await;
     assert!(log.lock().unwrap().iter().all(|seen| !seen.headers.contains_key("authorization")));
-    world.client.login(&mcp, &crate::driver::LoginOptions::default(), &mut Robot::default()).await.unwrap();
+    world.client.login(&mcp, &LoginOptions::default(), &mut Robot::default()).await.unwrap();
     let _ = list(&world.client, &mcp).await;
     let sent: Vec<_> =
         log.lock().unwrap().iter().filter_map(|seen| seen.headers.get("authorization").cloned()).collect();
@@ -275,4 +275,50 @@ async fn cl_095_what_a_tool_wants_in_headers_is_learned_from_the_list() {
     let params = json!({ "name": "t6", "arguments": { "region": "eu" } });
     drop(caller.call("tools/call", params.as_object()).await.unwrap());
     assert_eq!(world.called().last().unwrap().headers["mcp-param-region"], "eu");
+}
+
+#[tokio::test]
+async fn cl_096_no_answer_is_kept_for_another_call_or_account() {
+    let world = World::new().await;
+    world.login().await.unwrap();
+    world.login_with(&LoginOptions { account: "work".into(), ..LoginOptions::default() }).await.unwrap();
+    world.set(|knobs| knobs.stateless = true);
+    let before = world.called().len();
+    for account in ["default", "work"] {
+        let mut caller = world.client.caller(&world.mcp, account).unwrap();
+        for _ in 0..2 {
+            let mut messages = caller.call("tools/list", None).await.unwrap();
+            let Some(Incoming::Result(result)) = messages.next().await.unwrap() else { panic!("no result") };
+            assert_eq!(result["cacheScope"], "private");
+        }
+    }
+    let lists = world.called()[before..].to_vec();
+    let lists =
+        lists.iter().filter(|seen| seen.headers.get("mcp-method").is_some_and(|name| name == "tools/list"));
+    let tokens: Vec<String> = lists.map(|seen| seen.headers["authorization"].clone()).collect();
+    assert_eq!(tokens, ["Bearer access-2", "Bearer access-2", "Bearer access-4", "Bearer access-4"]);
+}
+
+#[tokio::test]
+async fn cl_100_t_67_what_is_no_address_is_no_server_and_nothing_is_started() {
+    let world = World::new().await;
+    let made = world.folder.path().join("made");
+    let touch = format!("touch {}", made.display());
+    for command in [
+        "npx -y server",
+        "stdio:npx",
+        "file:///bin/sh",
+        "/bin/sh",
+        "cmd://calc",
+        &touch,
+        &format!("$({touch})"),
+    ] {
+        assert!(
+            matches!(error(world.client.caller(command, "default")), ClientError::ServerUrl(_)),
+            "{command}"
+        );
+        let login = world.client.login(command, &LoginOptions::default(), &mut Robot::default()).await;
+        assert!(matches!(error(login), ClientError::ServerUrl(_)), "{command}");
+    }
+    assert!(!made.exists() && world.called().is_empty());
 }

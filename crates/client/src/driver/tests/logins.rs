@@ -303,8 +303,10 @@ async fn cl_018_cl_027_configured_clients_and_metadata_documents() {
     assert_eq!(world.asked("/authorize")[1].query().get("client_id"), Some(document));
     assert!(world.asked("/register").is_empty());
 
+    // Another account, which has brought no id.
     world.set(|knobs| knobs.metadata = vec![("registration_endpoint", json!(null))]);
-    let end = error(world.login().await);
+    let other = LoginOptions { account: "other".into(), ..LoginOptions::default() };
+    let end = error(world.login_with(&other).await);
     assert!(matches!(end, ClientError::Registration(RegistrationError::NotOffered)));
 }
 

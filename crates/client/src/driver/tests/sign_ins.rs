@@ -205,3 +205,42 @@ async fn cl_059_what_was_granted_is_kept_beside_what_was_asked_for() {
     call(&world.client, &world.mcp, &LoginOptions::default()).await.unwrap();
     assert_eq!(scopes(&world), ["read write", "read write admin"]);
 }
+
+#[tokio::test]
+async fn cl_027_cl_025_an_id_that_was_brought_once_serves_again_at_its_issuer_alone() {
+    let world = World::new().await;
+    world.set(|knobs| knobs.metadata = vec![("registration_endpoint", json!(null))]);
+    let client = Some(("given".to_owned(), None));
+    world.login_with(&LoginOptions { client, ..LoginOptions::default() }).await.unwrap();
+    // A bridge, say: the server asks for more, and nobody can name the id again.
+    world
+        .login_with(&LoginOptions { more_scope: Scope::parse("admin").ok(), ..LoginOptions::default() })
+        .await
+        .unwrap();
+    let ids: Vec<String> = world
+        .asked("/authorize")
+        .iter()
+        .map(|seen| seen.query().get("client_id").unwrap().to_owned())
+        .collect();
+    assert_eq!(ids, ["given", "given"]);
+    // Another account has not brought it.
+    let other = LoginOptions { account: "other".into(), ..LoginOptions::default() };
+    assert!(matches!(error(world.login_with(&other).await), ClientError::Registration(_)));
+    // And at another issuer it is nobody.
+    let second = bind().await;
+    let issuer = origin(&second);
+    let (knobs, of_second) = (Arc::clone(&world.knobs), issuer.clone());
+    let log = serve(second, move |seen| authorization_server(&of_second, &mut knobs.lock().unwrap(), seen));
+    let moved = json!({ "resource": world.mcp, "authorization_servers": [issuer] }).to_string();
+    world.set(|knobs| {
+        let json = "content-type: application/json\r\n".to_owned();
+        knobs.metadata.clear();
+        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, json, moved)];
+    });
+    world.login().await.unwrap();
+    assert!(
+        log.lock().unwrap().iter().all(|seen| !format!("{} {}", seen.target, seen.body).contains("given"))
+    );
+    // What was registered by itself is no such id: it is registered anew where the server has forgotten it.
+    assert!(!world.kept().entries.iter().any(|entry| entry.client_is_given));
+}

@@ -5,14 +5,19 @@ use crate::{
     device::DEVICE_CODE,
     driver::{Client, Interaction, LoginOptions, Settings, SignedIn, WhatFor},
     error::{ClientError, Failed},
+    exchange::TOKEN_EXCHANGE,
     storage::{Contents, Store},
 };
 use aws_lc_rs::digest;
 use hallpass_core::{
     encoding::base64url,
     entropy::SystemEntropy,
+    id::GrantId,
     parameters::{Limits, Parameters, append_to},
+    seal::{KeyRing, MasterKey},
+    secret::SecretBytes,
     time::{Clock, Timestamp},
+    token::RefreshToken,
 };
 use hallpass_fetch::Fetch;
 use serde_json::{Value, json};
@@ -137,6 +142,7 @@ impl Clock for TestClock {
 
 /// What the servers do wrong, and what they remember.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a way to be wrong of its own")]
 pub(super) struct Knobs {
     /// In place of the honest answer: (path, status, headers, body).
     pub(super) instead: Vec<(&'static str, u16, String, String)>,
@@ -162,6 +168,8 @@ pub(super) struct Knobs {
     pub(super) codes: HashMap<String, (String, String)>,
     pub(super) good: HashSet<String>,
     pub(super) refresh: Option<String>,
+    /// Its refresh tokens are like those of our server: each sign-in is a grant of its own, and they name it.
+    pub(super) names_grants: bool,
     /// Takes the predecessor as long as its successor was not used, as a server does whose answers get lost.
     pub(super) forgiving: bool,
     /// The predecessor of `refresh`.
@@ -336,6 +344,9 @@ fn mcp_answer(knobs: &Knobs, seen: &Seen) -> Reply {
                 format!(": hello\n\ndata: {progress}\n\ndata: {}\n\n", answer(json!({ "content": [] })));
             Reply(200, "content-type: text/event-stream\r\n".into(), body)
         }
+        _ if knobs.stateless => {
+            Reply::json(&answer(json!({ "tools": [], "cacheScope": "private", "ttlMs": 3_600_000 })))
+        }
         _ => Reply::json(&answer(json!({ "tools": [] }))),
     }
 }
@@ -421,7 +432,11 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
         _ => {}
     }
     knobs.issued += 1;
-    let (access, refresh) = (format!("access-{}", knobs.issued), format!("refresh-{}", knobs.issued));
+    let (access, mut refresh) = (format!("access-{}", knobs.issued), format!("refresh-{}", knobs.issued));
+    if knobs.names_grants {
+        let before = form.get("refresh_token").and_then(RefreshToken::grant_named_in);
+        refresh = named_refresh_token(before, knobs.issued);
+    }
     if let Some(uses) = knobs.uses {
         knobs.uses_left = uses;
         knobs.good.clear();
@@ -436,7 +451,18 @@ fn token(knobs: &mut Knobs, form: &Parameters) -> Reply {
     if let Some(seconds) = knobs.expires_in {
         body["expires_in"] = json!(seconds);
     }
+    if form.get("grant_type") == Some(TOKEN_EXCHANGE) {
+        body["issued_token_type"] = json!("urn:ietf:params:oauth:token-type:access_token");
+    }
     Reply::json(&body)
+}
+
+/// As our server writes them: of this grant, or of a new one.
+pub(super) fn named_refresh_token(grant: Option<GrantId>, number: u32) -> String {
+    let master = MasterKey { number: 1, bytes: SecretBytes::new([1; 32]) };
+    let ring = KeyRing::new(&[master], &SecretBytes::new([2; 32]), "https://as.example").unwrap();
+    let grant = grant.unwrap_or_else(|| GrantId::from_bytes([u8::try_from(number).unwrap(); 16]));
+    RefreshToken { grant, generation: number }.mint(&ring).expose().to_owned()
 }
 
 /// What a test does with the page's URL.
