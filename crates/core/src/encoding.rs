@@ -1,16 +1,37 @@
 //! base64url without padding and without spare bits, so that nothing has two spellings (RFC 4648 §3.5).
 
-use base64::{Engine as _, display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::fmt::Display;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::fmt::{self, Display, Formatter};
 
 /// Encodes as base64url without padding.
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The same at the end of a text.
+pub fn push_base64url(text: &mut String, bytes: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 /// The same to be written somewhere.
 pub fn shown_base64url(bytes: &[u8]) -> impl Display {
-    Base64Display::new(bytes, &URL_SAFE_NO_PAD)
+    Shown(bytes)
+}
+
+/// The one of the library takes memory for each of its writes, and ids are written several times a request.
+struct Shown<'a>(&'a [u8]);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Three bytes are four characters, so that pieces of 48 join without a trace.
+        for piece in self.0.chunks(48) {
+            let mut text = [0; 64];
+            let length = URL_SAFE_NO_PAD.encode_slice(piece, &mut text).map_err(|_| fmt::Error)?;
+            let written = text.get(..length).and_then(|text| std::str::from_utf8(text).ok());
+            f.write_str(written.ok_or(fmt::Error)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Decodes strictly: padding, white space, other alphabets and non-zero spare bits are refused, because an
@@ -21,7 +42,13 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
 
 /// Decodes exactly `N` bytes, strictly.
 pub fn array_from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
-    from_base64url(text)?.try_into().ok()
+    // What is longer than any of ours takes the way through memory.
+    let mut bytes = [0; 96];
+    if text.len() > 128 {
+        return from_base64url(text)?.try_into().ok();
+    }
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -61,6 +88,27 @@ mod tests {
         assert_eq!(shown_base64url(&[0xfb, 0xff, 0]).to_string(), base64url(&[0xfb, 0xff, 0]));
         for other in ["AB", "AA==", "AA ", " AA", "A+", "A", "A\n"] {
             assert_eq!(from_base64url(other), None, "{other:?}");
+            assert_eq!(array_from_base64url::<1>(other), None, "{other:?}");
+        }
+    }
+
+    /// What is shown or read without memory of its own is the same text, on both sides of its pieces.
+    #[test]
+    fn every_length_is_written_and_read_the_same_way() {
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        for length in 0..bytes.len() {
+            let bytes = bytes.get(..length).unwrap();
+            let text = base64url(bytes);
+            assert_eq!(shown_base64url(bytes).to_string(), text);
+            let mut longer = "x".to_owned();
+            push_base64url(&mut longer, bytes);
+            assert_eq!(longer, format!("x{text}"));
+            assert_eq!(array_from_base64url::<16>(&text).is_some(), length == 16);
+            assert_eq!(array_from_base64url::<96>(&text).is_some(), length == 96);
+            assert_eq!(
+                array_from_base64url::<97>(&text).as_ref().map(<[u8; 97]>::as_slice),
+                (length == 97).then_some(bytes)
+            );
         }
     }
 }

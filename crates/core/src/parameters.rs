@@ -130,6 +130,10 @@ impl Parameters {
 
 /// One name or value: `+` is a space, then percent-decoded.
 pub(crate) fn decode(text: &str) -> Result<String, ParameterError> {
+    // Nearly all of them: tokens, codes and ids are made of letters that stand for themselves.
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+' | 0)) {
+        return Ok(text.to_owned());
+    }
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         rest = tail;

@@ -53,7 +53,10 @@ impl RefreshToken {
         bytes.extend(mac.iter().take(MAC));
         let sum = checksum(&bytes);
         bytes.extend(sum);
-        SecretString::new(format!("{REFRESH_PREFIX}{}", encoding::base64url(&bytes)))
+        let mut text = String::with_capacity(REFRESH_PREFIX.len() + bytes.len().div_ceil(3) * 4);
+        text.push_str(REFRESH_PREFIX);
+        encoding::push_base64url(&mut text, &bytes);
+        SecretString::new(text)
     }
 
     /// Checks form, checksum and MAC, in this order.

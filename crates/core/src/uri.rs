@@ -200,14 +200,15 @@ impl ResourceUri {
     /// Whether `asked` means this resource: the same text, but for the case of scheme and host and one terminating
     /// slash. Tokens carry the registered form.
     pub fn is_meant_by(&self, asked: &str) -> bool {
-        fn lowered(text: &str) -> (String, &str) {
+        fn parts(text: &str) -> (&str, &str) {
             let start = text.find("://").map_or(0, |at| at + 3);
             let end =
                 text.get(start..).and_then(|rest| rest.find(['/', '?'])).map_or(text.len(), |at| start + at);
             let (origin, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-            (origin.to_ascii_lowercase(), rest.strip_suffix('/').unwrap_or(rest))
+            (origin, rest.strip_suffix('/').unwrap_or(rest))
         }
-        lowered(&self.text) == lowered(asked)
+        let ((own, path), (origin, asked)) = (parts(&self.text), parts(asked));
+        own.eq_ignore_ascii_case(origin) && path == asked
     }
 }
 

@@ -153,15 +153,14 @@ impl Signer {
 
     /// Signs `payload` as a compact JWS.
     pub fn sign(&self, payload: &[u8]) -> Result<String, SigningFailed> {
-        let payload = encoding::base64url(payload);
         // Room for the largest signature of a key that we generate, so that the text is allocated once.
-        let mut text = String::with_capacity(self.header.len() + payload.len() + 344);
+        let mut text = String::with_capacity(self.header.len() + payload.len().div_ceil(3) * 4 + 346);
         text.push_str(&self.header);
         text.push('.');
-        text.push_str(&payload);
+        encoding::push_base64url(&mut text, payload);
         let signature = self.key.sign_bytes(text.as_bytes())?;
         text.push('.');
-        text.push_str(&encoding::base64url(&signature));
+        encoding::push_base64url(&mut text, &signature);
         Ok(text)
     }
 }

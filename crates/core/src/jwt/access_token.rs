@@ -104,7 +104,8 @@ impl AccessTokenSigner {
             act: actor::written(&token.actors),
             authorization_details: token.details.as_ref(),
         };
-        let payload = serde_json::to_vec(&claims).map_err(|_| SigningFailed)?;
+        let mut payload = Vec::with_capacity(512);
+        serde_json::to_writer(&mut payload, &claims).map_err(|_| SigningFailed)?;
         self.0.sign(&payload).map(SecretString::new)
     }
 }

@@ -10,6 +10,7 @@ use hallpass_core::{
     encoding,
     seal::{KeyRing, Purpose},
 };
+use std::fmt::Write as _;
 
 /// Bytes of a MAC in a line.
 const MAC: usize = 16;
@@ -72,7 +73,10 @@ pub enum Broken {
 /// The text of the next line, and where the chain stands then.
 pub fn link(keys: &KeyRing, node: &str, head: &Head, members: &str) -> (String, Head) {
     let (sequence, master) = (head.sequence.saturating_add(1), keys.current());
-    let mut text = format!(
+    // Room for all of it: sequence, names of the members and two MACs are below 200 characters.
+    let mut text = String::with_capacity(members.len() + node.len() + 200);
+    let _ = write!(
+        text,
         "{{\"sequence\":{sequence},\"node\":\"{node}\",{members},\"previous\":\"{}\",\"master\":{master}",
         head.mac
     );

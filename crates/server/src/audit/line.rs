@@ -79,13 +79,13 @@ pub fn members(circumstances: Circumstances, kind: Kind, facts: Facts<'_>) -> St
     let mut bytes = Vec::with_capacity(512);
     let body = Body(circumstances, kind, facts);
     let written = body.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
-    let text = String::from_utf8(bytes).unwrap_or_default();
-    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    match (written, inner) {
-        (Ok(()), Some(inner)) => inner.to_owned(),
-        // Writing into memory does not fail; if it did, the line would still say what happened.
-        _ => format!("\"at\":\"{}\",\"event\":\"{}\"", circumstances.at.to_rfc3339(), kind.name()),
+    let mut text = String::from_utf8(bytes).unwrap_or_default();
+    if written.is_ok() && text.starts_with('{') && text.pop() == Some('}') {
+        text.remove(0);
+        return text;
     }
+    // Writing into memory does not fail; if it did, the line would still say what happened.
+    format!("\"at\":\"{}\",\"event\":\"{}\"", circumstances.at.to_rfc3339(), kind.name())
 }
 
 /// Escapes everything outside printable ASCII. The standard formatter leaves DEL, C1 controls and marks that turn

@@ -61,7 +61,7 @@ pub async fn redeem(
         subject: grant.person.to_string(),
         epoch: grant.epoch,
         client_id: client.id(),
-        resource: &grant.resource,
+        resource: checked.resource.uri.as_str(),
         scope: &checked.scope,
         generation: 0,
         ends_at: grant.consented_at.plus(app.settings.grant_lifetime),
@@ -70,7 +70,7 @@ pub async fn redeem(
         actors: &[],
         details: details.as_ref(),
     };
-    open_and_issue(app, cx, client, grant.clone(), &issued).await
+    open_and_issue(app, cx, client, grant, &issued).await
 }
 
 /// One conditional insert decides, and whoever comes first gets the tokens. The same code again ends the grant.
@@ -82,14 +82,15 @@ pub(super) async fn open_and_issue(
     issued: &Issued<'_>,
 ) -> Result<TokenResponse, TokenRefusal> {
     let which =
-        Which { grant: grant.id, person: grant.person, client: client.id(), resource: &grant.resource };
+        Which { grant: grant.id, person: grant.person, client: client.id(), resource: issued.resource };
     if app.blocks.receiver(&grant.redirect_host) {
         return Err(TokenRefusal::ReceiverBlocked);
     }
-    match open(app, client, grant.clone(), cx.now).await? {
+    let (receiver, scope, tools) = (grant.redirect_host.clone(), grant.scope.clone(), grant.details.clone());
+    match open(app, client, grant, cx.now).await? {
         GrantOpened::Opened => {
-            let event = Event::grant_opened(which, &grant.redirect_host, &grant.scope);
-            app.audit.record(cx, event.for_tools(grant.details.as_ref()));
+            let event = Event::grant_opened(which, &receiver, &scope);
+            app.audit.record(cx, event.for_tools(tools.as_ref()));
             issue::issue(app, issued, cx.now)
         }
         GrantOpened::Withdrawn => Err(TokenRefusal::Withdrawn),

@@ -2,7 +2,7 @@
 
 use crate::{
     StoreError,
-    sql::{Arg, Row, Statements},
+    sql::{Arg, Change, Row, Statements},
 };
 use deadpool_postgres::ClientWrapper;
 use std::error::Error;
@@ -49,6 +49,16 @@ impl Statements for On<'_> {
         mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> Result<Vec<T>, StoreError> {
         self.rows(sql, args).await?.iter().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
+    async fn changed<T: Send>(
+        &mut self,
+        how: &'static Change,
+        args: &[Arg<'_>],
+        _id: Arg<'_>,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        self.first(how.returning, args, read).await
     }
 
     async fn change(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {

@@ -1,6 +1,6 @@
 //! Grants: the statements that decide, and what their answers mean.
 
-use super::{Backend, Row, Statements, args, feed, operation, row::octets, statements};
+use super::{Arg, Backend, Change, Row, Statements, args, feed, operation, row::octets, statements};
 use crate::{
     Answer, ErrorKind, Grant, GrantOpened, GrantRotated, Grants, GrantsHeld, Installation, LiveRotation,
     NewGrant, RevocationReason, Revoked, Rotation, SpentAssertion, StoreError,
@@ -20,13 +20,26 @@ macro_rules! columns {
     };
 }
 
+/// The way of nearly every refresh: the live token, and every term that the caller would check is a condition. A row that
+/// is not as expected stays as it is, and who reads it then finds out why.
+macro_rules! rotate_live {
+    () => {
+        "UPDATE grants SET generation = $1 + 1, predecessor = $1, rotated_at = $2, turn = 0, used_from = $3
+        WHERE id = $4 AND generation = $1 AND $1 < 4294967295 AND client_id = $5 AND revoked_at IS NULL
+            AND key_proven = 0 AND rotated_at >= $6 AND consented_at >= $7 AND ($8 = '' OR resource = $8)
+            AND (key_thumbprint IS NULL OR key_thumbprint = $9)
+            AND EXISTS (SELECT 1 FROM person p
+                WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)"
+    };
+}
+
 statements! {
     OPEN = "INSERT INTO grants (id, attempt, epoch, client_id, client_name, redirect_host, resource, scope,
             consented_at, code_digest, person, generation, rotated_at, turn, used_from, key_thumbprint,
             details)
         SELECT $1, $2, p.epoch, $3, $4, $5, $6, $7, $8, $9, p.id, 0, $10, 0, $11, $12, $13 FROM person p
         WHERE p.id = $14 AND p.epoch = $15 AND p.disabled_at IS NULL
-        ON CONFLICT (id) DO NOTHING RETURNING id";
+        ON CONFLICT (id) DO NOTHING";
     OPENED_BEFORE = "SELECT attempt, person, client_id, code_digest FROM grants WHERE id = $1";
     // $1 presented, $2 begin of the first window, $3 now, $4 from where, $6 begin of the second window. 4294967295 is the last
     // generation there can be. `turn` tells the branches apart: the other values cannot, because a rotation and
@@ -46,23 +59,15 @@ statements! {
             AND EXISTS (SELECT 1 FROM person p
                 WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
         RETURNING generation, turn";
-    // The way of nearly every refresh: the live token, and every term that the caller would check is a condition. A row that
-    // is not as expected stays as it is, and who reads it then finds out why.
-    ROTATE_LIVE = concat!("UPDATE grants SET generation = $1 + 1, predecessor = $1, rotated_at = $2, turn = 0,
-            used_from = $3
-        WHERE id = $4 AND generation = $1 AND $1 < 4294967295 AND client_id = $5 AND revoked_at IS NULL
-            AND key_proven = 0 AND rotated_at >= $6 AND consented_at >= $7 AND ($8 = '' OR resource = $8)
-            AND (key_thumbprint IS NULL OR key_thumbprint = $9)
-            AND EXISTS (SELECT 1 FROM person p
-                WHERE p.id = grants.person AND p.epoch = grants.epoch AND p.disabled_at IS NULL)
-        RETURNING ", columns!());
+    ROTATE_LIVE = rotate_live!();
+    ROTATE_LIVE_RETURNING = concat!(rotate_live!(), " RETURNING ", columns!());
     NOT_ROTATED = "SELECT g.generation, CASE WHEN g.revoked_at IS NULL THEN 0 ELSE 1 END,
             CASE WHEN p.id IS NULL THEN 0 ELSE 1 END FROM grants g
         LEFT JOIN person p ON p.id = g.person AND p.epoch = g.epoch AND p.disabled_at IS NULL
         WHERE g.id = $1";
     KEY_PROVEN = "UPDATE grants SET key_proven = 1 WHERE id = $1";
     SPEND = "INSERT INTO assertion (digest, attempt, until) VALUES ($1, $2, $3)
-        ON CONFLICT (digest) DO NOTHING RETURNING digest";
+        ON CONFLICT (digest) DO NOTHING";
     SPENT_BY = "SELECT attempt FROM assertion WHERE digest = $1";
     UNSPEND = "DELETE FROM assertion WHERE digest = $1 AND attempt = $2";
     REVOKE = "UPDATE grants SET revoked_at = $1, reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING id";
@@ -90,6 +95,8 @@ statements! {
         ORDER BY grants.rotated_at, grants.id LIMIT 1");
 }
 
+const LIVE_ROTATION: Change = Change { write: ROTATE_LIVE, returning: ROTATE_LIVE_RETURNING, read: READ };
+
 /// Above every id: its milliseconds would be in the year 10889.
 const ABOVE_ALL: [u8; 16] = [0xFF; 16];
 
@@ -107,7 +114,7 @@ operation! {
         let from = octets(*from);
         let resource = resource.as_deref().unwrap_or_default();
         let args = args![*presented, this.now, &from, id, client_id, *used_since, *given_since, resource, key];
-        on.first(ROTATE_LIVE, args, grant).await
+        on.changed(&LIVE_ROTATION, args, Arg::from(id), grant).await
     }
 }
 
@@ -275,7 +282,7 @@ impl<B: Backend> Grants for B {
 /// transaction, and a refusal has burnt nothing. `false` when another attempt spent it.
 async fn spend(on: &mut impl Statements, spends: &SpentAssertion) -> Result<bool, StoreError> {
     let SpentAssertion { digest, attempt, until } = spends;
-    if on.any(SPEND, args![digest, attempt, *until]).await? {
+    if on.change(SPEND, args![digest, attempt, *until]).await? > 0 {
         return Ok(true);
     }
     let by = on.first(SPENT_BY, args![digest], |row| row.attempt_id(0)).await?;
@@ -289,7 +296,7 @@ async fn unspend(on: &mut impl Statements, spends: &SpentAssertion) -> Result<()
 async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, StoreError> {
     let new = &this.grant;
     let inserted = on
-        .any(
+        .change(
             OPEN,
             args![
                 &new.id,
@@ -309,7 +316,8 @@ async fn open(on: &mut impl Statements, this: &Open) -> Result<GrantOpened, Stor
                 new.epoch,
             ],
         )
-        .await?;
+        .await?
+        > 0;
     if inserted {
         return Ok(GrantOpened::Opened);
     }

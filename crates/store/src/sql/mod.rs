@@ -59,6 +59,16 @@ pub(crate) trait Operation: Send + Sync + 'static {
     -> impl Future<Output = Result<Self::Answer, StoreError>> + Send;
 }
 
+/// A write of one row, and how to see that row then.
+pub(crate) struct Change {
+    /// Changes it.
+    pub write: &'static str,
+    /// The same, and returns it.
+    pub returning: &'static str,
+    /// Reads it by its key, with the same columns.
+    pub read: &'static str,
+}
+
 /// A connection, inside a transaction where the kind of the operation wants one.
 pub(crate) trait Statements: Send {
     /// The first row, if there is one.
@@ -83,6 +93,18 @@ pub(crate) trait Statements: Send {
         sql: &'static str,
         args: &[Arg<'_>],
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// The row of `id` as it is after a write that changes that one at most, if it did.
+    ///
+    /// Two statements here. A server that is a way away does it in one, with `RETURNING`; SQLite makes a table for what a
+    /// statement returns and copies each page that such a statement changes, which costs it more than a read by key.
+    fn changed<T: Send>(
+        &mut self,
+        how: &'static Change,
+        args: &[Arg<'_>],
+        id: Arg<'_>,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send;
 
     /// Whether there is a row at all.
     fn any(

@@ -2,7 +2,7 @@
 
 use crate::{
     ErrorKind, StoreError,
-    sql::{Arg, Row, Statements},
+    sql::{Arg, Change, Row, Statements},
 };
 use rusqlite::{
     Connection, OptionalExtension, ToSql, params_from_iter,
@@ -24,12 +24,7 @@ impl Statements for On<'_> {
         args: &[Arg<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
     ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
-        let query = |connection: &Connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let row = statement.query_row(params_from_iter(args), |row| Ok(read(&Row::Sqlite(row))));
-            row.optional()?.transpose()
-        };
-        ready(query(self.0))
+        ready(first(self.0, sql, args, read))
     }
 
     fn all<T: Send>(
@@ -55,12 +50,39 @@ impl Statements for On<'_> {
         sql: &'static str,
         args: &[Arg<'_>],
     ) -> impl Future<Output = Result<u64, StoreError>> + Send {
-        let change = |connection: &Connection| {
-            let rows = connection.prepare_cached(sql)?.execute(params_from_iter(args))?;
-            Ok(u64::try_from(rows).unwrap_or(u64::MAX))
-        };
-        ready(change(self.0))
+        ready(change(self.0, sql, args))
     }
+
+    // Where the read fails, the write stays, and the caller asks again: every write may be run twice.
+    fn changed<T: Send>(
+        &mut self,
+        how: &'static Change,
+        args: &[Arg<'_>],
+        id: Arg<'_>,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError> + Send,
+    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
+        ready(match change(self.0, how.write, args) {
+            Ok(0) => Ok(None),
+            Ok(_) => first(self.0, how.read, &[id], read),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+fn first<T>(
+    connection: &Connection,
+    sql: &'static str,
+    args: &[Arg<'_>],
+    read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = statement.query_row(params_from_iter(args), |row| Ok(read(&Row::Sqlite(row))));
+    row.optional()?.transpose()
+}
+
+fn change(connection: &Connection, sql: &'static str, args: &[Arg<'_>]) -> Result<u64, StoreError> {
+    let rows = connection.prepare_cached(sql)?.execute(params_from_iter(args))?;
+    Ok(u64::try_from(rows).unwrap_or(u64::MAX))
 }
 
 impl ToSql for Arg<'_> {
