@@ -9,6 +9,7 @@ mod reload;
 pub mod store;
 mod traces;
 mod upstream_tokens;
+mod version;
 
 pub use listen::asked_to_stop;
 pub use reload::Followed;
@@ -20,7 +21,7 @@ use crate::{
 use anyhow::{Context, bail};
 use axum::{Router, extract::ConnectInfo};
 use hallpass_core::{
-    entropy::SystemEntropy,
+    entropy::{IdEntropy, SystemEntropy},
     id::PersonId,
     jwt::caller_assertion::{Caller, Terms},
     secret::SecretString,
@@ -28,8 +29,8 @@ use hallpass_core::{
 };
 use hallpass_fetch::Fetch;
 use hallpass_gateway::{
-    BrowserPage, CallLog, CallOutcome, CallRecord, CallerAddress, GatewayConfig, HttpServer, KeyRingSealer,
-    ProtectedServer, SignsCallers, Upstream,
+    BrowserPage, CallLog, CallOutcome, CallRecord, CallerAddress, Gateway, GatewayConfig, HttpServer,
+    KeyRingSealer, ProtectedServer, SignsCallers, Upstream,
 };
 use hallpass_resource::{ANONYMOUS, BoundTokens, KeySource, Proofs, Revocation, Revocations, Revoked};
 use hallpass_server::{
@@ -114,11 +115,11 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
     let gateway_config =
         gateway(&config, &app, (&revocations, &keys, &issuers), (demo_url.as_deref(), &traces))?;
     let gateway = hallpass_gateway::start(gateway_config)?;
-    let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
+    let routes = routes(&app, &gateway);
     let running = Running {
         state,
         live: Live::new(app),
-        router: listen::Current::new(router),
+        router: listen::Current::new(routes),
         revocations,
         keys,
         issuers,
@@ -126,6 +127,12 @@ pub async fn start(config: Config) -> anyhow::Result<Node> {
         in_force: Mutex::new(InForce { config, gateway, demo: demo_url, traces }),
     };
     Ok(Node { running: Arc::new(running), listeners, demo, admin, key_file })
+}
+
+/// Ours, and those of the gateway.
+fn routes(app: &Arc<App>, gateway: &Gateway) -> listen::Routes {
+    let router = hallpass_server::router(Arc::clone(app)).merge(gateway.router.clone());
+    listen::Routes { router, calls: gateway.calls.clone() }
 }
 
 fn fetch(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Fetch> {
@@ -290,7 +297,8 @@ fn gateway(
         limits: config.gateway,
         calls: Some(Arc::new(Calls { app: Arc::clone(app), traces: traces.exporter() })),
         address: Some(address_by(app)),
-        entropy: Arc::clone(&app.entropy),
+        // Names requests and traces, and nothing else.
+        entropy: Arc::new(IdEntropy),
         tracing: config.traces.as_ref().map(|settings| settings.tracing),
         challenge_styles: config.challenge_styles.clone(),
         caller_signer: Some(Arc::new(SignsForUs(Arc::clone(app)))),

@@ -1,10 +1,12 @@
 //! Results to standard output, everything else to standard error.
 
 mod fields;
+mod moment;
 
 pub use fields::acts;
 
 use fields::Fields;
+use moment::Moment;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
@@ -86,6 +88,7 @@ pub fn start_log(verbose: bool, server: bool) {
         .with_writer(Log)
         .with_ansi(colours())
         .with_target(false)
+        .with_timer(Moment)
         .fmt_fields(Fields)
         .init();
 }

@@ -52,7 +52,7 @@ macro_rules! ids {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(&encoding::shown_base64url(&self.0), f)
+                encoding::write_base64url(&self.0, f)
             }
         }
     )+};
@@ -112,7 +112,8 @@ mod tests {
         assert!(early < late);
         assert_eq!(late.made_at(), Timestamp::from_millis(2_000_000_000_000));
         assert_eq!(GrantId::parse(&late.to_string()), Some(late));
-        assert_eq!(late.to_string().len(), 22);
+        assert_eq!(late.to_string(), encoding::base64url(late.as_bytes()));
+        assert_eq!((late.to_string().len(), format!("{late:>24}").len()), (22, 24));
         assert_eq!(GrantId::parse(&format!("{late}A")), None);
     }
 

@@ -3,7 +3,7 @@
 //! No credentials at all is one thing, and credentials that are no good are another: those are refused as everywhere. What is
 //! done without a token is counted by address, and belongs to whoever has its session id, and to no person.
 
-use crate::{config::CallerLimits, refuse::Refusal, router::Server};
+use crate::{browser, config::CallerLimits, refuse::Refusal, router::Server};
 use hallpass_core::time::Timestamp;
 use hallpass_resource::{Authenticated, Reason};
 use http::request::Parts;
@@ -23,7 +23,10 @@ pub(crate) async fn caller(
     now: Timestamp,
 ) -> Result<Authenticated, Refusal> {
     match server.resource.authenticate(parts, now).await {
-        Err(Reason::NoCredentials) if server.rules.opens() => {
+        // To a person in front of a browser an open server says what it is too, with the page that all servers have.
+        Err(Reason::NoCredentials)
+            if server.rules.opens() && !(server.page.is_some() && browser::visits(parts)) =>
+        {
             let caller = server.resource.anonymous(&parts.headers, counted_as(address), now)?;
             Ok(caller)
         }

@@ -13,16 +13,18 @@ pub(crate) fn shown(
     parts: &Parts,
 ) -> Response<Body> {
     let without_token = matches!(refusal, Refusal::Token(Reason::NoCredentials));
-    let Some(page) = page.filter(|_| without_token && parts.method == Method::GET && wants(&parts.headers))
-    else {
-        return response;
-    };
+    let Some(page) = page.filter(|_| without_token && visits(parts)) else { return response };
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
     for (name, value) in &page.headers {
         head.headers.insert(name, value.clone());
     }
     Response::from_parts(head, Body::from(page.body.clone()))
+}
+
+/// Whether this is a browser that opens the address. No client of MCP asks like that.
+pub(crate) fn visits(parts: &Parts) -> bool {
+    parts.method == Method::GET && wants(&parts.headers)
 }
 
 /// Clients of MCP ask for event streams, whatever else they take.

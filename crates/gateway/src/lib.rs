@@ -70,7 +70,7 @@ pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};
 pub use on_behalf::CallerCredentials;
 pub use person::{CredentialAnswer, NoCredential, PersonCredentials};
-pub use router::{Gateway, Processes, restart, router, start};
+pub use router::{Answering, CallPaths, Gateway, Processes, restart, router, start};
 pub use session::{KeyRingSealer, Principal, SessionSealer};
 pub use span::{Span, SpanId, Tracing};
 pub use upstream_credential::{HeaderFault, SecretHeader, UpstreamCredential};

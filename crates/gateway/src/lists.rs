@@ -4,11 +4,10 @@ use crate::{
     rules::{Asker, Rules},
     tools::Kind,
 };
-use hallpass_core::mcp::{Message, Outcome};
+use hallpass_core::mcp::{Message, Outcome, Raw, Walk};
 use hallpass_resource::ScopeNames;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{json, value::RawValue};
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 /// Whether the answer to this method is a list.
 pub(crate) fn is_list(method: &str) -> bool {
@@ -28,43 +27,105 @@ const LISTS: [(&str, &str, Option<Kind>); 4] = [
 /// rules (RS-054, T-84).
 pub(crate) fn filtered(rules: &Rules, asker: &Asker<'_>, message: &Message) -> Option<Vec<u8>> {
     let Message::Response { id: Some(id), outcome: Outcome::Result(result) } = message else { return None };
-    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(result.as_str()).ok()?;
-    let mut lists = Vec::new();
-    for (member, key, kind) in LISTS {
-        let Some(items) = members.get(member).filter(|items| items.get().starts_with('[')) else { continue };
-        let mut items: Vec<Cow<'_, RawValue>> = serde_json::from_str::<Vec<&RawValue>>(items.get())
-            .ok()?
-            .into_iter()
-            .filter(|item| shows(rules, asker, (kind, key), item))
-            .map(Cow::Borrowed)
-            .collect();
-        if let (Some(Kind::Tool), Some(names)) = (kind, asker.schemes) {
-            for item in &mut items {
-                if let Some(told) = with_schemes(rules, names, item) {
-                    *item = Cow::Owned(told);
-                }
-            }
-        }
-        lists.push((member, serde_json::value::to_raw_value(&items).ok()?));
-    }
-    if lists.is_empty() {
+    let mut walk = Walk::new(result);
+    if !walk.enter_object() {
         return None;
     }
-    let private = serde_json::value::to_raw_value("private").ok()?;
-    if members.contains_key("cacheScope") || members.contains_key("ttlMs") {
-        members.insert("cacheScope".to_owned(), &private);
+    let mut shown = Shown::begin(rules, asker, (id, result));
+    let (mut lists, mut scope, mut lives) = (false, false, false);
+    while let Some(member) = walk.member() {
+        let list = LISTS.into_iter().find(|(name, ..)| *name == member);
+        if let Some((_, key, kind)) = list
+            && walk.enter_array()
+        {
+            lists = true;
+            shown.items((kind, key), &mut walk);
+            continue;
+        }
+        let at = walk.at();
+        walk.value();
+        lives |= member == "ttlMs";
+        if member == "cacheScope" {
+            scope = true;
+            shown.instead(at..walk.at(), PRIVATE);
+        }
     }
-    for (member, items) in &lists {
-        members.insert((*member).to_owned(), items);
+    if lives && !scope {
+        // It has a member, so a comma belongs before this one.
+        let end = walk.at().saturating_sub(1);
+        shown.instead(end..end, ",\"cacheScope\":");
+        shown.out.push_str(PRIVATE);
     }
-    let result = serde_json::to_string(&members).ok()?;
-    Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{result}}}", id.as_str()).into_bytes())
+    lists.then(|| shown.end())
+}
+
+const PRIVATE: &str = "\"private\"";
+
+/// A list as it is written for a caller: pieces of what the server wrote, without what is not shown.
+struct Shown<'a> {
+    rules: &'a Rules,
+    asker: &'a Asker<'a>,
+    text: &'a str,
+    /// Up to here it is written, or left out.
+    from: usize,
+    out: String,
+}
+
+impl<'a> Shown<'a> {
+    fn begin(rules: &'a Rules, asker: &'a Asker<'a>, (id, result): (&Raw, &'a Raw)) -> Self {
+        let text = result.as_str();
+        let mut out = String::with_capacity(text.len() + 128);
+        for part in ["{\"jsonrpc\":\"2.0\",\"id\":", id.as_str(), ",\"result\":"] {
+            out.push_str(part);
+        }
+        Self { rules, asker, text, from: 0, out }
+    }
+
+    fn piece(&self, range: Range<usize>) -> &'a str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// Everything up to this piece, and `other` in its place.
+    fn instead(&mut self, piece: Range<usize>, other: &str) {
+        self.out.push_str(self.piece(self.from..piece.start));
+        self.out.push_str(other);
+        self.from = piece.end;
+    }
+
+    /// The items of the array that the walk has gone into.
+    fn items(&mut self, list: (Option<Kind>, &str), walk: &mut Walk<'_>) {
+        self.instead(walk.at()..walk.at(), "");
+        let mut between = "";
+        while walk.item() {
+            let start = walk.at();
+            let name = named(walk, list.1);
+            let item = self.piece(start..walk.at());
+            // What has no name cannot be asked for, and is not shown.
+            let Some(name) = name.filter(|name| shows(self.rules, self.asker, list.0, name)) else {
+                continue;
+            };
+            let told = if let (Some(Kind::Tool), Some(names)) = (list.0, self.asker.schemes) {
+                with_schemes(self.rules, names, (&*name, item))
+            } else {
+                None
+            };
+            self.out.push_str(between);
+            self.out.push_str(told.as_deref().map_or(item, RawValue::get));
+            between = ",";
+        }
+        self.from = walk.at().saturating_sub(1);
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.instead(self.text.len()..self.text.len(), "}");
+        self.out.into_bytes()
+    }
 }
 
 /// A tool with what it takes, in the place where some clients look before they offer a sign-in (P33): `securitySchemes`, and the
 /// same in `_meta`. What the server behind says of that is replaced: it does not decide.
-fn with_schemes(rules: &Rules, names: &ScopeNames, tool: &RawValue) -> Option<Box<RawValue>> {
-    let (open, scopes) = rules.scheme(&text_of(tool, "name")?);
+fn with_schemes(rules: &Rules, names: &ScopeNames, (name, tool): (&str, &str)) -> Option<Box<RawValue>> {
+    let (open, scopes) = rules.scheme(name);
     let mut schemes = Vec::new();
     if open {
         schemes.push(json!({ "type": "noauth" }));
@@ -74,7 +135,7 @@ fn with_schemes(rules: &Rules, names: &ScopeNames, tool: &RawValue) -> Option<Bo
         schemes.push(json!({ "type": "oauth2", "scopes": asked.iter().collect::<Vec<_>>() }));
     }
     let schemes = serde_json::value::to_raw_value(&schemes).ok()?;
-    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(tool.get()).ok()?;
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(tool).ok()?;
     let mut meta: BTreeMap<String, &RawValue> =
         members.get("_meta").and_then(|meta| serde_json::from_str(meta.get()).ok()).unwrap_or_default();
     meta.insert(SCHEMES.to_owned(), &schemes);
@@ -86,77 +147,32 @@ fn with_schemes(rules: &Rules, names: &ScopeNames, tool: &RawValue) -> Option<Bo
 
 const SCHEMES: &str = "securitySchemes";
 
-/// What has no name cannot be asked for, and is not shown.
-fn shows(rules: &Rules, asker: &Asker<'_>, (kind, key): (Option<Kind>, &str), item: &RawValue) -> bool {
-    text_of(item, key).is_some_and(|name| match kind {
+fn shows(rules: &Rules, asker: &Asker<'_>, kind: Option<Kind>, name: &str) -> bool {
+    match kind {
         // The person gave it some tools only (RFC 9396): it would be refused every other.
-        Some(Kind::Tool) if asker.details.is_some_and(|details| !details.name(&name)) => false,
-        Some(kind) => rules.shows(asker, kind, &name),
-        None => rules.shows_template(asker, &name),
-    })
-}
-
-/// The text of this member. The rest of an item, which may be long, is not read once more: it is known to be JSON without
-/// repeated members.
-fn text_of(item: &RawValue, key: &str) -> Option<String> {
-    let mut found = None;
-    let mut reader = serde_json::Deserializer::from_str(item.get());
-    // Whether it went on to the end does not matter: what was found was found.
-    drop(Member { key, found: &mut found }.deserialize(&mut reader));
-    found
-}
-
-/// Reads an object as far as this member.
-struct Member<'m> {
-    key: &'m str,
-    found: &'m mut Option<String>,
-}
-
-impl<'de> DeserializeSeed<'de> for Member<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_map(self)
+        Some(Kind::Tool) if asker.details.is_some_and(|details| !details.name(name)) => false,
+        Some(kind) => rules.shows(asker, kind, name),
+        None => rules.shows_template(asker, name),
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
+/// Goes behind an item: what it is called, where that is a text.
+fn named<'a>(walk: &mut Walk<'a>, key: &str) -> Option<Cow<'a, str>> {
+    if !walk.enter_object() {
+        walk.value();
+        return None;
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key::<String>()? {
-            if name == self.key {
-                *self.found = members.next_value().ok();
-                return Ok(());
-            }
-            members.next_value::<IgnoredAny>()?;
+    while let Some(member) = walk.member() {
+        if member == key {
+            // There is no second one: who repeats a member is no message.
+            let name = walk.text();
+            walk.rest();
+            return name;
         }
-        Ok(())
+        walk.value();
     }
+    None
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_item_is_known_by_its_member_wherever_it_stands_and_however_it_is_written() {
-        let text = |item: &str| text_of(&RawValue::from_string(item.to_owned()).unwrap(), "name");
-        for item in [
-            r#"{"name":"read_file","more":{"name":"x"}}"#,
-            r#"{"more":{"name":"x"},"list":[{"name":"y"}],"name":"read_file"}"#,
-            r#"{"n\u0061me":"read\u005ffile"}"#,
-        ] {
-            assert_eq!(text(item).as_deref(), Some("read_file"), "{item}");
-        }
-        for item in
-            [r"{}", r#"{"name":7}"#, r#"{"name":null}"#, r#"{"Name":"x"}"#, "7", r#""name""#, r#"["name"]"#]
-        {
-            assert_eq!(text(item), None, "{item}");
-        }
-    }
-}
+mod tests;

@@ -20,8 +20,8 @@ use axum::{Router, body::Body, extract::Request, routing::any};
 use bytes::Bytes;
 use hallpass_core::entropy::Entropy;
 use hallpass_resource::{ProtectedResource, Settings, metadata};
-use http::Method;
-use std::{sync::Arc, time::Duration};
+use http::{Method, Response};
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// One MCP server, ready to be asked.
 pub(crate) struct Server {
@@ -60,9 +60,39 @@ pub fn router(config: GatewayConfig) -> Result<Router, ConfigError> {
 pub struct Gateway {
     /// Its routes, see [`router`].
     pub router: Router,
+    /// Those of them that calls take.
+    pub calls: CallPaths,
     /// The servers on stdio.
     pub processes: Processes,
     upstreams: Vec<Known>,
+}
+
+/// The short way to the MCP paths, for whoever listens: what goes through a router costs a tenth more. They are those of
+/// [`Gateway::router`], and what is answered there is answered here.
+#[derive(Clone, Default)]
+pub struct CallPaths(Arc<HashMap<String, Arc<Server>>>);
+
+/// An answer in the making.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+impl fmt::Debug for CallPaths {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl CallPaths {
+    /// What answers a request of this method at this path, as it is written. Nothing where the routes have to be asked: they
+    /// know the rest, and what else a method means.
+    pub fn find(
+        &self,
+        method: &Method,
+        path: &str,
+    ) -> Option<impl FnOnce(Request<Body>) -> Answering + use<>> {
+        let here = [Method::POST, Method::GET, Method::DELETE, Method::OPTIONS].contains(method);
+        let server = self.0.get(path).filter(|_| here).map(Arc::clone)?;
+        Some(move |request: Request<Body>| -> Answering { Box::pin(forward::serve(server, request)) })
+    }
 }
 
 /// An upstream and what it was made from.
@@ -144,10 +174,14 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
         let shared = (admission.clone(), Arc::clone(&styles));
         ready.push((document(protected), Arc::new(server(protected, &config, shared, (upstream, traffic)))));
     }
+    let mut calls = HashMap::new();
     for (path, at, serves) in paths {
         let Some((document, server)) = ready.get(at).cloned() else { continue };
         let route = match serves {
-            Serves::Mcp => any(move |request: Request<Body>| forward::serve(Arc::clone(&server), request)),
+            Serves::Mcp => {
+                calls.insert(path.clone(), Arc::clone(&server));
+                any(move |request: Request<Body>| forward::serve(Arc::clone(&server), request))
+            }
             Serves::Metadata => serve_document(document),
         };
         router = router.route(&path, route);
@@ -157,7 +191,7 @@ fn build(mut config: GatewayConfig, before: &[Known]) -> Result<Gateway, ConfigE
         Upstream::Http(_) => None,
     });
     let processes = Processes(processes.collect());
-    Ok(Gateway { router, processes, upstreams })
+    Ok(Gateway { router, calls: CallPaths(Arc::new(calls)), processes, upstreams })
 }
 
 fn serve_document(document: Bytes) -> axum::routing::MethodRouter {

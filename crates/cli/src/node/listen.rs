@@ -1,21 +1,23 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
-use super::{host, patient::Patient};
+use super::{host, patient::Patient, version};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::body::Incoming;
+use hallpass_gateway::CallPaths;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    time::timeout,
 };
 use tower::ServiceExt;
 
@@ -27,23 +29,34 @@ const HEAD: Duration = Duration::from_mins(1);
 /// Time to take a piece of an answer.
 const TAKE: Duration = Duration::from_mins(1);
 
+/// All routes of a listener.
+pub struct Routes {
+    /// Every one of them.
+    pub router: Router,
+    /// Those that have a shorter way too.
+    pub calls: CallPaths,
+}
+
+impl From<Router> for Routes {
+    /// None has a shorter way.
+    fn from(router: Router) -> Self {
+        Self { router, calls: CallPaths::default() }
+    }
+}
+
 /// The routes in force: a request takes those of the moment in which it comes.
 #[derive(Clone)]
-pub struct Current(Arc<ArcSwap<Router>>);
+pub struct Current(Arc<ArcSwap<Routes>>);
 
 impl Current {
     /// These.
-    pub fn new(router: Router) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(router)))
+    pub fn new(routes: impl Into<Routes>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(routes.into())))
     }
 
     /// Others.
-    pub fn replace(&self, router: Router) {
-        self.0.store(Arc::new(router));
-    }
-
-    fn of_now(&self) -> Router {
-        Router::clone(&self.0.load())
+    pub fn replace(&self, routes: Routes) {
+        self.0.store(Arc::new(routes));
     }
 }
 
@@ -92,7 +105,7 @@ pub async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> 
 }
 
 /// Serves a listener until the stop, then lets open requests end.
-pub async fn serve(listener: TcpListener, router: Current, stop: Stop) {
+pub async fn serve(listener: TcpListener, current: Current, stop: Stop) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stopped = stop.0.subscribe();
@@ -110,35 +123,71 @@ pub async fn serve(listener: TcpListener, router: Current, stop: Stop) {
             },
             () = async { drop(stopped.wait_for(|stopped| *stopped).await); } => break,
         };
-        let (router, watcher) = (router.clone(), graceful.watcher());
+        let (current, watcher) = (current.clone(), graceful.watcher());
+        let mut stopped = stopped.clone();
         tokio::spawn(async move {
             let _place = place;
-            connection(stream, peer, router, watcher).await;
+            tokio::select! {
+                // Who has asked nothing yet is not waited for.
+                () = async { drop(stopped.wait_for(|stopped| *stopped).await); } => {}
+                begun = begun(stream, HEAD) => if let Some(begun) = begun {
+                    connection(begun, peer, current, watcher).await;
+                }
+            }
         });
     }
     graceful.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Current, watcher: Watcher) {
+/// What a client says first, where it says something in this time.
+async fn begun(mut stream: TcpStream, within: Duration) -> Option<(version::First, TcpStream)> {
+    let first = timeout(within, version::first(&mut stream)).await.ok()?.ok()?;
+    Some((first, stream))
+}
+
+async fn connection(
+    (first, stream): (version::First, TcpStream),
+    peer: SocketAddr,
+    current: Current,
+    watcher: Watcher,
+) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let router = router.of_now();
+        let routes = current.0.load();
+        let way = match routes.calls.find(request.method(), request.uri().path()) {
+            Some(call) => Way::Short(call),
+            None => Way::Router(routes.router.clone()),
+        };
         async move {
-            if host::is_named_once(request.version(), request.uri(), request.headers()) {
-                router.oneshot(request).await
-            } else {
-                Ok(no_host())
+            if !host::is_named_once(request.version(), request.uri(), request.headers()) {
+                return Ok(no_host());
+            }
+            match way {
+                Way::Short(call) => Ok(call(request.map(Body::new)).await),
+                Way::Router(router) => router.oneshot(request).await,
             }
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(64 * 1024);
-    let serving = builder.serve_connection(TokioIo::new(Patient::new(stream, TAKE)), service);
-    if let Err(error) = watcher.watch(serving.into_owned()).await {
+    let io = TokioIo::new(Patient::new(first.bytes, stream, TAKE));
+    let served = if first.is_http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(64 * 1024);
+        watcher.watch(builder.serve_connection(io, service)).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
+        watcher.watch(builder.serve_connection(io, service)).await
+    };
+    if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection broke");
     }
+}
+
+/// How a request comes to its answer.
+enum Way<C> {
+    Short(C),
+    Router(Router),
 }
 
 /// The connection ends with it: whoever sent this is not understood, and what follows might not be meant as a request.
@@ -199,5 +248,46 @@ pub fn asked_to_stop() -> impl Future<Output = ()> + Send {
             return;
         }
         let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn rs_065_t_88_who_connects_and_says_nothing_is_not_waited_for() {
+        let (listener, address) = listener().await;
+        let mut theirs = TcpStream::connect(address).await.unwrap();
+        for said in [&b""[..], b"PRI * HTTP"] {
+            theirs.write_all(said).await.unwrap();
+            let (ours, _) = listener.accept().await.unwrap();
+            assert!(begun(ours, Duration::from_millis(100)).await.is_none());
+            theirs = TcpStream::connect(address).await.unwrap();
+        }
+        theirs.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        assert!(begun(ours, Duration::from_secs(10)).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_nobody_who_has_asked_nothing() {
+        let (listener, address) = listener().await;
+        let stop = Stop::new();
+        let router: Router = Router::new();
+        let serving = tokio::spawn(serve(listener, Current::new(router), stop.clone()));
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"PRI").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.stop();
+        timeout(Duration::from_secs(5), serving).await.expect("it is waited for").unwrap();
     }
 }

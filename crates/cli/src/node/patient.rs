@@ -3,6 +3,7 @@
 //! Whoever opens connections, asks for much and reads nothing holds a connection here and one to the server behind us each
 //! time. What cannot be written for as long as this ends the connection.
 
+use bytes::Bytes;
 use std::{
     future::Future,
     io,
@@ -17,6 +18,8 @@ use tokio::{
 
 /// A stream whose writes may wait for so long.
 pub struct Patient<S> {
+    /// What was read of it before.
+    ahead: Bytes,
     stream: S,
     patience: Duration,
     /// Only while a write waits.
@@ -24,9 +27,9 @@ pub struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    /// Waits so long for the peer to take something.
-    pub const fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+    /// Waits so long for the peer to take something. `ahead` was read of it, and comes before the rest.
+    pub const fn new(ahead: Bytes, stream: S, patience: Duration) -> Self {
+        Self { ahead, stream, patience, waiting: None }
     }
 
     /// Whether it is still worth waiting.
@@ -47,7 +50,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let fits = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead.split_to(fits));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -93,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn rs_065_t_88_a_peer_that_reads_nothing_is_not_waited_for() {
         let (ours, mut theirs) = tokio::io::duplex(16);
-        let mut ours = Patient::new(ours, Duration::from_millis(300));
+        let mut ours = Patient::new(Bytes::new(), ours, Duration::from_millis(300));
         ours.write_all(&[0; 16]).await.unwrap();
         // One that reads slowly is.
         let slowly = tokio::spawn(async move {
@@ -107,5 +115,18 @@ mod tests {
         let _theirs = slowly.await.unwrap();
         let error = ours.write_all(&[0; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_comes_first() {
+        let (mut ours, theirs) = tokio::io::duplex(16);
+        ours.write_all(b"rest").await.unwrap();
+        drop(ours);
+        let mut stream = Patient::new(Bytes::from_static(b"ahead, "), theirs, Duration::from_secs(1));
+        let mut start = [0; 3];
+        stream.read_exact(&mut start).await.unwrap();
+        let mut end = String::new();
+        stream.read_to_string(&mut end).await.unwrap();
+        assert_eq!((&start, &*end), (b"ahe", "ad, rest"));
     }
 }

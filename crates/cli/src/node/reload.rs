@@ -1,7 +1,7 @@
 //! Another configuration while the node runs: open connections, streams and processes go on, the next request meets the
 //! new settings. A file with anything wrong in it changes nothing. The same for other master keys.
 
-use super::{demo, fetch, gateway, issuers::Issuers, listen, traces::Traces};
+use super::{demo, fetch, gateway, issuers::Issuers, listen, routes, traces::Traces};
 use crate::{
     config::{self, Config, NamedFile},
     state::StateFolder,
@@ -187,9 +187,9 @@ impl Running {
     }
 
     fn put_in_force(&self, app: Arc<App>, gateway: &Gateway) {
-        let router = hallpass_server::router(Arc::clone(&app)).merge(gateway.router.clone());
+        let routes = routes(&app, gateway);
         self.live.replace(app);
-        self.router.replace(router);
+        self.router.replace(routes);
     }
 
     /// Whether the master keys of the file are in force now.

@@ -58,7 +58,8 @@ impl Visit for Line<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, |out| {
-            if value.bytes().all(|byte| is_plain(byte) && byte != b'"' && byte != b'\\') {
+            let quoted = |byte: u8| is_plain(byte) && byte != b'"' && byte != b'\\';
+            if all(value, quoted) {
                 out.0.write_char('"')?;
                 out.0.write_str(value)?;
                 out.0.write_char('"')
@@ -90,7 +91,7 @@ struct Harmless<'line, 'writer>(&'line mut Writer<'writer>);
 
 impl Write for Harmless<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(is_plain) {
+        if all(text, is_plain) {
             return self.0.write_str(text);
         }
         for c in text.chars() {
@@ -106,6 +107,11 @@ impl Write for Harmless<'_, '_> {
 
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
+}
+
+/// Whether this is so of each byte. Nearly always it is, so none is looked at alone.
+fn all(text: &str, is: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & is(byte))
 }
 
 /// Whether a terminal does something with it instead of showing it: controls, and what turns text around or hides it.

@@ -26,6 +26,7 @@ mod raw;
 pub mod revision;
 mod scan;
 pub mod splice;
+mod walk;
 
 pub use constraint::{ConstraintError, Constraints, Verdict};
 pub use error::{MessageError, error_body};
@@ -34,6 +35,7 @@ pub use message::{Call, Message, Outcome};
 pub use pattern::Pattern;
 pub use raw::Raw;
 pub use revision::Revision;
+pub use walk::Walk;
 
 #[cfg(test)]
 mod properties;

@@ -9,7 +9,7 @@ fn parse(text: &str) -> Result<Message, MessageError> {
     Message::parse(text.as_bytes(), Message::LIMITS)
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -69,6 +69,27 @@ pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// How many bytes come before the first quote, backslash or control character: all of them where there is none. Most of a message
+/// is in strings, so eight bytes are looked at in one step.
+pub(super) fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    // Of the bytes that are less than `than`, the high bit: exact for the first of them, which is the one that counts.
+    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word & HIGHS;
+    let is = |word: u64, byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
+    let (mut at, mut rest) = (0, bytes);
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let found = is(word, b'"') | is(word, b'\\') | less(word, 0x20);
+        if found != 0 {
+            return at + usize::try_from(found.trailing_zeros() / 8).unwrap_or_default();
+        }
+        (at, rest) = (at + 8, after);
+    }
+    let last = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+    at + last.unwrap_or(rest.len())
+}
+
 /// Which object is being read. In the first three, names matter to somebody who decides.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -218,8 +239,7 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-            self.at += plain.ok_or(MessageError::Syntax)?;
+            self.at += plain(rest);
             match self.next() {
                 Some(b'"') => return Ok((self.since(start), escaped)),
                 Some(b'\\') => {
@@ -311,5 +331,29 @@ impl<'a> Scanned<'a> {
             _ => return,
         };
         *slot = Some(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rs_049_a_string_ends_where_it_ends_wherever_that_is() {
+        for byte in u8::MIN..=u8::MAX {
+            for filling in [b'a', 0x7f, 0x80, 0xff, b' ', b'#', b'!', b'[', b']'] {
+                for length in 0..20 {
+                    for place in 0..=length {
+                        let mut text = vec![filling; length];
+                        if let Some(at) = text.get_mut(place) {
+                            *at = byte;
+                        }
+                        let naive = text.iter().position(|byte| *byte < 0x20 || b"\"\\".contains(byte));
+                        assert_eq!(plain(&text), naive.unwrap_or(length), "{byte} in {filling} at {place}");
+                    }
+                }
+            }
+        }
+        assert_eq!((plain(b""), plain(b"\"\""), plain(b"01234567\x1f\"")), (0, 0, 8));
     }
 }

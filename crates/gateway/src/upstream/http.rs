@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use hallpass_fetch::tls::{self, Distrust, Tls, TlsFault};
 use hallpass_resource::Authorized;
-use http::{Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct HttpUpstream {
     client: Client<Connector, Full<Bytes>>,
     uri: Uri,
+    /// Where it is, as each request says it.
+    host: HeaderValue,
 }
 
 impl fmt::Debug for HttpUpstream {
@@ -41,7 +43,9 @@ impl HttpUpstream {
         let connector = Connector::new(&uri, tls, limits.connect)?;
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
-        Ok(Self { client: client.build(connector), uri })
+        client.set_host(false);
+        let host = host(&uri);
+        Ok(Self { client: client.build(connector), uri, host })
     }
 
     /// Sends a call that is allowed, and waits for the head of the answer for as long as the caller does. Dropping
@@ -61,6 +65,7 @@ impl HttpUpstream {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = credentials::headers(call);
+        request.headers_mut().insert(header::HOST, self.host.clone());
         added.write(request.headers_mut());
         self.client.request(request).await.map_err(|error| {
             let reason = reason(&error);
@@ -69,6 +74,17 @@ impl HttpUpstream {
             reason
         })
     }
+}
+
+/// Host and port, without the port that the scheme has anyway (RFC 9110 §7.2).
+fn host(uri: &Uri) -> HeaderValue {
+    let usual = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let name = uri.host().unwrap_or_default();
+    let text = match uri.port_u16() {
+        Some(port) if port != usual => format!("{name}:{port}"),
+        _ => name.to_owned(),
+    };
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// For the operator.
@@ -91,5 +107,25 @@ fn reason(error: &legacy::Error) -> UpstreamError {
         Some(why) => UpstreamError::Untrusted(why),
         None if error.is_connect() => UpstreamError::Unreachable,
         None => UpstreamError::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_told_its_own_name() {
+        for (uri, expected) in [
+            ("http://files.example/mcp", "files.example"),
+            ("http://files.example:80/mcp", "files.example"),
+            ("http://files.example:443/mcp", "files.example:443"),
+            ("https://files.example:443/", "files.example"),
+            ("https://files.example:80/", "files.example:80"),
+            ("http://[::1]:8080/mcp", "[::1]:8080"),
+            ("http://127.0.0.1/mcp", "127.0.0.1"),
+        ] {
+            assert_eq!(host(&uri.parse().unwrap()), expected, "{uri}");
+        }
     }
 }

@@ -24,6 +24,7 @@ mod open;
 mod people;
 mod policy;
 mod proofs;
+mod routes;
 mod rules;
 mod sessions;
 mod stateless;

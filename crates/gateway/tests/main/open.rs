@@ -1,11 +1,16 @@
 //! Tools that are open to anybody: what is done without a token, and what is not.
 
 use crate::support::{Answer, METADATA, PING, START, World, bare, world_with};
-use axum::{Router, body::Bytes, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, header},
+    routing::post,
+};
 use hallpass_core::{challenge, mcp::Constraints, scope::Scope};
 use hallpass_gateway::{
-    CallLog, CallRecord, CallerLimits, Callers, ChallengeStyle, GatewayConfig, Policy, Rule, StyleFor,
-    Unlisted,
+    BrowserPage, CallLog, CallRecord, CallerLimits, Callers, ChallengeStyle, GatewayConfig, Policy, Rule,
+    StyleFor, Unlisted,
 };
 use serde_json::{Value, json};
 use std::{
@@ -251,7 +256,7 @@ async fn listing() -> String {
         let tools = ["search", "read", "write", "anns", "get_secret", "hidden"];
         let tools = tools.map(|name| json!({ "name": name, "inputSchema": {}, "securitySchemes": "theirs" }));
         let body = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools } }).to_string();
-        ([(http::header::CONTENT_TYPE, "application/json")], body)
+        ([(header::CONTENT_TYPE, "application/json")], body)
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -291,4 +296,23 @@ async fn rs_054_p33_lists_show_what_is_open_and_what_a_sign_in_would_allow() {
     assert_eq!(scheme(&ann, 0), "theirs", "for clients that look there alone");
     let looks = format!("Bearer {}", world.token_of(|token| token.client_id = "looks".into()));
     assert_eq!(scheme(&world.post(list, &[("authorization", &looks)]).await, 1), read);
+}
+
+#[tokio::test]
+async fn rs_007_a_browser_that_opens_an_open_server_sees_the_page_of_all_servers() {
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, html)]);
+    let page = BrowserPage { headers, body: Bytes::from_static(b"<h1>Files</h1>") };
+    let world = opened("events", |config| config.servers[0].page = Some(page)).await;
+    let ask = async |method, accept| world.ask(bare(method, "/mcp", PING, &[("accept", accept)])).await;
+    let seen = ask("GET", "text/html,application/xhtml+xml,*/*;q=0.8").await;
+    assert_eq!((seen.status, seen.text.as_str()), (401, "<h1>Files</h1>"));
+    assert_eq!(seen.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(world.upstream.asked(), 0);
+    // Every client without a token is let in as before.
+    for (method, accept) in [("POST", "text/html"), ("GET", "text/event-stream, text/html")] {
+        let stream = world.send(bare(method, "/mcp", PING, &[("accept", accept)])).await;
+        assert_eq!(stream.status(), 200, "{method}");
+    }
+    assert_eq!(world.upstream.asked(), 2);
 }

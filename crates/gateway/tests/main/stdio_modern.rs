@@ -138,7 +138,7 @@ async fn a_client_with_a_session_is_served_by_a_server_that_knows_none() {
     assert_eq!(result["serverInfo"], json!({ "name": "modern", "version": "3" }));
     assert_eq!(
         (&result["capabilities"], &result["instructions"]),
-        (&json!({ "tools": {}, "logging": {} }), &json!("Hello"))
+        (&json!({ "tools": { "listChanged": true }, "logging": {} }), &json!("Hello"))
     );
     assert!(!old.session.is_empty());
     let initialized = old.post(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
@@ -326,6 +326,89 @@ async fn a_subscription_has_the_number_that_its_client_gave_it() {
             event["params"]["_meta"].as_object().or_else(|| event["result"]["_meta"].as_object()).unwrap();
         assert_eq!(meta["io.modelcontextprotocol/subscriptionId"], 4711, "{event}");
     }
+}
+
+/// Tells of changes, and of what it was told of subscriptions.
+const CHANGING: &str = r#"
+heard=
+while IFS= read -r line; do
+  id=${line#*\"id\":}; id=${id%%,*}
+  sent=$(printf %s "$line" | tr -d '"')
+  say() { echo '{"jsonrpc":"2.0","id":'$id',"'"$1"'":'"$2"'}'; }
+  of() { echo '"_meta":{"io.modelcontextprotocol/subscriptionId":'$1'}'; }
+  tell() { echo '{"jsonrpc":"2.0","method":"notifications/'$1'","params":{'"$2"'}}'; }
+  case $line in
+    *'"initialize"'*) say error '{"code":-32022,"message":"Unsupported protocol version"}' ;;
+    *'"server/discover"'*) say result '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true}}}' ;;
+    *'"subscriptions/listen"'*)
+      sub=$id; heard="$heard $id:${sent#*notifications:}"
+      tell subscriptions/acknowledged "$(of $id),"'"notifications":{}' ;;
+    *notifications/cancelled*) heard="$heard cancelled:${sent#*requestId:}" ;;
+    *'"change"'*)
+      tell tools/list_changed "$(of $sub)"
+      tell tools/list_changed "$(of 4711)"
+      tell resources/updated '"uri":"file:///a",'"$(of $sub)"
+      say result '{"resultType":"complete"}' ;;
+    *'"heard"'*) say result '{"resultType":"complete","sent":"'"$heard"'"}' ;;
+  esac
+done
+"#;
+
+#[tokio::test]
+async fn a_client_with_a_session_hears_of_changes_in_a_server_that_knows_none() {
+    let world = world_with("", |config| config.servers[0].upstream = Upstream::Stdio(script(CHANGING))).await;
+    let (old, begun) = Old::begin(&world, json!({})).await;
+    let offered =
+        json!({ "tools": { "listChanged": true }, "prompts": {}, "resources": { "subscribe": true } });
+    assert_eq!(begun.json()["result"]["capabilities"], offered);
+    let heard = async || sent(&old.ask("tools/call", json!({ "name": "heard" })).await);
+    assert_eq!(heard().await, "", "who is not ready hears nothing");
+    for _ in 0..2 {
+        let ready = old.post(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        assert_eq!(ready.status, 202);
+    }
+    let first = heard().await;
+    assert_eq!(first.matches("toolsListChanged:true").count(), 1, "{first}");
+    assert!(!first.contains("promptsListChanged") && !first.contains("cancelled"), "{first}");
+    for uri in ["file:///a", "file:///b", "file:///a"] {
+        let subscribed = old.ask("resources/subscribe", json!({ "uri": uri })).await;
+        assert_eq!(subscribed["result"], json!({}), "{subscribed}");
+    }
+    assert_eq!(old.ask("resources/unsubscribe", json!({ "uri": "file:///b" })).await["result"], json!({}));
+    let told = heard().await;
+    let numbers: Vec<_> =
+        told.split(' ').filter_map(|part| part.split_once(":{")).map(|(number, _)| number).collect();
+    assert_eq!(numbers.len(), 4, "a second time is no change: {told}");
+    assert!(told.contains("resourceSubscriptions:[file:///a,file:///b]"), "{told}");
+    assert!(
+        told.trim_end().rsplit_once(":{").unwrap().1.contains("resourceSubscriptions:[file:///a]"),
+        "{told}"
+    );
+    // Each but the last was cancelled, after the next was there.
+    old.ask("tools/call", json!({ "name": "other" , "arguments": { "then": "change" } })).await;
+    let told = heard().await;
+    for (at, number) in numbers.iter().enumerate() {
+        let cancelled = told.contains(&format!("cancelled:{number}}}"));
+        assert_eq!(cancelled, at + 1 < numbers.len(), "{number} of {told}");
+    }
+    // What comes by the subscription that there is, is on the stream of the session, as its revision has it.
+    let stream = world.send(world.request("GET", "", &[("mcp-session-id", &old.session)])).await;
+    assert_eq!(stream.status(), 200);
+    let mut stream = stream.into_body();
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        events.push(event(&mut stream).await);
+    }
+    let changed = |name: &str, params: Value| json!({ "jsonrpc": "2.0", "method": format!("notifications/{name}"), "params": params });
+    assert_eq!(
+        events,
+        [
+            changed("tools/list_changed", json!({})),
+            changed("resources/updated", json!({ "uri": "file:///a" }))
+        ]
+    );
+    // Nobody else's, and nothing more.
+    assert!(timeout(Duration::from_millis(300), stream.frame()).await.is_err());
 }
 
 #[tokio::test]

@@ -19,7 +19,9 @@ use hallpass_core::{
     time::Timestamp,
     uri::ResourceUri,
 };
-use hallpass_gateway::{Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, start};
+use hallpass_gateway::{
+    CallPaths, Gateway, GatewayConfig, KeyRingSealer, Limits, Processes, ProtectedServer, start,
+};
 use hallpass_resource::{KeySource, Revocations};
 use hallpass_testkit::ManualClock;
 use serde_json::{Value, json};
@@ -41,6 +43,7 @@ pub const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 pub struct World {
     pub gateway: Router,
+    pub calls: CallPaths,
     pub processes: Processes,
     pub key: SigningKey,
     pub clock: ManualClock,
@@ -120,8 +123,8 @@ pub async fn world_with(behaviour: &str, change: impl FnOnce(&mut GatewayConfig)
         caller_signer: None,
     };
     change(&mut config);
-    let Gateway { router: gateway, processes, .. } = start(config).unwrap();
-    World { gateway, processes, key, clock, revocations, upstream }
+    let Gateway { router: gateway, calls, processes, .. } = start(config).unwrap();
+    World { gateway, calls, processes, key, clock, revocations, upstream }
 }
 
 pub fn server(path: &str, upstream: &str) -> ProtectedServer {
@@ -342,20 +345,33 @@ impl World {
         request
     }
 
+    /// As whoever listens does: the short way where there is one.
     pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        match self.calls.find(request.method(), request.uri().path()) {
+            Some(call) => call(request).await,
+            None => self.by_routes(request).await,
+        }
+    }
+
+    pub async fn by_routes(&self, request: Request<Body>) -> Response<Body> {
         let never: Result<_, Infallible> = self.gateway.clone().oneshot(request).await;
         never.unwrap()
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Answer {
-        let (parts, body) = self.send(request).await.into_parts();
-        let text = String::from_utf8(to_bytes(body, 8_000_000).await.unwrap().to_vec()).unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        read(self.send(request).await).await
     }
 
     pub async fn post(&self, body: &str, more: &[(&str, &str)]) -> Answer {
         self.ask(self.request("POST", body, more)).await
     }
+}
+
+/// An answer, whole.
+pub async fn read(response: Response<Body>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(to_bytes(body, 8_000_000).await.unwrap().to_vec()).unwrap();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, text }
 }
 
 /// A request without a token.

@@ -22,6 +22,7 @@ mod rounds;
 mod session;
 mod standing;
 mod stateless;
+mod subscribed;
 
 pub(crate) use body::Events;
 
@@ -221,7 +222,7 @@ impl StdioUpstream {
         let mut made = matches!(read, Ok(Message::Response { outcome: Outcome::Result(_), .. }));
         let mut answer = answer;
         if !made && let Some(discovered) = discovered(&session).await {
-            session.keeps_for(modern::Envelope::of_initialize(message));
+            session.keeps_for(modern::Envelope::of_initialize(message), &discovered);
             (answer, made) = (modern::initialized(message, &discovered).into(), true);
         }
         let mut answer = Answer::json(answer);

@@ -2,7 +2,10 @@
 //! for numbers. For clients of the revisions before we keep the session: what they said of themselves goes into each request,
 //! and what the process asks for in a result (`input_required`, SEP-2322) is asked of them as their revision does. Pure.
 
-use super::stateless::{self, KNOWN_FOR, META, OF_THE_REVISION, SERVER_INFO, TOKEN};
+use super::{
+    stateless::{self, KNOWN_FOR, META, OF_THE_REVISION, SERVER_INFO, TOKEN},
+    subscribed::tells,
+};
 use hallpass_core::mcp::{Message, Outcome, Raw, Revision, error::METHOD_NOT_FOUND, error_body};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,8 +17,7 @@ pub(super) const LISTEN: &str = "subscriptions/listen";
 /// What a process may ask of its client: the method, and what the client has to offer for it.
 pub(super) const INPUTS: [(&str, &str); 3] =
     [("elicitation/create", "elicitation"), ("sampling/createMessage", "sampling"), ("roots/list", "roots")];
-/// What a process can do that a client with a session can use. Changes are told to nobody: that takes a subscription of the
-/// newest revision.
+/// What a process can do that a client with a session can use.
 const CAPABILITIES: [&str; 5] = ["tools", "prompts", "resources", "completions", "logging"];
 /// More a client does not say of itself; it would be in each request.
 const LONGEST: usize = 4096;
@@ -69,7 +71,9 @@ pub(super) fn initialized(request: &Message, discovered: &Value) -> Vec<u8> {
     for name in CAPABILITIES {
         if discovered.get("capabilities").and_then(|offered| offered.get(name)).is_some_and(Value::is_object)
         {
-            capabilities.insert(name.to_owned(), json!({}));
+            let told = ["listChanged", "subscribe"].into_iter().filter(|what| tells(discovered, name, what));
+            let told = told.map(|what| (what.to_owned(), Value::Bool(true))).collect();
+            capabilities.insert(name.to_owned(), Value::Object(told));
         }
     }
     let info = discovered.get(META).and_then(|meta| meta.get(SERVER_INFO)).cloned();
@@ -262,6 +266,20 @@ pub(super) fn for_subscriber(message: &Message, id: &Raw) -> Option<Vec<u8>> {
     Some(Message::Notification { call: call.clone().with_params(params) }.to_canonical())
 }
 
+/// The notification as a session has it: there no subscription has a name.
+pub(super) fn for_session(message: &Message) -> Option<Vec<u8>> {
+    let call = message.call()?;
+    let mut params = call.params()?.members()?;
+    let mut meta = params.get(META)?.members()?;
+    meta.remove(SUBSCRIPTION);
+    if meta.is_empty() {
+        params.remove(META);
+    } else {
+        params.insert(META.to_owned(), Raw::object(&meta));
+    }
+    Some(Message::Notification { call: call.clone().with_params(Raw::object(&params)) }.to_canonical())
+}
+
 fn named(raw: &Raw, id: &Raw) -> Option<Raw> {
     let mut members = raw.members()?;
     let mut meta = members.get(META)?.members()?;
@@ -279,15 +297,16 @@ pub(super) fn wants_log(request: &Message) -> bool {
 /// What of a session the process does not know is answered here.
 pub(super) fn answer_here(request: &Message) -> Option<Vec<u8>> {
     let (id, method) = (request.id()?, request.method()?);
-    let done = || {
-        let outcome = Outcome::Result(Raw::from_value(&json!({})));
-        Message::Response { id: Some(id.clone()), outcome }.to_canonical()
-    };
     if matches!(method, "ping" | "logging/setLevel") {
-        return Some(done());
+        return Some(done(id));
     }
     let text = "The MCP server knows only revision 2026-07-28, in which this method is another one";
     (!stateless::is_there(method)).then(|| error_body(Some(id), METHOD_NOT_FOUND, text))
+}
+
+/// An answer that says nothing more.
+pub(super) fn done(id: &Raw) -> Vec<u8> {
+    Message::Response { id: Some(id.clone()), outcome: Outcome::Result(stateless::nothing()) }.to_canonical()
 }
 
 /// The level of `logging/setLevel`.

@@ -39,6 +39,9 @@ impl Session {
     /// What a process without sessions answers to a client with one.
     pub(super) fn deliver_to_session(&self, id: Option<&Raw>, outcome: Outcome) {
         let Some(client) = self.kept_for() else { return };
+        if self.unsubscribed(id) {
+            return;
+        }
         let mut state = self.lock();
         state.used = Instant::now();
         let Some(ours) = id.and_then(|id| state.ours(id)) else {

@@ -11,6 +11,7 @@ use super::{
     queue::Queue,
     rounds::Round,
     stateless,
+    subscribed::Subscribed,
 };
 use bytes::Bytes;
 use hallpass_core::{
@@ -100,6 +101,8 @@ pub(super) struct State {
     pub(super) parked: BTreeMap<i64, Parked>,
     /// What the client has set with `logging/setLevel`.
     log_level: Option<Raw>,
+    /// What the client hears of, where the session is ours.
+    pub(super) subscribed: Subscribed,
     /// Messages that belong to no request.
     pub(super) listener: Arc<Queue>,
     /// The number of the stream that reads them, while there is one.
@@ -122,6 +125,7 @@ impl Session {
             again: BTreeMap::new(),
             parked: BTreeMap::new(),
             log_level: None,
+            subscribed: Subscribed::default(),
             listener: Arc::default(),
             listening: None,
             listeners: 0,
@@ -155,7 +159,8 @@ impl Session {
     }
 
     /// From now on its session is ours: it knows none.
-    pub(super) fn keeps_for(&self, client: Envelope) {
+    pub(super) fn keeps_for(&self, client: Envelope, discovered: &Value) {
+        self.lock().subscribed = Subscribed::of(discovered);
         let _ = self.modern.set(Modern::Keeping(client));
     }
 
@@ -178,7 +183,7 @@ impl Session {
         if let Some(level) = modern::log_level(request) {
             self.lock().log_level = Some(level);
         }
-        modern::answer_here(request)
+        self.subscribes(request).or_else(|| modern::answer_here(request))
     }
 
     /// Registers a request: our id, what to send to the process, and where its messages will be.
@@ -239,6 +244,9 @@ impl Session {
         if message.method() != Some("notifications/cancelled") {
             if self.kept_for().is_some() {
                 drop(state);
+                if message.method() == Some("notifications/initialized") {
+                    self.is_ready();
+                }
                 return self.answered_by_client(message);
             }
             return Some(message.to_canonical().into());
@@ -282,6 +290,8 @@ impl Session {
             Message::Request { .. } | Message::Notification { .. } if self.peer == Peer::Gateway => {
                 self.deliver_to_us(&message);
             }
+            Message::Notification { .. }
+                if self.kept_for().is_some() && self.deliver_of_subscription(&message) => {}
             Message::Notification { .. } => {
                 let queue = self.queue_of(&message);
                 if !queue.push(message.to_canonical().into()) {
