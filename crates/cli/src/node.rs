@@ -157,6 +157,12 @@ impl Node {
         link.map_err(|error| anyhow::anyhow!("no link for the first account can be made: {}", words(&error)))
     }
 
+    /// Whether there is no account yet.
+    pub async fn is_empty(&self) -> anyhow::Result<bool> {
+        let there = self.running.live.app().store.person_exists().await;
+        Ok(!there.map_err(|error| anyhow::anyhow!("the accounts cannot be read: {}", words(&error)))?)
+    }
+
     /// Reads its configuration again from this file, and its master keys, when told to and, with `watch`, when they change.
     /// From this call on a SIGHUP is heard. Without a configuration file it ends the process, as it does without us: its
     /// terminal is gone.

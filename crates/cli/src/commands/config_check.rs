@@ -1,5 +1,6 @@
 //! `hallpass config check`.
 
+use super::first_account;
 use crate::{
     config::{self, Problem},
     output::note,
@@ -20,6 +21,9 @@ pub fn run(file: &Path) -> ExitCode {
             );
             for weak in &read.dangerous {
                 note(&format!("note: {weak}"));
+            }
+            if let Some(how) = first_account::without_passwords(&read.settings.sign_in, file) {
+                note(&format!("note: passwords are off. The first account: {how}"));
             }
             ExitCode::SUCCESS
         }

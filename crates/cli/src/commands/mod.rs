@@ -10,6 +10,7 @@ mod device;
 pub mod document;
 pub mod exec;
 mod explain;
+mod first_account;
 pub mod grant;
 mod grants;
 pub mod key;

@@ -1,5 +1,6 @@
 //! `hallpass serve`.
 
+use super::first_account;
 use crate::{args::ServeArgs, config, node, say};
 use anyhow::bail;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             bail!("{} cannot be used:\n{}", args.config.display(), lines.join("\n"));
         }
     };
+    let without = first_account::without_passwords(&config.settings.sign_in, &args.config);
     let mut node = node::start(config).await?;
     node.follow(Some(file), !args.no_watch);
     for url in node.mcp_urls() {
@@ -21,6 +23,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(link) = node.setup_link().await? {
         say!("Setup link: {}", link.expose());
+    }
+    if let Some(how) = without
+        && node.is_empty().await?
+    {
+        say!("First account: {how}");
     }
     node.run().await
 }

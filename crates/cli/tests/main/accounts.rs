@@ -201,8 +201,13 @@ fn as_214_t_101_an_account_is_linked_to_whom_a_provider_means_by_command() {
     );
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap();
+    // Who has just switched passwords off is told how the first person gets in, before and when it starts.
+    let how = "First account: hallpass user add NAME --config";
+    let (code, _, err) = finished(&["config", "check", file]);
+    assert!(code == 0 && err.to_lowercase().contains(&how.to_lowercase()), "{err}");
     let serve = command(&["serve", "--config", file]);
-    let _node = Node::spawn_until(serve, port, std::process::Stdio::null(), "MCP URL: ");
+    let node = Node::spawn_until(serve, port, std::process::Stdio::null(), how);
+    assert_eq!(node.last, format!("{how} {file}, then hallpass user link NAME --issuer https://login.example.com --subject SUBJECT --config {file}; nobody else can sign in"));
     assert_eq!(http::send(port, "GET", "/setup", &[], "").unwrap().status, 303, "nobody needs a password");
     let run = |words: &[&str]| finished(&[words, &["--config", file]].concat());
     let (code, out, err) = run(&["user", "add", "Ada"]);

@@ -26,6 +26,8 @@ pub fn free_port() -> u16 {
 pub struct Node {
     child: Child,
     pub setup_link: Option<String>,
+    /// The line that was waited for.
+    pub last: String,
 }
 
 impl Node {
@@ -48,18 +50,19 @@ impl Node {
     pub fn spawn_until(mut command: Command, port: u16, log: Stdio, last: &str) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut setup_link = None;
+        let (mut setup_link, mut said) = (None, String::new());
         for line in lines.by_ref() {
             let line = line.unwrap();
             if let Some(link) = line.strip_prefix("Setup link: ") {
                 setup_link = Some(link.to_owned());
             }
             if line.starts_with(last) {
+                said = line;
                 break;
             }
         }
         std::thread::spawn(move || lines.for_each(drop));
-        let node = Self { child, setup_link };
+        let node = Self { child, setup_link, last: said };
         let deadline = Instant::now() + Duration::from_secs(20);
         while super::http::send(port, "GET", "/jwks", &[], "").is_none() {
             assert!(Instant::now() < deadline, "the server does not answer");

@@ -191,3 +191,48 @@ async fn head_is_get_without_a_body() {
     let request = Request::builder().method(Method::HEAD).uri("/jwks").body(Body::empty()).unwrap();
     assert_eq!(server.send(request).await.status, StatusCode::OK);
 }
+
+/// Whoever tries what is not theirs must not learn how far they got; whoever is honest needs to know what to do next.
+#[tokio::test]
+async fn as_113_as_121_t_23_invalid_grant_says_what_to_do_and_not_why() {
+    let server = Server::start().await;
+    let (client, other) = (server.register(REDIRECT).await, server.register(REDIRECT).await);
+    let mut browser = server.set_up().await;
+    let code = browser.allow(&Server::request(&client)).await;
+    let again = "the authorization code cannot be redeemed: start again";
+    let says = |answer: &Answer, words: &str| {
+        assert_eq!((answer.status, &*answer.error()), (StatusCode::BAD_REQUEST, "invalid_grant"), "{answer:?}");
+        assert_eq!(text(&answer.json(), "error_description"), words);
+    };
+    let wrong = "M25iVXpKU3puUjFaYWg3T1NDTDQtcW1ROUY5YXlwalNoc0hhakxifmZHag";
+    says(&server.redeem(&client, "x").await, again);
+    says(&server.redeem(&client, &altered(&code)).await, again);
+    says(&server.redeem(&other, &code).await, again);
+    says(&server.redeem_with(&client, &code, &[("code_verifier", wrong)]).await, again);
+    says(&server.redeem_with(&client, &code, &[("redirect_uri", "http://127.0.0.1:5000/other")]).await, again);
+    let tokens = server.redeem(&client, &code).await.json();
+    let first = text(&tokens, "refresh_token").to_owned();
+    let ended = "the grant has ended: sign in again";
+    says(&server.refresh(&client, "x").await, ended);
+    says(&server.refresh(&client, &altered(&first)).await, ended);
+    says(&server.refresh(&other, &first).await, ended);
+    let mut live = first.clone();
+    for _ in 0..2 {
+        live = text(&server.refresh(&client, &live).await.json(), "refresh_token").to_owned();
+        server.push(31);
+    }
+    // A retired one, and the live one of a grant that ended with it.
+    says(&server.refresh(&client, &first).await, ended);
+    says(&server.refresh(&client, &live).await, ended);
+    let late = browser.allow(&Server::request(&client)).await;
+    server.push(60);
+    says(&server.redeem(&client, &late).await, "the authorization code has expired: start again");
+    let code = browser.allow(&Server::request(&client)).await;
+    let idle = server.redeem(&client, &code).await.json();
+    says(&server.redeem(&client, &code).await, again);
+    says(&server.refresh(&client, text(&idle, "refresh_token")).await, ended);
+    let code = browser.allow(&Server::request(&client)).await;
+    let idle = server.redeem(&client, &code).await.json();
+    server.push(31 * 24 * 3_600);
+    says(&server.refresh(&client, text(&idle, "refresh_token")).await, ended);
+}

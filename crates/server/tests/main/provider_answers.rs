@@ -2,6 +2,7 @@
 
 use crate::{
     providers::*,
+    secrets::Log,
     support::*,
     third_party::{Mood, Signs, ThirdParty},
 };
@@ -262,12 +263,18 @@ async fn as_214_t_101_passwords_can_be_off() {
 
 #[tokio::test]
 async fn as_214_nothing_of_a_provider_is_ever_shown_or_kept_in_the_open() {
-    let (server, third, _) = world().await;
+    let (log, _logging) = Log::of_this_thread();
+    let (third, folder) = (ThirdParty::start().await, tempfile::tempdir().unwrap());
+    let audited = crate::audit::audited(folder.path()).audit;
+    let server = server_with(vec![provider(&third, "idp")], |settings| settings.audit = audited).await;
+    let ada = person(&server, NAME).await.unwrap().id;
+    link(&server, &third, "sub-of-ada", ada).await;
     let client = server.register(REDIRECT).await;
     let mut browser = Browser::new(&server);
     let form = browser.get(&query(&Server::request(&client))).await;
     let page = press(&mut browser, &form, "idp").await;
-    let done = browser.get(path(&third.allows(&page, "sub-of-ada"))).await;
+    let back = third.allows(&page, "sub-of-ada");
+    let done = browser.get(path(&back)).await;
     let consent = browser.get(done.header("location")).await;
     let moving = browser.answer(&consent, "allow").await;
     let tokens = server.redeem(&client, &moving.answered("code").unwrap()).await;
@@ -282,6 +289,15 @@ async fn as_214_nothing_of_a_provider_is_ever_shown_or_kept_in_the_open() {
     let link =
         server.app.store.link_read(third.issuer.clone(), "sub-of-ada".into()).await.unwrap().unwrap().0;
     assert!(link.sealed.is_some(), "it is kept");
+    // Nor is it, or the answer that brought it, in the log or the audit, where everybody reads who runs this.
+    let audit = crate::audit::lines(&server, folder.path());
+    let audit = audit.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let written = log.written();
+    assert!(audit.contains("signed_in") && written.contains("signed in"), "{audit}{written}");
+    let of_the_answer = back.split_once('?').unwrap().1.split('&').map(|pair| pair.split_once('=').unwrap().1);
+    for canary in of_the_answer.filter(|value| !value.contains("http")).chain(["access-of-", "refresh-of-", "secret of ours"]) {
+        assert!(!written.contains(canary) && !audit.contains(canary), "{canary} in {written}{audit}");
+    }
     server.app.store.close().await.unwrap();
     for file in std::fs::read_dir(server.folder.path()).unwrap() {
         let file = file.unwrap().path();

@@ -5,12 +5,38 @@ use http::StatusCode;
 use serde_json::json;
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
+/// A log that a test reads.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+/// Two logs at once in one process can switch each other off.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Ends the log.
+pub type Logging = (DefaultGuard, MutexGuard<'static, ()>);
+
+impl Log {
+    /// Everything that this thread logs from here on, at every level.
+    pub fn of_this_thread() -> (Self, Logging) {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .finish();
+        (log, (tracing::subscriber::set_default(subscriber), one))
+    }
+
+    pub fn written(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -33,13 +59,7 @@ impl<'a> MakeWriter<'a> for Log {
 
 #[tokio::test]
 async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (log, _logging) = Log::of_this_thread();
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with(crate::audit::audited(folder.path())).await;
     let body = json!({"redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "client_secret_post"});
@@ -70,7 +90,7 @@ async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
     let lines = crate::audit::lines(&server, folder.path());
     let audit = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(audit.contains("grant_opened") && audit.contains("code_replayed"), "{audit}");
-    let written = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let written = log.written();
     assert!(written.contains("grant opened") && written.contains("code replayed"), "{written}");
     let mut secrets = vec![PASSWORD, VERIFIER, "wrong-canary-secret", secret, &code, access, refresh];
     secrets.extend(browser.cookies.values().map(String::as_str));

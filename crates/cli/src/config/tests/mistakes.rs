@@ -34,6 +34,60 @@ fn what_would_silently_do_nothing_is_said() {
     assert!(parse(&format!("{FILE}{good}\n"), Path::new("")).is_ok());
 }
 
+/// Each of them was once checked by nothing but the line that says it.
+#[test]
+fn t_101_every_complaint_is_heard() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.secret", "x"), ("empty.secret", ""), ("no.jwks", "none")] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let server = |rest: &str| format!("[[server]]\nname = \"other\"\npath = \"/other\"\n{rest}");
+    let asked = |rest: &str| {
+        let issuer = "[[authorization_server]]\nname = \"company\"\nissuer = \"https://login.example\"";
+        format!("{issuer}\nintrospection = {{ client_id = \"us\", {rest}")
+    };
+    let client = "[[client]]\nid = \"app\"\nname = \"App\"\ngrant_types = [\"client_credentials\"]\nscopes = [\"mcp\"]";
+    for (section, said) in [
+        (server("").replace("/other", "/files"), "another server has this path"),
+        (server("connection = \"git\""), "connection takes an upstream or a command"),
+        (server("command = [\"true\"]\nconnection_env = \"A\""), "is for a server with a connection"),
+        ("[limits]\nmessage_kilobytes = 0".into(), "between 1 and 65536"),
+        ("[clients]\ntool_result_challenges = [\"\"]".into(), "an empty client id"),
+        (format!("{client}\nauth = \"private_key_jwt\"\njwks_file = \"no.jwks\""), "is not JSON"),
+        ("[traces]\nendpoint = \"collector\"".into(), "endpoint is no URL"),
+        ("[traces]\nendpoint = \"http://192.0.2.1/v1/traces\"".into(), "in the open"),
+        ("[traces]\nendpoint = \"https://collector.example/\"\none_in = 0".into(), "one_in is 0"),
+        (
+            "[traces]\nendpoint = \"https://collector.example/\"\nheader = { name = \"a b\", secret_file = \"a.secret\" }".into(),
+            "header cannot be sent",
+        ),
+        (asked("secret_file = \"a.secret\" }\nalgorithms = [\"ES256\"]"), "algorithms are of keys"),
+        (asked("secret_file = \"empty.secret\" }"), "must not be empty"),
+        ("[admin]\nlisten = \"9090\"".into(), "not an address with a port"),
+        ("[audit]\nnode = \"Node 1\"".into(), "not usable as a name of files"),
+        ("[audit]\nfile_megabytes = 0".into(), "between 1 and 4096"),
+    ] {
+        let found = parse(&format!("{FILE}{section}\n"), folder.path()).map_or_else(|found| found, |_| Vec::new());
+        assert!(found.iter().any(|problem| problem.what.contains(said)), "{section}: {found:?}");
+    }
+    let here = "listen = \"127.0.0.1:8080\"\n";
+    let twice = format!("{here}{FILE}[admin]\nlisten = \"127.0.0.1:8080\"\n");
+    assert!(problems(&twice)[0].what.contains("the address of the public listener"), "{:?}", problems(&twice));
+    let address = FILE.replace("mcp.example.com", "mcp.example.com?x=1");
+    assert!(problems(&address)[0].what.contains("public_url is not usable"), "{:?}", problems(&address));
+    let trusted = FILE.replacen(
+        "[[server]]",
+        "[[authorization_server]]\nname = \"company\"\nissuer = \"https://login.example\"\n[[server]]\nauthorization_servers = [\"company\"]",
+        1,
+    );
+    let prefix = format!("{trusted}[server.tokens.company]\nscope_prefix = \"a b\"\n");
+    let found = problems(&prefix);
+    assert!(found.iter().any(|problem| problem.what.contains("no beginning of a scope")), "{found:?}");
+}
+
 #[test]
 fn an_empty_state_folder_is_no_folder() {
     for state in ["", " "] {

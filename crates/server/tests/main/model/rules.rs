@@ -1,13 +1,62 @@
 //! Who may hold what: the rules of the project's decisions in their own words, on lists in memory. It shares no code
 //! with the server, knows no generations, epochs or keys of the server, and never looks into the store.
 
-use super::operation::Slip;
+mod devices;
+mod trades;
+
+use super::operation::{Asked, Slip, Way};
+use devices::Claim;
+pub use devices::{Device, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const PEOPLE: usize = 2;
 pub const SCOPES: [&str; 4] = ["read", "write", "read write", "read write openid"];
-/// Whether each client has a secret, and whether it registered for refresh tokens.
-pub const CLIENTS: [(bool, bool); 3] = [(false, true), (true, true), (false, false)];
+/// Tools that a request can be limited to.
+pub const DETAILS: [&str; 2] = [
+    r#"[{"type":"mcp_tool","tool":"pay","arguments":{"amount":{"min":1,"max":100}}}]"#,
+    r#"[{"type":"mcp_tool","tool":"look"}]"#,
+];
+
+/// What a client can do beside redeeming codes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Stay signed in.
+    Refresh,
+    /// Ask from a device.
+    Device,
+}
+
+/// What a client is.
+pub struct Kind {
+    pub secret: bool,
+    /// Whether the operator made it: only such a client may limit a request to some tools.
+    pub known: bool,
+    pub may: &'static [May],
+}
+
+impl Kind {
+    pub fn refreshes(&self) -> bool {
+        self.may.contains(&May::Refresh)
+    }
+
+    pub fn devices(&self) -> bool {
+        self.may.contains(&May::Device)
+    }
+}
+
+/// Clients that people say yes to.
+pub const CLIENTS: [Kind; 4] = [
+    Kind { secret: false, known: false, may: &[May::Refresh, May::Device] },
+    Kind { secret: true, known: false, may: &[May::Refresh] },
+    Kind { secret: false, known: false, may: &[] },
+    Kind { secret: true, known: true, may: &[May::Refresh, May::Device] },
+];
+/// The one that the operator made.
+pub const AGENT: usize = 3;
+/// It acts for all of [`CLIENTS`] and for the third.
+pub const HELPER: usize = 4;
+/// It acts for the helper.
+pub const THIRD: usize = 5;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -28,6 +77,10 @@ pub struct Page {
     pub at: i64,
     pub csrf: String,
     pub sealed: String,
+    /// The tools that it is limited to.
+    pub details: Option<usize>,
+    /// Whether it was about a device.
+    pub device: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -42,8 +95,13 @@ pub struct Code {
 #[derive(Clone, Debug)]
 pub struct Access {
     pub page: usize,
+    /// Who holds it.
+    pub client: usize,
+    pub scope: BTreeSet<String>,
+    /// Who acted, the last first; nobody, where it was not traded.
+    pub chain: Vec<usize>,
     pub endings: u32,
-    pub at: i64,
+    pub ends: i64,
     pub text: String,
 }
 
@@ -61,6 +119,11 @@ pub struct Seen {
     pub sessions: Vec<(usize, i64)>,
     /// The sign-in that is in each person's browser.
     pub browsers: [Option<usize>; PEOPLE],
+    pub devices: Vec<Device>,
+    /// Pages that asked about a device.
+    pub shown: Vec<Shown>,
+    /// How many of both are of a time before an old copy was put back: who waited then starts over.
+    pub over: (usize, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -82,13 +145,19 @@ struct Kept {
     /// Sign-ins, and how often the person had ended everything by then.
     sessions: BTreeMap<usize, u32>,
     grants: BTreeMap<usize, Grant>,
+    /// Letters that people typed.
+    claims: BTreeMap<usize, Claim>,
+    /// Since when each person's letters are counted, and how many they were.
+    typed: [Option<(i64, u32)>; PEOPLE],
+    /// Whether the helper is blocked.
+    blocked: bool,
 }
 
 /// What happens, with everything in it named.
 #[derive(Clone, Debug)]
 pub enum Step {
     SignIn { person: usize },
-    Ask { person: usize, client: usize, resource: usize, scope: usize },
+    Ask(Asked),
     Answer { page: usize, allow: bool },
     Redeem { code: usize, slip: Slip },
     Refresh { page: usize, token: usize, slip: Slip },
@@ -98,6 +167,14 @@ pub enum Step {
     Able { person: usize, disabled: bool },
     Wait { seconds: i64 },
     Call { access: usize, resource: usize },
+    Exchange { access: usize, by: usize, slip: Slip },
+    Block { blocked: bool },
+    Device { client: usize, resource: usize, scope: usize },
+    Twin { device: usize },
+    Type { person: usize, device: usize },
+    Look { person: usize, device: usize },
+    Decide { shown: usize, allow: bool },
+    Poll { device: usize, slip: Slip },
     Sweep,
     Restart,
     Copy,
@@ -105,14 +182,36 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether it is one request, of which two can come at the same moment.
-    pub fn can_race(&self) -> bool {
-        matches!(self, Self::Redeem { .. } | Self::Refresh { .. } | Self::Revoke { .. } | Self::Able { .. })
+    /// Whether it is one request that may come at the same moment as others.
+    fn can_race(&self) -> bool {
+        matches!(
+            self,
+            Self::Redeem { .. }
+                | Self::Refresh { .. }
+                | Self::Revoke { .. }
+                | Self::Able { .. }
+                | Self::Exchange { .. }
+                | Self::Type { .. }
+                | Self::Decide { .. }
+                | Self::Poll { .. }
+        )
+    }
+
+    /// Whether the two may come at the same moment: what is seen has to tell afterwards which of them was first.
+    pub fn can_race_with(&self, other: &Self) -> bool {
+        let of_a_device =
+            |step: &Self| matches!(step, Self::Type { .. } | Self::Decide { .. } | Self::Poll { .. });
+        let tells = match (self, other) {
+            (Self::Poll { .. }, Self::Poll { .. }) => true,
+            (Self::Type { person, .. }, Self::Type { person: second, .. }) => person != second,
+            _ => !(of_a_device(self) && of_a_device(other)),
+        };
+        tells && self.can_race() && other.can_race()
     }
 }
 
 /// Every rule, by what it decides. Each has to be met in a run.
-pub const RULES: [&str; 24] = [
+pub const RULES: [&str; 43] = [
     "a code once",
     "the same code twice",
     "a second code of a page",
@@ -137,6 +236,25 @@ pub const RULES: [&str; 24] = [
     "not let in, taken back",
     "not let in, expired",
     "two at once",
+    "limited to some tools",
+    "tools named by a stranger",
+    "tools named in a link",
+    "tools named where nobody is asked",
+    "a device that waits",
+    "a device in a hurry",
+    "a device too late",
+    "a device that was let in",
+    "a device that was turned away",
+    "a device whose letters were spoiled",
+    "letters typed by two",
+    "letters shown by two",
+    "letters given up for others",
+    "traded",
+    "traded by its own client",
+    "traded by somebody else",
+    "traded for more than it was",
+    "not let in, made of what was taken back",
+    "not let in, a client of the chain is blocked",
 ];
 
 /// Those that only an old copy of the store can bring about.
@@ -160,12 +278,28 @@ pub enum Outcome {
         refresh: Option<String>,
         scope: String,
         grant: String,
-        holder: String,
+        holder: Holder,
+        lives: i64,
     },
+    /// A device code, and the letters.
+    Device(String, String),
+    /// A page without a question.
+    Shown(&'static str),
     /// The grants on the account page, or the way to the sign-in.
     Account(Option<BTreeSet<String>>),
-    /// Let in by the gateway of a resource; said to be alive by introspection.
-    Called(bool, bool),
+    /// Let in by the gateway of a resource; of whom introspection says that it is alive.
+    Called(bool, Option<Holder>),
+}
+
+/// What a token says of itself, as numbers of what is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    pub person: Option<usize>,
+    pub client: Option<usize>,
+    pub resource: Option<usize>,
+    /// The tools that it is limited to; one more than there are, where nobody knows them.
+    pub details: Option<usize>,
+    pub chain: Vec<Option<usize>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -194,9 +328,7 @@ impl Model {
     pub fn step(&mut self, step: &Step, outcome: &Outcome) -> Verdict {
         match step {
             Step::SignIn { person } => self.sign_in(*person, outcome),
-            Step::Ask { person, client, resource, scope } => {
-                self.ask((*person, *client, *resource, *scope), outcome)
-            }
+            Step::Ask(asked) => self.ask(*asked, outcome),
             Step::Answer { page, allow } => self.answer(*page, *allow, outcome),
             Step::Redeem { code, slip } => self.redeem(*code, *slip, outcome),
             Step::Refresh { page, token, slip } => self.refresh(*page, *token, *slip, outcome),
@@ -227,9 +359,20 @@ impl Model {
             }
             Step::Call { access, resource } => {
                 let allowed = self.may_call(*access, *resource);
-                let alive = self.is_alive(*access);
+                let alive = self.said_alive(*access);
                 same(outcome, &Outcome::Called(allowed, alive))
             }
+            Step::Exchange { access, by, slip } => self.exchange(*access, *by, *slip, outcome),
+            Step::Block { blocked } => {
+                self.kept.blocked = *blocked;
+                same(outcome, &Outcome::Done)
+            }
+            Step::Device { client, resource, scope } => self.device((*client, *resource, *scope), outcome),
+            Step::Twin { device } => self.twin(*device, outcome),
+            Step::Type { person, device } => self.typed(*person, *device, outcome),
+            Step::Look { person, device } => self.look(*person, *device, outcome),
+            Step::Decide { shown, allow } => self.decide(*shown, *allow, outcome),
+            Step::Poll { device, slip } => self.poll(*device, *slip, outcome),
             Step::Wait { seconds } => {
                 self.now += seconds;
                 same(outcome, &Outcome::Done)
@@ -242,6 +385,7 @@ impl Model {
             Step::Restore => {
                 if let Some(copy) = &self.copy {
                     self.kept = copy.clone();
+                    self.seen.over = (self.seen.devices.len(), self.seen.shown.len());
                 }
                 same(outcome, &Outcome::Done)
             }
@@ -270,33 +414,49 @@ impl Model {
         Ok(())
     }
 
-    fn ask(&mut self, asked: (usize, usize, usize, usize), outcome: &Outcome) -> Verdict {
-        let (person, client, resource, scope) = asked;
-        match (self.signed_in(person), outcome) {
-            (None, Outcome::SignInForm) => Ok(()),
-            (Some(session), Outcome::Page { csrf, sealed }) => {
+    /// Whoever is signed in is asked; a client limits itself to some tools in a pushed request, if the operator knows it.
+    fn ask(&mut self, asked: Asked, outcome: &Outcome) -> Verdict {
+        let Asked { person, client, resource, scope, way } = asked;
+        if matches!(way, Way::PushedFor(_)) && !CLIENTS[client].known {
+            self.meet("tools named by a stranger");
+            return refused(outcome, &BTreeSet::from(["invalid_authorization_details"]));
+        }
+        match (self.signed_in(person), way, outcome) {
+            (None, _, Outcome::SignInForm) => Ok(()),
+            (Some(_), Way::LinkFor(_), _) => {
+                self.meet("tools named in a link");
+                refused(outcome, &BTreeSet::from(["invalid_authorization_details"]))
+            }
+            (Some(session), _, Outcome::Page { csrf, sealed }) => {
+                let details = match way {
+                    Way::PushedFor(details) => Some(details),
+                    Way::Link | Way::Pushed | Way::LinkFor(_) => None,
+                };
                 self.seen.pages.push(Page {
                     person,
                     client,
                     resource,
-                    // What nobody has here is left away.
-                    scope: words(SCOPES[scope]).filter(|name| *name != "openid").map(str::to_owned).collect(),
+                    scope: granted(scope),
                     verifier: self.seen.pages.len() % 2,
                     session,
                     at: self.now,
                     csrf: csrf.clone(),
                     sealed: sealed.clone(),
+                    details,
+                    device: false,
                 });
                 Ok(())
             }
-            (session, _) => Err(format!("signed in: {}", session.is_some())),
+            (session, ..) => Err(format!("signed in: {}", session.is_some())),
         }
     }
 
     /// A page can be answered for ten minutes, by the person and in the sign-in that it was shown to.
     fn answer(&mut self, page: usize, allow: bool, outcome: &Outcome) -> Verdict {
         let shown = &self.seen.pages[page];
-        let good = self.signed_in(shown.person) == Some(shown.session) && self.now - shown.at <= 10 * MINUTE;
+        let good = self.signed_in(shown.person) == Some(shown.session)
+            && self.now - shown.at <= 10 * MINUTE
+            && !shown.device;
         match (good, allow, outcome) {
             (false, _, Outcome::Refused(_)) | (true, false, Outcome::Denied) => Ok(()),
             (true, true, Outcome::Code(text)) => {
@@ -317,16 +477,24 @@ impl Model {
         let presented = self.seen.codes[code].clone();
         let page = self.seen.pages[presented.page].clone();
         let mut why = wrong(slip);
-        if self.now - presented.at >= MINUTE {
+        // What a device has is no code.
+        if page.device {
+            why.insert("invalid_grant");
+        } else if self.now - presented.at >= MINUTE {
             self.meet("a code too late");
             why.insert("invalid_grant");
         }
-        if slip == Slip::Client {
-            self.meet("another client");
-        }
+        self.meet_slip(slip);
         if !why.is_empty() {
             return refused(outcome, &why);
         }
+        self.open(code, outcome)
+    }
+
+    /// What a person said yes to is opened once.
+    fn open(&mut self, code: usize, outcome: &Outcome) -> Verdict {
+        let presented = self.seen.codes[code].clone();
+        let page = self.seen.pages[presented.page].clone();
         let invalid = BTreeSet::from(["invalid_grant"]);
         if let Some(grant) = self.kept.grants.get_mut(&presented.page) {
             // Another code of the same page is only refused.
@@ -342,7 +510,7 @@ impl Model {
             return refused(outcome, &invalid);
         }
         self.meet("a code once");
-        let (_, refreshes) = CLIENTS[page.client];
+        let refreshes = CLIENTS[page.client].refreshes();
         let grant = Grant {
             code,
             endings: presented.endings,
@@ -358,7 +526,7 @@ impl Model {
     fn refresh(&mut self, page: usize, token: usize, slip: Slip, outcome: &Outcome) -> Verdict {
         let shown = self.seen.pages[page].clone();
         let mut why = wrong(slip);
-        if !CLIENTS[presenter(slip, shown.client)].1 {
+        if !CLIENTS[presenter(slip, shown.client)].refreshes() {
             why.insert("unauthorized_client");
         }
         let asked: BTreeSet<String> = match slip {
@@ -371,9 +539,7 @@ impl Model {
             self.meet("a scope wider than granted");
             why.insert("invalid_scope");
         }
-        if slip == Slip::Client {
-            self.meet("another client");
-        }
+        self.meet_slip(slip);
         let Some(grant) = self.kept.grants.get(&page).cloned() else {
             self.meet("a grant that the store lost");
             why.insert("invalid_grant");
@@ -437,39 +603,81 @@ impl Model {
         scope: &BTreeSet<String>,
         outcome: &Outcome,
     ) -> Verdict {
-        let Outcome::Tokens { access, refresh, scope: got, grant, holder } = outcome else {
+        let shown = self.seen.pages[page].clone();
+        let kept = &self.kept.grants[&page];
+        let token = Access {
+            page,
+            client: shown.client,
+            scope: scope.clone(),
+            chain: Vec::new(),
+            endings: kept.endings,
+            // No token outlives its grant.
+            ends: (self.now + 10 * MINUTE).min(self.seen.codes[kept.code].at + 40 * DAY).max(self.now + 1),
+            text: String::new(),
+        };
+        if shown.details.is_some() {
+            self.meet("limited to some tools");
+        }
+        let refresh = self.take_access(token, outcome)?;
+        match (place, refresh) {
+            (None, None) => Ok(()),
+            (Some(place), Some(text)) => take_place(&mut self.seen.refresh, (page, place), text),
+            _ => Err("a refresh token where none is due, or none where one is".into()),
+        }
+    }
+
+    /// Takes in an access token that has to be this one, and answers the refresh token that came with it.
+    fn take_access<'a>(
+        &mut self,
+        token: Access,
+        outcome: &'a Outcome,
+    ) -> Result<Option<&'a String>, String> {
+        let Outcome::Tokens { access, refresh, scope: got, grant, holder, lives } = outcome else {
             return Err("tokens are due".into());
         };
         let got: BTreeSet<String> = words(got).map(str::to_owned).collect();
-        if got != *scope {
-            return Err(format!("{got:?} instead of {scope:?}"));
+        if got != token.scope {
+            return Err(format!("{got:?} instead of {:?}", token.scope));
         }
-        let shown = &self.seen.pages[page];
-        if *holder != format!("{} {} {}", shown.person, shown.client, shown.resource) {
-            return Err(format!("for {holder} instead of {shown:?}"));
+        if *holder != self.holder(&token) {
+            return Err(format!("for {holder:?} instead of {:?}", self.holder(&token)));
         }
-        if *self.seen.names.entry(page).or_insert_with(|| grant.clone()) != *grant {
+        if self.now + lives != token.ends {
+            return Err(format!("{} seconds are left", token.ends - self.now));
+        }
+        if *self.seen.names.entry(token.page).or_insert_with(|| grant.clone()) != *grant {
             return Err("the grant has another name".into());
-        }
-        match (place, refresh) {
-            (None, None) => {}
-            (Some(place), Some(text)) => {
-                let place = (page, place);
-                take_place(&mut self.seen.refresh, place, text)?;
-            }
-            _ => return Err("a refresh token where none is due, or none where one is".into()),
         }
         if self.seen.access.iter().any(|token| token.text == *access) {
             return Err("an access token that was handed out before".into());
         }
-        let endings = self.kept.grants[&page].endings;
-        self.seen.access.push(Access { page, endings, at: self.now, text: access.clone() });
-        Ok(())
+        self.seen.access.push(Access { text: access.clone(), ..token });
+        Ok(refresh.as_ref())
+    }
+
+    /// What a token has to say of itself.
+    fn holder(&self, token: &Access) -> Holder {
+        let page = &self.seen.pages[token.page];
+        Holder {
+            person: Some(page.person),
+            client: Some(token.client),
+            resource: Some(page.resource),
+            details: page.details,
+            chain: token.chain.iter().copied().map(Some).collect(),
+        }
+    }
+
+    fn meet_slip(&mut self, slip: Slip) {
+        match slip {
+            Slip::Client => self.meet("another client"),
+            Slip::Details => self.meet("tools named where nobody is asked"),
+            _ => {}
+        }
     }
 
     /// A client ends its own; anything else has no effect and looks the same. An expired access token says nothing.
     fn revoke(&mut self, page: usize, access: Option<usize>, own: bool, outcome: &Outcome) -> Verdict {
-        let speaks = access.is_none_or(|at| self.now < self.seen.access[at].at + 10 * MINUTE);
+        let speaks = access.is_none_or(|at| self.now < self.seen.access[at].ends);
         self.meet(if own { "revoked by its client" } else { "revoked by another client" });
         if own && speaks {
             self.end(page);
@@ -504,33 +712,52 @@ impl Model {
         same(outcome, &Outcome::Account(listed))
     }
 
-    /// A gateway that has read the feed lets in what is meant for it, not expired and not taken back.
+    /// A gateway that has read the feed lets in what is meant for it, not expired and not taken back. The second one
+    /// cannot read what a token is limited to.
     fn may_call(&mut self, access: usize, resource: usize) -> bool {
-        let token = &self.seen.access[access];
+        let token = self.seen.access[access].clone();
         let page = &self.seen.pages[token.page];
         let revoked = self.kept.grants.get(&token.page).is_some_and(|grant| grant.revoked);
         let taken_back = revoked || token.endings < self.kept.endings[page.person];
-        let expired = self.now >= token.at + 10 * MINUTE + LEEWAY;
-        let meant = page.resource == resource;
-        self.meet(match (taken_back, expired) {
-            (true, _) => "not let in, taken back",
-            (_, true) => "not let in, expired",
-            (false, false) => "let in",
+        let expired = self.now >= token.ends + LEEWAY;
+        let meant = page.resource == resource && (resource == 0 || page.details.is_none());
+        let blocked = self.is_blocked(&token);
+        self.meet(match (taken_back, expired, blocked) {
+            (true, ..) if !token.chain.is_empty() => "not let in, made of what was taken back",
+            (true, ..) => "not let in, taken back",
+            (_, true, _) => "not let in, expired",
+            (.., true) => "not let in, a client of the chain is blocked",
+            (false, false, false) => "let in",
         });
-        meant && !taken_back && !expired
+        meant && !taken_back && !expired && !blocked
     }
 
     /// Whoever asks for the first resource is told at once, without a feed and without leeway.
-    fn is_alive(&mut self, access: usize) -> bool {
+    fn said_alive(&mut self, access: usize) -> Option<Holder> {
         let token = &self.seen.access[access];
-        let kept = self.kept.grants.get(&token.page);
-        let good = kept.is_some_and(|grant| !grant.revoked && !self.withdrawn(token.page, grant));
-        let alive = good && self.seen.pages[token.page].resource == 0 && self.now < token.at + 10 * MINUTE;
+        let alive = self.is_alive(token) && self.seen.pages[token.page].resource == 0;
+        let holder = self.holder(token);
         if alive {
             self.meet("said to be alive");
         }
-        alive
+        alive.then_some(holder)
     }
+
+    /// Everything that is made of a grant ends with it, and with each client that acts.
+    fn is_alive(&self, token: &Access) -> bool {
+        let kept = self.kept.grants.get(&token.page);
+        let good = kept.is_some_and(|grant| !grant.revoked && !self.withdrawn(token.page, grant));
+        good && self.now < token.ends && !self.is_blocked(token)
+    }
+
+    fn is_blocked(&self, token: &Access) -> bool {
+        self.kept.blocked && (token.client == HELPER || token.chain.contains(&HELPER))
+    }
+}
+
+/// What nobody has here is left away.
+fn granted(scope: usize) -> BTreeSet<String> {
+    words(SCOPES[scope]).filter(|name| *name != "openid").map(str::to_owned).collect()
 }
 
 /// Who presents what was made for `client`.
@@ -544,6 +771,7 @@ fn wrong(slip: Slip) -> BTreeSet<&'static str> {
         Slip::Client | Slip::Verifier | Slip::Redirect => BTreeSet::from(["invalid_grant"]),
         Slip::Secret => BTreeSet::from(["invalid_client"]),
         Slip::Resource => BTreeSet::from(["invalid_target"]),
+        Slip::Details => BTreeSet::from(["invalid_authorization_details"]),
         Slip::None | Slip::NoRedirect | Slip::RightResource | Slip::Read | Slip::Everything => {
             BTreeSet::new()
         }

@@ -1,9 +1,13 @@
 //! The real server, driven by steps: its router, a real store, browsers that keep cookies, gateways that read the
 //! feed.
 
+mod devices;
+
 use super::{
-    operation::{Op, Slip},
-    rules::{CLIENTS, Model, Outcome, PEOPLE, Page, SCOPES, Seen, Step, presenter},
+    operation::{Asked, Op, Slip, Way},
+    rules::{
+        AGENT, CLIENTS, DETAILS, HELPER, Holder, Model, Outcome, PEOPLE, Page, SCOPES, Seen, Step, presenter,
+    },
 };
 use crate::accounts::{add_person, session_of};
 use crate::places::Place;
@@ -15,7 +19,7 @@ use hallpass_core::{
     id::PersonId,
     parameters,
     seal::MasterKey,
-    secret::SecretBytes,
+    secret::{SecretBytes, SecretString},
     time::Clock,
     uri::{Issuer, ResourceUri},
 };
@@ -23,10 +27,15 @@ use hallpass_fetch::Fetch;
 use hallpass_resource::{
     KeySource, ProtectedResource, Revocation, Revocations, Revoked, Settings as Guarded,
 };
-use hallpass_server::{App, Parts, Resource, ScopeEntry, Settings, feed, router};
+use hallpass_server::{
+    App, ClientRecord, OperatorClient, Parts, Resource, ScopeEntry, Settings, TOKEN_EXCHANGE,
+    digest_of_secret, feed, router,
+};
+use hallpass_store::{Block, BlockKind};
 use hallpass_testkit::ManualClock;
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tower::ServiceExt;
 
@@ -38,6 +47,11 @@ const OTHER_CHALLENGE: &str = "qjrzSW9gMiUgpUvqgEPE4_-8swvyCtfOVvg55o5S_es";
 
 /// The client with a secret is also what asks about tokens.
 const INTROSPECTOR: usize = 1;
+/// Of the clients that the operator made.
+const MADE: [&str; 3] = ["agent", "helper", "third"];
+const SECRET: &str = "a-secret-of-everybody-here";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A node: a server and the gateways beside it.
 struct Node {
@@ -63,18 +77,40 @@ pub struct World {
     people: Vec<PersonId>,
     browsers: Vec<String>,
     sessions: Vec<String>,
+    /// Whether the helper was blocked in this sequence.
+    blocked: bool,
     /// Sequences so far.
     pub played: usize,
 }
 
-fn settings(introspector: Option<&Client>) -> Settings {
+/// A client as the operator makes one.
+fn made(id: &str, record: &Value) -> OperatorClient {
+    let mut record = record.clone();
+    record["name"] = id.into();
+    record["auth"] = "client_secret_post".into();
+    record["secrets"] = json!([digest_of_secret(&SecretString::new(SECRET)).unwrap()]);
+    let record: ClientRecord = serde_json::from_value(record).unwrap();
+    OperatorClient::new(id, &record).unwrap()
+}
+
+fn settings(registered: &[Client]) -> Settings {
     let mut resources = RESOURCES.map(|uri| {
         let scopes = ["read", "write"].map(|name| ScopeEntry { name: name.into(), title: name.into() });
         Resource::new(ResourceUri::parse(uri).unwrap(), "Things".into(), scopes.into()).unwrap()
     });
-    resources[0].introspectors.extend(introspector.map(|client| client.id.clone()));
+    resources[0].introspectors.extend(registered.get(INTROSPECTOR).map(|client| client.id.clone()));
+    let all = registered.iter().map(|client| &*client.id).chain([MADE[0], MADE[2]]).collect::<BTreeSet<_>>();
+    let records = [
+        json!({
+            "grant_types": ["authorization_code", "refresh_token", DEVICE, TOKEN_EXCHANGE],
+            "redirect_uris": [redirect(AGENT)],
+        }),
+        json!({ "grant_types": [TOKEN_EXCHANGE], "exchange_from": all }),
+        json!({ "grant_types": [TOKEN_EXCHANGE], "exchange_from": [MADE[1]] }),
+    ];
     Settings {
         grant_lifetime: Duration::from_hours(40 * 24),
+        clients: MADE.iter().zip(&records).map(|(id, record)| made(id, record)).collect(),
         ..Settings::new(Issuer::parse(ISSUER).unwrap(), resources.into())
     }
 }
@@ -94,22 +130,25 @@ impl World {
             people: Vec::new(),
             browsers: Vec::new(),
             sessions: Vec::new(),
+            blocked: false,
             played: 0,
         };
         world.start().await;
-        for (client, (secret, refreshes)) in CLIENTS.into_iter().enumerate() {
-            world.register(client, secret, refreshes).await;
+        for client in 0..AGENT {
+            world.register(client).await;
         }
-        // Now that the client has an id, it may ask about tokens of the first resource.
+        // Now that they have ids, one may ask about tokens of the first resource, and others may act for them.
         world.stop().await;
         world.start().await;
+        let made = MADE.map(|id| Client { id: id.to_owned(), secret: Some(SECRET.to_owned()) });
+        world.clients.extend(made);
         world
     }
 
     async fn start(&mut self) {
         for store in self.place.open().await {
             let parts = Parts {
-                settings: settings(self.clients.get(INTROSPECTOR)),
+                settings: settings(&self.clients[..AGENT.min(self.clients.len())]),
                 masters: vec![MasterKey { number: 0, bytes: SecretBytes::new([7; 32]) }].into(),
                 store,
                 clock: Arc::new(self.clock.clone()),
@@ -125,8 +164,10 @@ impl World {
                     metadata_url: String::new(),
                     issuer: ISSUER.to_owned(),
                 };
-                ProtectedResource::new(settings, Arc::clone(&keys), Arc::clone(&revocations))
-                    .with_clock(Arc::new(self.clock.clone()))
+                let guard = ProtectedResource::new(settings, Arc::clone(&keys), Arc::clone(&revocations))
+                    .with_clock(Arc::new(self.clock.clone()));
+                // The second one cannot read what a token is limited to.
+                if resource == RESOURCES[0] { guard.with_authorization_details() } else { guard }
             });
             let router = router(Arc::clone(&app));
             self.nodes.push(Node { app, router, revocations, guards: guards.into(), cursor: None });
@@ -139,10 +180,12 @@ impl World {
         }
     }
 
-    async fn register(&mut self, client: usize, secret: bool, refreshes: bool) {
+    async fn register(&mut self, client: usize) {
+        let kind = &CLIENTS[client];
         let mut grants = vec!["authorization_code"];
-        grants.extend(refreshes.then_some("refresh_token"));
-        let method = if secret { "client_secret_post" } else { "none" };
+        grants.extend(kind.refreshes().then_some("refresh_token"));
+        grants.extend(kind.devices().then_some(DEVICE));
+        let method = if kind.secret { "client_secret_post" } else { "none" };
         let body = serde_json::json!({
             "redirect_uris": [redirect(client)], "client_name": "A client", "grant_types": grants,
             "token_endpoint_auth_method": method,
@@ -158,6 +201,9 @@ impl World {
     /// New people, so that nothing of the sequences before plays a part.
     pub async fn begin(&mut self) {
         self.played += 1;
+        if std::mem::take(&mut self.blocked) {
+            self.block(false).await;
+        }
         self.people.clear();
         self.browsers.clear();
         self.sessions = vec![String::new(); PEOPLE];
@@ -194,6 +240,14 @@ impl World {
                 self.place.restore();
                 self.start().await;
             }
+            Step::Block { blocked } => {
+                self.blocked |= blocked;
+                self.block(*blocked).await;
+            }
+            Step::Twin { device } => {
+                let device = &model.seen.devices[*device];
+                return self.twin(device, model.now - device.at);
+            }
             Step::SignIn { person } => return self.sign_in(node, *person).await,
             Step::Call { access, resource } => {
                 return self.call(node, &model.seen.access[*access].text, *resource).await;
@@ -207,10 +261,7 @@ impl World {
     pub async fn request(&self, node: usize, step: &Step, seen: &Seen) -> Outcome {
         let node = node % self.nodes.len();
         match step {
-            Step::Ask { person, client, resource, scope } => {
-                let verifier = seen.pages.len() % 2;
-                self.ask(node, *person, (*client, *resource, SCOPES[*scope]), verifier).await
-            }
+            Step::Ask(asked) => self.ask(node, *asked, seen.pages.len() % 2).await,
             Step::Answer { page, allow } => self.answer(node, &seen.pages[*page], *allow).await,
             Step::Redeem { code, slip } => {
                 let code = &seen.codes[*code];
@@ -221,7 +272,8 @@ impl World {
             }
             Step::Revoke { page, text, own, .. } => {
                 let slip = if *own { Slip::None } else { Slip::Client };
-                let mut pairs = self.credentials(&seen.pages[*page], slip);
+                let page = &seen.pages[*page];
+                let mut pairs = self.credentials((page.client, page.resource), slip);
                 pairs.push(("token", text.clone()));
                 let answer = self.form(node, "/revoke", None, &pairs).await;
                 if answer.status == 200 { Outcome::Done } else { Outcome::Refused(answer.text) }
@@ -245,6 +297,21 @@ impl World {
                 assert!(app.store.person_disable(person, *disabled, until, now).await.unwrap());
                 Outcome::Done
             }
+            Step::Exchange { access, by, slip } => {
+                let token = &seen.access[*access];
+                self.exchange(node, (&token.text, seen.pages[token.page].resource), *by, *slip).await
+            }
+            Step::Device { client, resource, scope } => {
+                self.device(node, *client, *resource, SCOPES[*scope]).await
+            }
+            Step::Type { person, device } => {
+                self.types(node, *person, &seen.devices[*device].letters).await
+            }
+            Step::Look { person, device } => {
+                self.looks(node, *person, &seen.devices[*device].letters).await
+            }
+            Step::Decide { shown, allow } => self.decides(node, &seen.shown[*shown], *allow).await,
+            Step::Poll { device, slip } => self.polls(node, &seen.devices[*device], *slip).await,
             other => panic!("{other:?} is not a request"),
         }
     }
@@ -289,31 +356,83 @@ impl World {
             ("token", token.to_owned()),
         ];
         let said = self.form(at, "/introspect", None, &pairs).await.json();
-        Outcome::Called(let_in, said["active"].as_bool().unwrap_or_else(|| panic!("{said}")))
+        let alive = said["active"].as_bool().unwrap_or_else(|| panic!("{said}"));
+        Outcome::Called(let_in, alive.then(|| self.holder(&said)))
     }
 
-    async fn ask(
-        &self,
-        node: usize,
-        person: usize,
-        (client, resource, scope): (usize, usize, &str),
-        verifier: usize,
-    ) -> Outcome {
+    /// What a token, or whoever asked about it, says of it.
+    fn holder(&self, claims: &Value) -> Holder {
+        let client = |id: &str| self.clients.iter().position(|client| client.id == id);
+        let mut chain = Vec::new();
+        let mut act = &claims["act"];
+        while act.is_object() {
+            chain.push(client(text(act, "sub")));
+            act = &act["act"];
+        }
+        let details = &claims["authorization_details"];
+        let known = |text: &str| serde_json::from_str::<Value>(text).unwrap() == *details;
+        let named = || DETAILS.iter().position(|text| known(text)).unwrap_or(DETAILS.len());
+        Holder {
+            person: self.people.iter().position(|id| id.to_string() == text(claims, "sub")),
+            client: client(text(claims, "client_id")),
+            resource: RESOURCES.iter().position(|uri| *uri == text(claims, "aud")),
+            details: (!details.is_null()).then(named),
+            chain,
+        }
+    }
+
+    /// The operator stops the helper, or lets it go on, and every node has heard of it.
+    async fn block(&self, blocked: bool) {
+        let app = &self.nodes[0].app;
+        let (now, key) = (self.clock.now(), self.clients[HELPER].id.clone());
+        let (until, kind) = (app.settings.tokens_until(now), BlockKind::Client);
+        if blocked {
+            let block = Block { kind, key, created_at: now, note: String::new() };
+            app.store.block_put(block, until).await.unwrap();
+        } else {
+            app.store.block_remove(kind, key, until).await.unwrap();
+        }
+        for node in &self.nodes {
+            node.app.blocks.reload(&*node.app.store).await.unwrap();
+        }
+    }
+
+    async fn ask(&self, node: usize, asked: Asked, verifier: usize) -> Outcome {
+        let Asked { person, client, resource, scope, way } = asked;
         let redirect = redirect(client);
-        let query = parameters::encode([
+        let mut request = vec![
             ("response_type", "code"),
-            ("client_id", &*self.clients[client].id),
             ("redirect_uri", &*redirect),
             ("code_challenge", [CHALLENGE, OTHER_CHALLENGE][verifier]),
             ("code_challenge_method", "S256"),
             ("resource", RESOURCES[resource]),
-            ("scope", scope),
-        ]);
+            ("scope", SCOPES[scope]),
+        ];
+        if let Way::PushedFor(details) | Way::LinkFor(details) = way {
+            request.push(("authorization_details", DETAILS[details]));
+        }
+        let id = &*self.clients[client].id;
+        let query = if matches!(way, Way::Link | Way::LinkFor(_)) {
+            request.push(("client_id", id));
+            parameters::encode(request)
+        } else {
+            let mut pairs = self.credentials((client, resource), Slip::None);
+            pairs.extend(request.into_iter().map(|(name, value)| (name, value.to_owned())));
+            let pushed = self.form(node, "/par", None, &pairs).await;
+            if pushed.status != 201 {
+                return Outcome::Refused(pushed.error());
+            }
+            parameters::encode([("client_id", id), ("request_uri", text(&pushed.json(), "request_uri"))])
+        };
         let page = self.get(node, &format!("/authorize?{query}"), person).await;
         match (page.hidden("csrf"), page.hidden("page"), page.hidden("waiting")) {
             (Some(csrf), Some(sealed), None) => Outcome::Page { csrf, sealed },
             (Some(_), None, Some(_)) => Outcome::SignInForm,
-            _ => Outcome::Refused(page.text),
+            _ => {
+                let to_the_client = page.target().or_else(|| page.link()).unwrap_or_default();
+                let error = to_the_client.split(['?', '&']).find_map(|pair| pair.strip_prefix("error="));
+                Outcome::Refused(error.map_or(page.text, str::to_owned))
+            }
         }
     }
 
@@ -331,8 +450,9 @@ impl World {
         }
     }
 
-    fn credentials(&self, page: &Page, slip: Slip) -> Vec<(&'static str, String)> {
-        let client = &self.clients[presenter(slip, page.client)];
+    /// Who presents what was made for this client and this resource, and what it adds.
+    fn credentials(&self, (client, resource): (usize, usize), slip: Slip) -> Vec<(&'static str, String)> {
+        let client = &self.clients[presenter(slip, client)];
         let secret = match (slip, &client.secret) {
             (Slip::Secret, None) => Some("guessed".to_owned()),
             (Slip::Secret, Some(_)) => None,
@@ -341,15 +461,18 @@ impl World {
         let mut pairs = vec![("client_id", client.id.clone())];
         pairs.extend(secret.map(|secret| ("client_secret", secret)));
         match slip {
-            Slip::Resource => pairs.push(("resource", RESOURCES[1 - page.resource].to_owned())),
-            Slip::RightResource => pairs.push(("resource", RESOURCES[page.resource].to_owned())),
+            Slip::Resource => pairs.push(("resource", RESOURCES[1 - resource].to_owned())),
+            Slip::RightResource => pairs.push(("resource", RESOURCES[resource].to_owned())),
+            Slip::Read => pairs.push(("scope", "read".into())),
+            Slip::Everything => pairs.push(("scope", "read write offline_access".into())),
+            Slip::Details => pairs.push(("authorization_details", DETAILS[0].to_owned())),
             _ => {}
         }
         pairs
     }
 
     async fn redeem(&self, node: usize, page: &Page, code: &str, slip: Slip) -> Outcome {
-        let mut pairs = self.credentials(page, slip);
+        let mut pairs = self.credentials((page.client, page.resource), slip);
         let verifier = if slip == Slip::Verifier { 1 - page.verifier } else { page.verifier };
         pairs.push(("grant_type", "authorization_code".into()));
         pairs.push(("code", code.to_owned()));
@@ -363,14 +486,17 @@ impl World {
     }
 
     async fn refresh(&self, node: usize, page: &Page, token: &str, slip: Slip) -> Outcome {
-        let mut pairs = self.credentials(page, slip);
+        let mut pairs = self.credentials((page.client, page.resource), slip);
         pairs.push(("grant_type", "refresh_token".into()));
         pairs.push(("refresh_token", token.to_owned()));
-        match slip {
-            Slip::Read => pairs.push(("scope", "read".into())),
-            Slip::Everything => pairs.push(("scope", "read write offline_access".into())),
-            _ => {}
-        }
+        self.token(node, &pairs).await
+    }
+
+    async fn exchange(&self, node: usize, (token, resource): (&str, usize), by: usize, slip: Slip) -> Outcome {
+        let mut pairs = self.credentials((by, resource), slip);
+        pairs.push(("grant_type", TOKEN_EXCHANGE.into()));
+        pairs.push(("subject_token", token.to_owned()));
+        pairs.push(("subject_token_type", ACCESS_TOKEN.into()));
         self.token(node, &pairs).await
     }
 
@@ -382,16 +508,16 @@ impl World {
         let tokens = answer.json();
         let access = text(&tokens, "access_token").to_owned();
         let claims = claims(&access);
-        let at = |known: Option<usize>| known.map_or("nobody".to_owned(), |at| at.to_string());
-        let person = self.people.iter().position(|id| id.to_string() == text(&claims, "sub"));
-        let client = self.clients.iter().position(|client| client.id == text(&claims, "client_id"));
-        let resource = RESOURCES.iter().position(|uri| *uri == text(&claims, "aud"));
-        assert_eq!(claims["scope"], tokens["scope"], "the answer and the token differ");
+        for same in ["scope", "authorization_details"] {
+            assert_eq!(claims[same], tokens[same], "the answer and the token differ");
+        }
+        let [from, to] = ["iat", "exp"].map(|time| claims[time].as_i64().unwrap());
         Outcome::Tokens {
             refresh: tokens["refresh_token"].as_str().map(str::to_owned),
             scope: text(&tokens, "scope").to_owned(),
             grant: text(&claims, "jti").split('.').next().unwrap().to_owned(),
-            holder: format!("{} {} {}", at(person), at(client), at(resource)),
+            holder: self.holder(&claims),
+            lives: to - from,
             access,
         }
     }
@@ -478,9 +604,11 @@ fn translate(entry: hallpass_store::Revocation) -> Option<Revocation> {
 pub fn named(op: Op, model: &Model) -> Option<Step> {
     let seen = &model.seen;
     let back = |from: usize, count: usize| (count > 0).then(|| count - 1 - from % count);
+    let (over, _) = seen.over;
+    let waiting = |device: usize| Some(over + back(device, seen.devices.len() - over)?);
     Some(match op {
         Op::SignIn { person } => Step::SignIn { person },
-        Op::Ask { person, client, resource, scope } => Step::Ask { person, client, resource, scope },
+        Op::Ask(asked) => Step::Ask(asked),
         Op::Answer { page, allow } => Step::Answer { page: back(page, seen.pages.len())?, allow },
         Op::Redeem { code, slip } => Step::Redeem { code: back(code, seen.codes.len())?, slip },
         Op::Refresh { page, age, slip } => {
@@ -506,6 +634,19 @@ pub fn named(op: Op, model: &Model) -> Option<Step> {
         Op::Enable { person } => Step::Able { person, disabled: false },
         Op::Wait { seconds } => Step::Wait { seconds },
         Op::Call { token, resource } => Step::Call { access: back(token, seen.access.len())?, resource },
+        Op::Exchange { token, by, slip } => {
+            Step::Exchange { access: back(token, seen.access.len())?, by, slip }
+        }
+        Op::Block { blocked } => Step::Block { blocked },
+        Op::Device { client, resource, scope } => Step::Device { client, resource, scope },
+        Op::Twin { device } => Step::Twin { device: waiting(device)? },
+        Op::Type { person, device } => Step::Type { person, device: waiting(device)? },
+        Op::Look { person, device } => Step::Look { person, device: waiting(device)? },
+        Op::Decide { ask, allow } => {
+            let (_, over) = seen.over;
+            Step::Decide { shown: over + back(ask, seen.shown.len() - over)?, allow }
+        }
+        Op::Poll { device, slip } => Step::Poll { device: waiting(device)?, slip },
         Op::Sweep => Step::Sweep,
         Op::Restart => Step::Restart,
         Op::Copy => Step::Copy,

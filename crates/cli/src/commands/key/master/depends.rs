@@ -4,14 +4,16 @@ use super::super::super::{grants::Pages, place::Place};
 use crate::state::KeyFile;
 use hallpass_core::{
     entropy::{self, SystemEntropy},
-    id::{ConnectionId, PersonId},
     seal::KeyRing,
     secret::SecretBytes,
     time::Timestamp,
 };
 use hallpass_server::keys::{in_use, reseal_one};
-use hallpass_store::{Connection, SecondFactor};
+use hallpass_store::{Connection, SecondFactor, StoreError};
 use std::collections::BTreeSet;
+
+/// Rows that are read at once.
+const PAGE: u32 = 500;
 
 /// What was made with a key and is not over.
 #[derive(Debug, Default)]
@@ -45,14 +47,16 @@ impl Depends {
             return Ok(found);
         }
         found.ids = true;
-        let mut connections = Sealed::under(place, number);
-        while let Some(page) = connections.next().await? {
+        let count = async |page: Vec<Connection>| {
             found.connections += page.len();
-        }
-        let mut factors = SealedFactors::under(place, number);
-        while let Some(page) = factors.next().await? {
+            Ok(())
+        };
+        connections((place, number), count).await?;
+        let count = async |page: Vec<SecondFactor>| {
             found.second_factors += page.len();
-        }
+            Ok(())
+        };
+        second_factors((place, number), count).await?;
         let settings = &place.settings;
         let longest = settings.refresh_idle_lifetime.max(settings.session_lifetime);
         found.tokens_until = file.only_read_since(number).map(|since| since.plus(longest));
@@ -124,58 +128,52 @@ pub async fn reseal(place: &Place, file: &KeyFile, number: u8) -> anyhow::Result
             reseal_one(&*place.store, &ring, &SystemEntropy, &key).await?;
         }
     }
-    let mut factors = SealedFactors::under(place, number);
-    while let Some(page) = factors.next().await? {
+    let (store, entropy) = (&*place.store, &SystemEntropy);
+    let anew = async |page: Vec<SecondFactor>| {
         for row in page {
-            hallpass_server::reseal_second_factor(&*place.store, &ring, &SystemEntropy, &row).await?;
+            hallpass_server::reseal_second_factor(store, &ring, entropy, &row).await?;
         }
-    }
-    let mut connections = Sealed::under(place, number);
-    while let Some(page) = connections.next().await? {
+        Ok(())
+    };
+    second_factors((place, number), anew).await?;
+    let anew = async |page: Vec<Connection>| {
         for row in page {
-            hallpass_server::connections::reseal_one(&*place.store, &ring, &SystemEntropy, (&row, place.now))
-                .await?;
+            hallpass_server::connections::reseal_one(store, &ring, entropy, (&row, place.now)).await?;
         }
-    }
+        Ok(())
+    };
+    connections((place, number), anew).await?;
     Ok(())
 }
 
 /// Connections under one master key, a page at a time.
-struct Sealed<'a> {
-    place: &'a Place,
-    number: u8,
-    after: Option<ConnectionId>,
-}
-
-impl<'a> Sealed<'a> {
-    const fn under(place: &'a Place, number: u8) -> Self {
-        Self { place, number, after: None }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Option<Vec<Connection>>> {
-        let page = self.place.store.connections_under(self.number, self.after, 500).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        self.after = Some(last.id);
-        Ok(Some(page))
-    }
+async fn connections(
+    (place, number): (&Place, u8),
+    each: impl AsyncFnMut(Vec<Connection>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let read = async |after| place.store.connections_under(number, after, PAGE).await;
+    pages(read, |row| row.id, each).await
 }
 
 /// Second factors under one master key, a page at a time.
-struct SealedFactors<'a> {
-    place: &'a Place,
-    number: u8,
-    after: Option<PersonId>,
+async fn second_factors(
+    (place, number): (&Place, u8),
+    each: impl AsyncFnMut(Vec<SecondFactor>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let read = async |after| place.store.second_factors_under(number, after, PAGE).await;
+    pages(read, |row| row.person, each).await
 }
 
-impl<'a> SealedFactors<'a> {
-    const fn under(place: &'a Place, number: u8) -> Self {
-        Self { place, number, after: None }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Option<Vec<SecondFactor>>> {
-        let page = self.place.store.second_factors_under(self.number, self.after, 500).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        self.after = Some(last.person);
-        Ok(Some(page))
+async fn pages<Row, After>(
+    read: impl AsyncFn(Option<After>) -> Result<Vec<Row>, StoreError>,
+    last_of: impl Fn(&Row) -> After,
+    mut each: impl AsyncFnMut(Vec<Row>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let page = read(after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last_of(last));
+        each(page).await?;
     }
 }
