@@ -5,7 +5,8 @@ use crate::{
     config::{self, Given},
     node, say,
 };
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use hallpass_server::StartError;
 use std::process::ExitCode;
 
 /// Serves until Ctrl-C.
@@ -23,12 +24,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let config = match config::on_this_computer(given, args.port, &args.state) {
         Ok(config) => config,
         Err(problems) => {
-            let lines: Vec<String> =
+            let mut lines: Vec<String> =
                 problems.iter().map(|problem| format!("{}; {}", problem.what, problem.fix)).collect();
+            // A program where the URL belongs is the likeliest mistake of somebody whose server speaks stdio.
+            if args.upstream.as_ref().is_some_and(|url| !url.contains("://")) {
+                lines.push("a command goes behind --: hallpass run -- npx -y some-server".to_owned());
+            }
             bail!("{}", lines.join("; "));
         }
     };
-    let mut node = node::start(config).await?;
+    let mut node = node::start(config).await.map_err(|error| of_another_port(error, &args))?;
     node.follow(None, true);
     for url in node.mcp_urls() {
         say!("MCP URL: {url}");
@@ -46,4 +51,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         say!("Try in a second terminal: hallpass login {url}");
     }
     node.run().await
+}
+
+/// The port is the public URL here, so another one on the same folder is what somebody did who has touched no key.
+fn of_another_port(error: anyhow::Error, args: &RunArgs) -> anyhow::Error {
+    if !matches!(error.downcast_ref(), Some(StartError::WrongMasterKey)) {
+        return error;
+    }
+    anyhow!(
+        "what is in {} was made with another --port than {}, or under another master key: start it with its own port, put \
+         back its master.key, or name another folder with --state",
+        args.state.display(),
+        args.port
+    )
 }

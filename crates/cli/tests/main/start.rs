@@ -76,10 +76,20 @@ fn a_second_server_on_the_same_folder() {
 }
 
 #[test]
+fn a_folder_of_another_port() {
+    let folder = tempfile::tempdir().unwrap();
+    Node::run(folder.path(), free_port()).kill();
+    fails(folder.path(), free_port(), &["another --port", "its own port", "--state"]);
+}
+
+#[test]
 fn wrong_usage_is_2_and_a_wrong_url_says_so() {
     assert_eq!(finished(&["nonsense"]).0, 2);
     let (code, _, err) = finished(&["run", "not a url"]);
     assert!(code == 1 && err.contains("upstream is not the URL"), "{err}");
+    assert!(err.contains("hallpass run -- npx"), "{err}");
+    let (code, _, err) = finished(&["run", "ftp://127.0.0.1/mcp"]);
+    assert!(code == 1 && err.contains("http://127.0.0.1:3001/mcp") && !err.contains("--:"), "{err}");
     let (code, out, _) = finished(&["--help"]);
     assert!(code == 0 && out.contains("hallpass login"));
 }

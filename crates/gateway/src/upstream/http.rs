@@ -69,7 +69,7 @@ impl HttpUpstream {
         added.write(request.headers_mut());
         self.client.request(request).await.map_err(|error| {
             let reason = reason(&error);
-            let fix = if let UpstreamError::Untrusted(why) = reason { fix(why) } else { "" };
+            let fix = if let UpstreamError::Untrusted(why) = reason { Some(fix(why)) } else { None };
             tracing::warn!(upstream = %self.uri, error = ?error, %reason, fix, "no answer");
             reason
         })
