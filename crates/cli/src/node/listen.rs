@@ -154,10 +154,10 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let routes = current.0.load();
-        let way = match routes.calls.find(request.method(), request.uri().path()) {
+        let now = current.0.load();
+        let way = match now.calls.find(request.method(), request.uri().path()) {
             Some(call) => Way::Short(call),
-            None => Way::Router(routes.router.clone()),
+            None => Way::Router(now.router.clone()),
         };
         async move {
             if !host::is_named_once(request.version(), request.uri(), request.headers()) {

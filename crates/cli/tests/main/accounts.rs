@@ -207,7 +207,12 @@ fn as_214_t_101_an_account_is_linked_to_whom_a_provider_means_by_command() {
     assert!(code == 0 && err.to_lowercase().contains(&how.to_lowercase()), "{err}");
     let serve = command(&["serve", "--config", file]);
     let node = Node::spawn_until(serve, port, std::process::Stdio::null(), how);
-    assert_eq!(node.last, format!("{how} {file}, then hallpass user link NAME --issuer https://login.example.com --subject SUBJECT --config {file}; nobody else can sign in"));
+    assert_eq!(
+        node.last,
+        format!(
+            "{how} {file}, then hallpass user link NAME --issuer https://login.example.com --subject SUBJECT --config {file}; nobody else can sign in"
+        )
+    );
     assert_eq!(http::send(port, "GET", "/setup", &[], "").unwrap().status, 303, "nobody needs a password");
     let run = |words: &[&str]| finished(&[words, &["--config", file]].concat());
     let (code, out, err) = run(&["user", "add", "Ada"]);

@@ -6,7 +6,7 @@ use hallpass_gateway::Upstream;
 async fn world() -> World {
     world_with("echo", |config| {
         let behind = match &config.servers[0].upstream {
-            Upstream::Http(behind) => behind.url.to_string(),
+            Upstream::Http(behind) => behind.url.clone(),
             Upstream::Stdio(_) => panic!("a server over HTTP"),
         };
         config.servers.push(server("/teams/files-2.x_y~", &behind));

@@ -201,7 +201,11 @@ async fn as_113_as_121_t_23_invalid_grant_says_what_to_do_and_not_why() {
     let code = browser.allow(&Server::request(&client)).await;
     let again = "the authorization code cannot be redeemed: start again";
     let says = |answer: &Answer, words: &str| {
-        assert_eq!((answer.status, &*answer.error()), (StatusCode::BAD_REQUEST, "invalid_grant"), "{answer:?}");
+        assert_eq!(
+            (answer.status, &*answer.error()),
+            (StatusCode::BAD_REQUEST, "invalid_grant"),
+            "{answer:?}"
+        );
         assert_eq!(text(&answer.json(), "error_description"), words);
     };
     let wrong = "M25iVXpKU3puUjFaYWg3T1NDTDQtcW1ROUY5YXlwalNoc0hhakxifmZHag";
@@ -209,7 +213,10 @@ async fn as_113_as_121_t_23_invalid_grant_says_what_to_do_and_not_why() {
     says(&server.redeem(&client, &altered(&code)).await, again);
     says(&server.redeem(&other, &code).await, again);
     says(&server.redeem_with(&client, &code, &[("code_verifier", wrong)]).await, again);
-    says(&server.redeem_with(&client, &code, &[("redirect_uri", "http://127.0.0.1:5000/other")]).await, again);
+    says(
+        &server.redeem_with(&client, &code, &[("redirect_uri", "http://127.0.0.1:5000/other")]).await,
+        again,
+    );
     let tokens = server.redeem(&client, &code).await.json();
     let first = text(&tokens, "refresh_token").to_owned();
     let ended = "the grant has ended: sign in again";

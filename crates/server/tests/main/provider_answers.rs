@@ -294,8 +294,13 @@ async fn as_214_nothing_of_a_provider_is_ever_shown_or_kept_in_the_open() {
     let audit = audit.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let written = log.written();
     assert!(audit.contains("signed_in") && written.contains("signed in"), "{audit}{written}");
-    let of_the_answer = back.split_once('?').unwrap().1.split('&').map(|pair| pair.split_once('=').unwrap().1);
-    for canary in of_the_answer.filter(|value| !value.contains("http")).chain(["access-of-", "refresh-of-", "secret of ours"]) {
+    let of_the_answer =
+        back.split_once('?').unwrap().1.split('&').map(|pair| pair.split_once('=').unwrap().1);
+    for canary in of_the_answer.filter(|value| !value.contains("http")).chain([
+        "access-of-",
+        "refresh-of-",
+        "secret of ours",
+    ]) {
         assert!(!written.contains(canary) && !audit.contains(canary), "{canary} in {written}{audit}");
     }
     server.app.store.close().await.unwrap();

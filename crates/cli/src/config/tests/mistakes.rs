@@ -75,7 +75,11 @@ fn t_101_every_complaint_is_heard() {
     }
     let here = "listen = \"127.0.0.1:8080\"\n";
     let twice = format!("{here}{FILE}[admin]\nlisten = \"127.0.0.1:8080\"\n");
-    assert!(problems(&twice)[0].what.contains("the address of the public listener"), "{:?}", problems(&twice));
+    assert!(
+        problems(&twice)[0].what.contains("the address of the public listener"),
+        "{:?}",
+        problems(&twice)
+    );
     let address = FILE.replace("mcp.example.com", "mcp.example.com?x=1");
     assert!(problems(&address)[0].what.contains("public_url is not usable"), "{:?}", problems(&address));
     let trusted = FILE.replacen(

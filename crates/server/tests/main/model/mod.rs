@@ -203,12 +203,14 @@ fn sequences_agree(backend: &Backend, count: usize, rules: &[&'static str]) {
 }
 
 #[test]
-fn as_089_as_139_as_140_as_146_as_177_as_178_t_04_t_20_t_21_t_23_t_31_a_hundred_thousand_sequences_agree_with_the_model() {
+fn as_089_as_139_as_140_as_146_as_177_as_178_t_04_t_20_t_21_t_23_t_31_a_hundred_thousand_sequences_agree_with_the_model()
+ {
     let rules = [RULES.as_slice(), RULES_OF_COPIES.as_slice()].concat();
     sequences_agree(&Backend::Sqlite, 100_000, &rules);
 }
 
 #[test]
-fn as_177_as_178_t_04_t_20_t_21_t_31_ten_thousand_sequences_on_two_nodes_and_postgresql_agree_with_the_model() {
+fn as_177_as_178_t_04_t_20_t_21_t_31_ten_thousand_sequences_on_two_nodes_and_postgresql_agree_with_the_model()
+{
     sequences_agree(&Backend::Postgres(Arc::new(Cluster::shared())), 10_000, &RULES);
 }

@@ -7,30 +7,85 @@ use hallpass_testkit::{SPLIT_MIX_STEP, split_mix};
 /// sequence still means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    SignIn { person: usize },
+    SignIn {
+        person: usize,
+    },
     Ask(Asked),
-    Answer { page: usize, allow: bool },
-    Redeem { code: usize, slip: Slip },
-    Refresh { page: usize, age: usize, slip: Slip },
-    Revoke { page: usize, age: usize, access: bool, own: bool },
-    TakeBack { person: usize, page: usize },
-    Everywhere { person: usize },
-    Disable { person: usize },
-    Enable { person: usize },
-    Wait { seconds: i64 },
-    Call { token: usize, resource: usize },
+    Answer {
+        page: usize,
+        allow: bool,
+    },
+    Redeem {
+        code: usize,
+        slip: Slip,
+    },
+    Refresh {
+        page: usize,
+        age: usize,
+        slip: Slip,
+    },
+    Revoke {
+        page: usize,
+        age: usize,
+        access: bool,
+        own: bool,
+    },
+    TakeBack {
+        person: usize,
+        page: usize,
+    },
+    Everywhere {
+        person: usize,
+    },
+    Disable {
+        person: usize,
+    },
+    Enable {
+        person: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
+    Call {
+        token: usize,
+        resource: usize,
+    },
     /// A client trades an access token for one of its own.
-    Exchange { token: usize, by: usize, slip: Slip },
+    Exchange {
+        token: usize,
+        by: usize,
+        slip: Slip,
+    },
     /// The operator blocks the helper, or lets it go on.
-    Block { blocked: bool },
+    Block {
+        blocked: bool,
+    },
     /// A device asks, and shows letters.
-    Device { client: usize, resource: usize, scope: usize },
+    Device {
+        client: usize,
+        resource: usize,
+        scope: usize,
+    },
     /// Another device happens to show the same letters.
-    Twin { device: usize },
-    Type { person: usize, device: usize },
-    Look { person: usize, device: usize },
-    Decide { ask: usize, allow: bool },
-    Poll { device: usize, slip: Slip },
+    Twin {
+        device: usize,
+    },
+    Type {
+        person: usize,
+        device: usize,
+    },
+    Look {
+        person: usize,
+        device: usize,
+    },
+    Decide {
+        ask: usize,
+        allow: bool,
+    },
+    Poll {
+        device: usize,
+        slip: Slip,
+    },
     Sweep,
     Restart,
     Copy,

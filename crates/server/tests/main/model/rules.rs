@@ -627,11 +627,7 @@ impl Model {
     }
 
     /// Takes in an access token that has to be this one, and answers the refresh token that came with it.
-    fn take_access<'a>(
-        &mut self,
-        token: Access,
-        outcome: &'a Outcome,
-    ) -> Result<Option<&'a String>, String> {
+    fn take_access<'a>(&mut self, token: Access, outcome: &'a Outcome) -> Result<Option<&'a String>, String> {
         let Outcome::Tokens { access, refresh, scope: got, grant, holder, lives } = outcome else {
             return Err("tokens are due".into());
         };

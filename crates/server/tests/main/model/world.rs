@@ -304,12 +304,8 @@ impl World {
             Step::Device { client, resource, scope } => {
                 self.device(node, *client, *resource, SCOPES[*scope]).await
             }
-            Step::Type { person, device } => {
-                self.types(node, *person, &seen.devices[*device].letters).await
-            }
-            Step::Look { person, device } => {
-                self.looks(node, *person, &seen.devices[*device].letters).await
-            }
+            Step::Type { person, device } => self.types(node, *person, &seen.devices[*device].letters).await,
+            Step::Look { person, device } => self.looks(node, *person, &seen.devices[*device].letters).await,
             Step::Decide { shown, allow } => self.decides(node, &seen.shown[*shown], *allow).await,
             Step::Poll { device, slip } => self.polls(node, &seen.devices[*device], *slip).await,
             other => panic!("{other:?} is not a request"),
@@ -492,7 +488,13 @@ impl World {
         self.token(node, &pairs).await
     }
 
-    async fn exchange(&self, node: usize, (token, resource): (&str, usize), by: usize, slip: Slip) -> Outcome {
+    async fn exchange(
+        &self,
+        node: usize,
+        (token, resource): (&str, usize),
+        by: usize,
+        slip: Slip,
+    ) -> Outcome {
         let mut pairs = self.credentials((by, resource), slip);
         pairs.push(("grant_type", TOKEN_EXCHANGE.into()));
         pairs.push(("subject_token", token.to_owned()));

@@ -102,9 +102,8 @@ impl Model {
         if matches!(there, Some((true, _))) {
             return same(outcome, &Outcome::Done);
         }
-        let (since, count) = self.kept.typed[person]
-            .filter(|(since, _)| self.now - since < MINUTE)
-            .unwrap_or((self.now, 0));
+        let (since, count) =
+            self.kept.typed[person].filter(|(since, _)| self.now - since < MINUTE).unwrap_or((self.now, 0));
         if count >= MOST {
             self.meet("letters typed too often");
             return same(outcome, &Outcome::Refused("429".into()));
@@ -215,7 +214,8 @@ impl Model {
         self.meet_slip(slip);
         // Each node counts for itself, until it stops: nobody has to wait longer than a minute.
         let in_a_hurry = asked.polled.is_some_and(|last| self.now - last < MINUTE);
-        let counted = !matches!(slip, Slip::Client | Slip::Secret | Slip::Details) && !why.contains("expired_token");
+        let counted =
+            !matches!(slip, Slip::Client | Slip::Secret | Slip::Details) && !why.contains("expired_token");
         if counted {
             self.seen.devices[device].polled = Some(self.now);
         }

@@ -1,8 +1,6 @@
 //! Access tokens that are traded for narrower ones.
 
-use super::{
-    AGENT, Access, CLIENTS, HELPER, Model, Outcome, Slip, THIRD, Verdict, refused, words, wrong,
-};
+use super::{AGENT, Access, CLIENTS, HELPER, Model, Outcome, Slip, THIRD, Verdict, refused, words, wrong};
 use std::collections::BTreeSet;
 
 /// No more act one after the other.

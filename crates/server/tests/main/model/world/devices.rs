@@ -6,13 +6,7 @@ use crate::model::{
     rules::{Device, Outcome, Shown},
 };
 use crate::support::text;
-use hallpass_core::{
-    entropy::SystemEntropy,
-    grant::DeviceCode,
-    id::GrantId,
-    parameters,
-    time::Clock,
-};
+use hallpass_core::{entropy::SystemEntropy, grant::DeviceCode, id::GrantId, parameters, time::Clock};
 use std::time::Duration;
 
 impl World {
