@@ -9,7 +9,7 @@ use crate::{
     platform::Platform,
     proof::ProofKey,
     registration::secret_method,
-    storage::{ClientCredentials, TokenAuth},
+    storage::{ClientCredentials, Entry, TokenAuth},
     token::{TokenError, form_post, members_of},
 };
 use bytes::Bytes;
@@ -249,6 +249,13 @@ pub struct Asking<'a> {
     pub client: &'a ClientCredentials,
     /// Of a client that has one.
     pub key: Option<&'a ClientKey>,
+}
+
+impl<'a> Asking<'a> {
+    /// Who signed in, at the token endpoint.
+    pub fn of(entry: &'a Entry, key: Option<&'a ClientKey>) -> Self {
+        Self { endpoint: &entry.token_endpoint, issuer: &entry.key.issuer, client: &entry.client, key }
+    }
 }
 
 impl Asking<'_> {

@@ -21,7 +21,7 @@ pub fn revocation_request(
         Some(token) => (token, "refresh_token"),
         None => (&tokens.access_token, "access_token"),
     };
-    let asking = Asking { endpoint, issuer: &entry.key.issuer, client: &entry.client, key };
+    let asking = Asking { endpoint, ..Asking::of(entry, key) };
     let parameters = [("token", token.expose()), ("token_type_hint", hint)];
     asking.post(&parameters, moment).map(Some)
 }

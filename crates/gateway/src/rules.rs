@@ -437,4 +437,4 @@ fn closure(implies: &[(String, Scope)]) -> Vec<(Box<str>, Scope)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -67,16 +67,8 @@ impl Client {
         if entry.tokens.proof_key.is_some() {
             return Err(ClientError::BoundToken.into());
         }
-        let key = match entry.machine().and_then(crate::storage::MachineProof::key_file) {
-            Some(file) => Some(self.key_of(file).await?),
-            None => None,
-        };
-        let asking = Asking {
-            endpoint: &entry.token_endpoint,
-            issuer: &entry.key.issuer,
-            client: &entry.client,
-            key: key.as_ref(),
-        };
+        let key = self.key_of_program(entry.machine()).await?;
+        let asking = Asking::of(&entry, key.as_ref());
         self.narrower(&server, &asking, &entry.tokens.access_token, (&entry.key.resource, scope)).await
     }
 

@@ -4,7 +4,7 @@ use super::{Client, named_policy, server_url};
 use crate::{
     error::Failed,
     revoke::{has_ended, is_another_grant, revocation_request},
-    storage::{Entry, MachineProof},
+    storage::Entry,
 };
 use hallpass_core::uri::ResourceUri;
 use hallpass_fetch::Limits;
@@ -108,10 +108,7 @@ impl Client {
     }
 
     pub(super) async fn revoke(&self, server: &ResourceUri, entry: &Entry) -> Revoked {
-        let key = match entry.machine().and_then(MachineProof::key_file) {
-            Some(file) => self.key_of(file).await.ok(),
-            None => None,
-        };
+        let key = self.key_of_program(entry.machine()).await.unwrap_or_default();
         let moment = (self.clock.now(), &*self.entropy);
         let request = match revocation_request(entry, key.as_ref(), moment) {
             Ok(Some(request)) => request,

@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// The key in a file, as it is now.
-    pub(super) async fn key_of(&self, file: &KeyFile) -> Result<ClientKey, KeyFileError> {
+    async fn key_of(&self, file: &KeyFile) -> Result<ClientKey, KeyFileError> {
         let path = || file.path.clone();
         let read = read_secret_file(&file.path).await;
         let bytes = read.map_err(|source| KeyFileError::File { path: path(), source })?;
@@ -115,6 +115,17 @@ impl Client {
         })
     }
 
+    /// The key of a program that signed in with one.
+    pub(super) async fn key_of_program(
+        &self,
+        proof: Option<&MachineProof>,
+    ) -> Result<Option<ClientKey>, KeyFileError> {
+        match proof.and_then(MachineProof::key_file) {
+            Some(file) => self.key_of(file).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// A newer token for a client that asks for itself: by the same proof, at the same endpoint, for the same scopes.
     pub(super) async fn renew_as_machine(
         &self,
@@ -122,16 +133,8 @@ impl Client {
         current: Entry,
         proof: MachineProof,
     ) -> Result<Entry, Failed> {
-        let key = match proof.key_file() {
-            Some(file) => Some(self.key_of(file).await?),
-            None => None,
-        };
-        let asking = Asking {
-            endpoint: &current.token_endpoint,
-            issuer: &current.key.issuer,
-            client: &current.client,
-            key: key.as_ref(),
-        };
+        let key = self.key_of_program(Some(&proof)).await?;
+        let asking = Asking::of(&current, key.as_ref());
         let what_for = (current.key.resource.as_str(), &current.requested_scope);
         let request = asking.grant(None, what_for, (self.clock.now(), &*self.entropy))?;
         let proof_key = current.tokens.proof_key.as_ref();

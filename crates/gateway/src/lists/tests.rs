@@ -1,21 +1,14 @@
 //! What is left of lists, compared with a reader that builds a tree, however they are written.
 
 use super::*;
-use crate::config::{Policy, Rule, Unlisted};
+use crate::{
+    config::{Policy, Rule, Unlisted},
+    rules::tests::ANN,
+};
 use hallpass_core::{json::Limits, scope::Scope};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::fmt::Write as _;
-
-const ANN: Asker<'_> = Asker {
-    person: Some("ann"),
-    client: "c",
-    actors: &[],
-    grant: None,
-    anonymous: false,
-    schemes: None,
-    details: None,
-};
 
 fn rules() -> Rules {
     let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

@@ -4,7 +4,7 @@ use crate::config::Rule as Line;
 use hallpass_core::mcp::Message;
 use serde_json::json;
 
-const ANN: Asker<'_> = Asker {
+pub(crate) const ANN: Asker<'_> = Asker {
     person: Some("ann"),
     client: "c",
     actors: &[],

@@ -67,14 +67,7 @@ async fn a_sub_agent_gets_a_part_of_what_its_agent_may_do_and_keeps_nothing() {
 #[tokio::test]
 async fn cl_025_t_50_a_server_does_not_choose_who_gets_an_agents_token() {
     let world = exchange_world().await;
-    let elsewhere = world.issuer.replace("127.0.0.1", "localhost");
-    world.set(|knobs| {
-        let metadata = json!({ "resource": world.mcp, "authorization_servers": [elsewhere] }).to_string();
-        let head = "content-type: application/json\r\n".to_owned();
-        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, head, metadata)];
-        knobs.metadata.push(("issuer", json!(elsewhere)));
-        knobs.metadata.push(("token_endpoint", json!(format!("{elsewhere}/token"))));
-    });
+    let elsewhere = world.is_elsewhere();
     // Also where no secret goes with it.
     let without = ExchangeOptions {
         client: MachineClient { client_id: "researcher".into(), auth: MachineAuth::None },

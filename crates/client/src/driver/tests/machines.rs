@@ -280,15 +280,7 @@ async fn cl_054_a_key_is_read_from_its_file_each_time_and_kept_nowhere_else() {
 #[tokio::test]
 async fn cl_025_t_50_a_server_does_not_choose_who_gets_a_secret() {
     let world = machine_world("client_credentials").await;
-    // Another host of this machine, so that only the name of the host speaks against it.
-    let elsewhere = world.issuer.replace("127.0.0.1", "localhost");
-    world.set(|knobs| {
-        let metadata = json!({ "resource": world.mcp, "authorization_servers": [elsewhere] }).to_string();
-        let head = "content-type: application/json\r\n".to_owned();
-        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, head, metadata)];
-        knobs.metadata.push(("issuer", json!(elsewhere)));
-        knobs.metadata.push(("token_endpoint", json!(format!("{elsewhere}/token"))));
-    });
+    let elsewhere = world.is_elsewhere();
     let unnamed = options(MachineGrant::ClientCredentials);
     let end = error(world.client.login_machine(&world.mcp, &unnamed).await);
     assert!(matches!(end, ClientError::SecretForWhom(issuer) if issuer == elsewhere));

@@ -9,7 +9,7 @@ use crate::{
 use hallpass_core::{entropy::SystemEntropy, secret::SecretString, time::Clock, uri::ResourceUri};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
 const JSON: &str = "content-type: application/json\r\n";
 
@@ -98,14 +98,7 @@ async fn cl_081_b_41_the_old_issuer_is_told_of_its_own_tokens_alone() {
     let world = World::new().await;
     world.login().await.unwrap();
     let old = world.kept().entries[0].clone();
-    let second = bind().await;
-    let issuer = origin(&second);
-    let (knobs, of_second) = (Arc::clone(&world.knobs), issuer.clone());
-    let log = serve(second, move |seen| authorization_server(&of_second, &mut knobs.lock().unwrap(), seen));
-    let moved = json!({ "resource": world.mcp, "authorization_servers": [issuer] }).to_string();
-    world.set(|knobs| {
-        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, JSON.into(), moved)];
-    });
+    let (issuer, log) = world.moves().await;
     let done = world.login().await.unwrap();
     assert_eq!((done.issuer.as_str(), done.replaced[0].issuer.as_str()), (&*issuer, &*world.issuer));
     assert_eq!(revoked(&world), [("refresh-2".to_owned(), "client-1".to_owned())]);

@@ -118,17 +118,11 @@ async fn cl_080_a_refusal_by_the_person_is_not_asked_again() {
 async fn cl_014_cl_025_b_41_a_new_authorization_server_sees_nothing_of_the_old_one() {
     let world = World::new().await;
     world.login().await.unwrap();
-    let second = bind().await;
-    let (issuer, base) = (origin(&second), world.mcp.strip_suffix("/mcp").unwrap().to_owned());
-    let (knobs, of_second) = (Arc::clone(&world.knobs), issuer.clone());
-    let log = serve(second, move |seen| authorization_server(&of_second, &mut knobs.lock().unwrap(), seen));
-    let moved = json!({ "resource": format!("{base}/mcp"), "authorization_servers": [issuer] }).to_string();
+    let (issuer, log) = world.moves().await;
     world.set(|knobs| {
         knobs.good.clear();
         // The old one is gone for this grant.
         knobs.refresh = None;
-        let json = "content-type: application/json\r\n".to_owned();
-        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, json, moved)];
     });
     call(&world.client, &world.mcp, &LoginOptions::default()).await.unwrap();
     let seen: Vec<Seen> = log.lock().unwrap().clone();
@@ -227,16 +221,8 @@ async fn cl_027_cl_025_an_id_that_was_brought_once_serves_again_at_its_issuer_al
     let other = LoginOptions { account: "other".into(), ..LoginOptions::default() };
     assert!(matches!(error(world.login_with(&other).await), ClientError::Registration(_)));
     // And at another issuer it is nobody.
-    let second = bind().await;
-    let issuer = origin(&second);
-    let (knobs, of_second) = (Arc::clone(&world.knobs), issuer.clone());
-    let log = serve(second, move |seen| authorization_server(&of_second, &mut knobs.lock().unwrap(), seen));
-    let moved = json!({ "resource": world.mcp, "authorization_servers": [issuer] }).to_string();
-    world.set(|knobs| {
-        let json = "content-type: application/json\r\n".to_owned();
-        knobs.metadata.clear();
-        knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, json, moved)];
-    });
+    world.set(|knobs| knobs.metadata.clear());
+    let (_, log) = world.moves().await;
     world.login().await.unwrap();
     assert!(
         log.lock().unwrap().iter().all(|seen| !format!("{} {}", seen.target, seen.body).contains("given"))

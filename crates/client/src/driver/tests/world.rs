@@ -229,6 +229,37 @@ impl World {
         self.client.login(&self.mcp, options, &mut Robot::default()).await
     }
 
+    /// The MCP server names this authorization server from now on.
+    pub(super) fn names(&self, issuer: &str) {
+        let metadata = json!({ "resource": self.mcp, "authorization_servers": [issuer] }).to_string();
+        let head = "content-type: application/json\r\n".to_owned();
+        self.set(|knobs| {
+            knobs.instead = vec![("/.well-known/oauth-protected-resource/mcp", 200, head, metadata)];
+        });
+    }
+
+    /// The same server under another host of this machine, so that only the name of the host speaks against it.
+    pub(super) fn is_elsewhere(&self) -> String {
+        let elsewhere = self.issuer.replace("127.0.0.1", "localhost");
+        self.names(&elsewhere);
+        self.set(|knobs| {
+            knobs.metadata.push(("issuer", json!(elsewhere)));
+            knobs.metadata.push(("token_endpoint", json!(format!("{elsewhere}/token"))));
+        });
+        elsewhere
+    }
+
+    /// Another authorization server that the MCP server names from now on: its issuer, and what it is asked.
+    pub(super) async fn moves(&self) -> (String, Log) {
+        let second = bind().await;
+        let issuer = origin(&second);
+        let (knobs, of_second) = (Arc::clone(&self.knobs), issuer.clone());
+        let log =
+            serve(second, move |seen| authorization_server(&of_second, &mut knobs.lock().unwrap(), seen));
+        self.names(&issuer);
+        (issuer, log)
+    }
+
     pub(super) fn set(&self, change: impl FnOnce(&mut Knobs)) {
         change(&mut self.knobs.lock().unwrap());
     }
