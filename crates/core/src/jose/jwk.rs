@@ -5,14 +5,12 @@
 
 use crate::{
     encoding,
-    jose::{Algorithm, VerifyingKey},
+    jose::{Algorithm, VerifyingKey, key::Public, p256},
     json,
 };
 use aws_lc_rs::{
     digest,
-    signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
-    },
+    signature::{ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
 };
 use serde_json::{Map, Value, json};
 
@@ -91,7 +89,7 @@ impl From<json::WrongType> for JwkError {
 pub struct Jwk {
     kid: Option<String>,
     material: Material,
-    parsed: ParsedPublicKey,
+    public: Public,
 }
 
 /// The numbers of the key, as they are written.
@@ -120,7 +118,7 @@ impl Jwk {
             return Err(JwkError::PrivateMember);
         }
         let material = match required(members, "kty")? {
-            "EC" => p256(members)?,
+            "EC" => ec(members)?,
             "OKP" => ed25519(members)?,
             "RSA" => rsa(members)?,
             "oct" => return Err(JwkError::Symmetric),
@@ -135,8 +133,8 @@ impl Jwk {
     }
 
     fn new(material: Material, kid: Option<String>) -> Result<Self, JwkError> {
-        let parsed = material.parse()?;
-        Ok(Self { kid, material, parsed })
+        let public = material.parse()?;
+        Ok(Self { kid, material, public })
     }
 
     /// From an uncompressed SEC 1 point (`04 ‖ x ‖ y`).
@@ -196,7 +194,7 @@ impl Jwk {
 
     /// The key ready to verify.
     pub fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey::new(self.kid.clone(), self.algorithm(), self.parsed.clone())
+        VerifyingKey::new(self.kid.clone(), self.algorithm(), self.public.clone())
     }
 }
 
@@ -233,22 +231,20 @@ impl Material {
         pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
     }
 
-    fn parse(&self) -> Result<ParsedPublicKey, JwkError> {
+    fn parse(&self) -> Result<Public, JwkError> {
         match self {
-            Self::P256 { x, y } => {
-                let point = [&[4][..], x, y].concat();
-                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| JwkError::NotOnCurve)
-            }
+            Self::P256 { x, y } => p256::Key::new(x, y).map(Public::P256).ok_or(JwkError::NotOnCurve),
             Self::Ed25519 { x } => {
                 if is_weak(x) {
                     return Err(JwkError::WeakPoint);
                 }
-                ParsedPublicKey::new(&ED25519, x).map_err(|_| JwkError::NotOnCurve)
+                ParsedPublicKey::new(&ED25519, x).map(Public::Library).map_err(|_| JwkError::NotOnCurve)
             }
             Self::Rsa { n, e } => {
                 check_rsa(n, e)?;
                 RsaPublicKeyComponents { n, e }
                     .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+                    .map(Public::Library)
                     .map_err(|_| JwkError::RsaModulus)
             }
         }
@@ -268,7 +264,7 @@ fn coordinate(members: &Map<String, Value>, name: &'static str) -> Result<[u8; 3
     number(members, name)?.try_into().map_err(|_| JwkError::Encoding)
 }
 
-fn p256(members: &Map<String, Value>) -> Result<Material, JwkError> {
+fn ec(members: &Map<String, Value>) -> Result<Material, JwkError> {
     match required(members, "crv")? {
         "P-256" => Ok(Material::P256 { x: coordinate(members, "x")?, y: coordinate(members, "y")? }),
         _ => Err(JwkError::UnknownCurve),

@@ -2,7 +2,7 @@
 
 use crate::{
     encoding,
-    jose::{Algorithm, Jwk},
+    jose::{Algorithm, Jwk, p256},
 };
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -143,7 +143,14 @@ impl SigningKey {
 pub struct VerifyingKey {
     kid: Option<String>,
     algorithm: Algorithm,
-    parsed: ParsedPublicKey,
+    public: Public,
+}
+
+/// A public key that was read, by who verifies with it.
+#[derive(Clone, Debug)]
+pub(super) enum Public {
+    P256(Arc<p256::Key>),
+    Library(ParsedPublicKey),
 }
 
 impl fmt::Debug for VerifyingKey {
@@ -153,8 +160,8 @@ impl fmt::Debug for VerifyingKey {
 }
 
 impl VerifyingKey {
-    pub(crate) const fn new(kid: Option<String>, algorithm: Algorithm, parsed: ParsedPublicKey) -> Self {
-        Self { kid, algorithm, parsed }
+    pub(super) const fn new(kid: Option<String>, algorithm: Algorithm, public: Public) -> Self {
+        Self { kid, algorithm, public }
     }
 
     /// Its `kid`.
@@ -170,7 +177,24 @@ impl VerifyingKey {
     /// Whether `signature` is one over `message`. Only for callers that turn a yes into a
     /// [`Verified`](crate::jose::Verified).
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.parsed.verify_sig(message, signature).is_ok()
+        match &self.public {
+            Public::P256(key) => key.verifies(message, signature),
+            Public::Library(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+
+    /// Whether its signatures are compared with a table.
+    #[cfg(test)]
+    pub(super) fn is_prepared(&self) -> bool {
+        matches!(&self.public, Public::P256(key) if key.is_prepared())
+    }
+
+    /// Makes its table at once.
+    #[cfg(test)]
+    pub(super) fn prepare(&self, message: &[u8], signature: &[u8]) {
+        if let Public::P256(key) = &self.public {
+            key.prepare(message, signature);
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | the keys of one issuer | [`key_set`] |
 //! | keys that are ready to use | [`key`] |
 //! | sign and verify | [`jws`] |
+//! | ECDSA for keys that come again | [`p256`] |
 //! | the proof that something was verified | [`verified`] |
 //!
 //! ```
@@ -29,6 +30,7 @@ pub mod jwk;
 pub mod jws;
 pub mod key;
 pub mod key_set;
+mod p256;
 pub mod verified;
 
 pub use algorithm::Algorithm;

@@ -33,11 +33,24 @@ fn signatures(text: &str, algorithm: Algorithm) -> (usize, usize) {
     for (key, tests) in groups(text) {
         let key = Jwk::parse(&key).unwrap_or_else(|error| panic!("{error}: {key}")).verifying_key();
         assert_eq!(key.algorithm(), algorithm);
-        for test in tests {
-            let bytes = |at: usize| encoding::from_base64url(test[at].as_str().unwrap()).unwrap();
+        let by = |test: &[Value], at: usize| encoding::from_base64url(test[at].as_str().unwrap()).unwrap();
+        for test in &tests {
             let valid = test[3] == VALID;
-            assert_eq!(key.verifies(&bytes(1), &bytes(2)), valid, "{algorithm} {}", test[0]);
+            assert_eq!(key.verifies(&by(test, 1), &by(test, 2)), valid, "{algorithm} {}", test[0]);
             if valid { good += 1 } else { bad += 1 }
+        }
+        // Once more, now by its table, where there is one good signature to make it with.
+        if let Some(first) = tests.iter().find(|test| test[3] == VALID) {
+            key.prepare(&by(first, 1), &by(first, 2));
+            assert_eq!(key.is_prepared(), algorithm == Algorithm::Es256);
+            for test in &tests {
+                assert_eq!(
+                    key.verifies(&by(test, 1), &by(test, 2)),
+                    test[3] == VALID,
+                    "{algorithm} {}",
+                    test[0]
+                );
+            }
         }
     }
     (good, bad)
