@@ -6,7 +6,7 @@ use crate::{
         assertions::SpentAssertions, blocked::BlockList, keys::ClientKeySource, source::DocumentSource,
     },
     device::Polls,
-    http::{rate_limit::RateLimiter, respond::Document},
+    http::{proof::Targets, rate_limit::RateLimiter, respond::Document},
     keys::{self, TokenKeys},
     login::password::PasswordHasher,
     metadata,
@@ -58,6 +58,8 @@ pub struct App {
     pub unsettled: Arc<Unsettled>,
     /// Proofs of possession that were used.
     pub proofs: Arc<SeenProofs>,
+    /// Our endpoints as those have to name them.
+    pub targets: Arc<Targets>,
     /// Password hashing off the runtime's threads.
     pub passwords: Arc<PasswordHasher>,
     /// Limits by address.
@@ -189,6 +191,7 @@ impl App {
             spent: Arc::new(SpentAssertions::new()),
             unsettled: Arc::new(Unsettled::new()),
             proofs: Arc::new(SeenProofs::new()),
+            targets: Arc::new(Targets::new(&parts.settings.issuer)),
             documents: Arc::new(DocumentSource::new(parts.fetch.clone(), Arc::clone(&parts.store))),
             fetch: parts.fetch,
             passwords: Arc::new(PasswordHasher::new()),
@@ -231,6 +234,7 @@ impl App {
             documents,
             fetch: now,
             metadata: metadata::document(&settings),
+            targets: Arc::new(Targets::new(&settings.issuer)),
             openapi: OnceLock::new(),
             settings,
             ..self.clone()

@@ -173,12 +173,10 @@ impl Jwk {
 
     /// SHA-256 over the required members (RFC 7638 §3). Its base64url form is the `jkt` of RFC 9449 §6.1.
     pub fn thumbprint(&self) -> [u8; 32] {
-        // `members` lists them by name and `to_string` writes no white space, as RFC 7638 §3.3 asks, whichever map
-        // serde_json is built with; the values are base64url and never need an escape.
-        let text = Value::Object(self.material.members()).to_string();
-        let mut thumbprint = [0; 32];
-        thumbprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        thumbprint
+        match &self.public {
+            Public::P256(key) => key.thumbprint_or(|| self.material.thumbprint()),
+            Public::Library(_) => self.material.thumbprint(),
+        }
     }
 
     /// The key as a JSON object with `use` and `alg`.
@@ -229,6 +227,15 @@ impl Material {
             }
         };
         pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+    }
+
+    fn thumbprint(&self) -> [u8; 32] {
+        // `members` lists them by name and `to_string` writes no white space, as RFC 7638 §3.3 asks, whichever map
+        // serde_json is built with; the values are base64url and never need an escape.
+        let text = Value::Object(self.members()).to_string();
+        let mut thumbprint = [0; 32];
+        thumbprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        thumbprint
     }
 
     fn parse(&self) -> Result<Public, JwkError> {

@@ -143,7 +143,8 @@ fn key(
     if !app.settings.proofs.offered {
         return Ok(None);
     }
-    let Some(proven) = proof::read(app, incoming, "/par").map_err(PushRefusal::Proof)? else {
+    let Some(proven) = proof::read(app, incoming, app.targets.par.as_ref()).map_err(PushRefusal::Proof)?
+    else {
         return Ok(None);
     };
     let thumbprint = encoding::base64url(&proven.thumbprint());

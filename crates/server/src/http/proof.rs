@@ -8,6 +8,7 @@ use crate::{app::App, audit::Reason, router::Incoming};
 use hallpass_core::{
     error::ErrorCode,
     jwt::proof::{self, Expectations, ProofError, Target, nonce},
+    uri::Issuer,
 };
 use http::HeaderValue;
 
@@ -89,22 +90,40 @@ impl ProofRefusal {
     }
 }
 
-/// The key that the request proves, if any. `path` is that of the endpoint, below the issuer.
-pub fn read(app: &App, incoming: &Incoming, path: &str) -> Result<Option<ProvenKey>, ProofRefusal> {
+/// Our own endpoints that take proofs, as proofs have to name them: the URLs that the metadata has, because what `Host` says is up
+/// to whoever sends it. Nothing where it is no URL that a request can be sent to.
+pub struct Targets {
+    /// The token endpoint.
+    pub token: Option<Target>,
+    /// The endpoint of pushed requests.
+    pub par: Option<Target>,
+}
+
+impl Targets {
+    /// Those of this issuer.
+    pub fn new(issuer: &Issuer) -> Self {
+        let at = |path| Target::parse(&issuer.endpoint(path));
+        Self { token: at("/token"), par: at("/par") }
+    }
+}
+
+/// The key that the request proves, if any. `target` is that of the endpoint.
+pub fn read(
+    app: &App,
+    incoming: &Incoming,
+    target: Option<&Target>,
+) -> Result<Option<ProvenKey>, ProofRefusal> {
     let values = incoming.headers.get_all(proof::HEADER).iter().map(HeaderValue::as_bytes);
     let Some(compact) = proof::in_headers(values).map_err(ProofRefusal::Proof)? else { return Ok(None) };
     let now = incoming.cx.now;
-    // The URL as the metadata has it: what `Host` says is up to whoever sends it.
-    let target = Target::parse(&app.settings.issuer.endpoint(path));
     let target = target.ok_or(ProofRefusal::Proof(ProofError::Target))?;
-    let expected =
-        Expectations { method: incoming.method.as_str(), target: &target, access_token: None, now };
+    let expected = Expectations { method: incoming.method.as_str(), target, access_token: None, now };
     let verified = proof::verify(compact, &expected).map_err(ProofRefusal::Proof)?;
     if app.settings.proofs.nonces {
         let nonce = verified.get().nonce.as_deref().ok_or(ProofRefusal::NonceMissing)?;
         nonce::check(&app.keys, app.settings.issuer.as_str(), nonce, now).ok_or(ProofRefusal::NonceOld)?;
     }
-    if !app.proofs.spend(&verified, &target, now) {
+    if !app.proofs.spend(&verified, target, now) {
         return Err(ProofRefusal::Replayed);
     }
     Ok(Some(ProvenKey(verified.get().thumbprint)))

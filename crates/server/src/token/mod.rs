@@ -486,7 +486,7 @@ async fn exchange(
 
 /// The key that the request proves, if it proves one.
 fn proven(app: &App, incoming: &Incoming) -> Result<Option<ProvenKey>, TokenRefusal> {
-    match proof::read(app, incoming, "/token") {
+    match proof::read(app, incoming, app.targets.token.as_ref()) {
         Ok(proven) => Ok(proven),
         // Where nobody was told of proofs, a header of this name means nothing. What is bound needs a good one all the same.
         Err(_) if !app.settings.proofs.offered => Ok(None),

@@ -13,8 +13,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Of a point of the curve; `width` is 1 to 8. The width trades memory for additions: 6 is 43 of them and 88 KiB, 8 is 33
-    /// and 270 KiB.
+    /// Of a point of the curve; `width` is 1 to 9. The width trades memory for additions.
     pub(super) fn new(point: Affine, width: u16) -> Option<Self> {
         let rows = 256 / usize::from(width) + 1;
         let mut places = Vec::with_capacity(rows);
@@ -41,14 +40,13 @@ impl Table {
         Some(Self { width, multiples })
     }
 
-    /// Adds `scalar` times the point to `sum`. Nothing where [`Sum::add`] has no answer.
-    pub(super) fn add(&self, sum: &mut Option<Sum>, scalar: Scalar) -> Option<()> {
+    /// Appends to `terms` the multiples whose sum is `scalar` times the point, at most one for each window.
+    pub(super) fn terms(&self, scalar: Scalar, terms: &mut Vec<Affine>) -> Option<()> {
         let (half, mask) = (1_u16 << (self.width - 1), (1_u16 << self.width) - 1);
-        let per_row = usize::from(half);
         let mut bytes = [0; 34];
         bytes.iter_mut().zip(scalar.to_le_bytes()).for_each(|(to, from)| *to = from);
         let (mut bit, mut carry) = (0_usize, 0_u16);
-        for row in self.multiples.chunks_exact(per_row) {
+        for row in self.multiples.chunks_exact(usize::from(half)) {
             let word = u16::from_le_bytes(*bytes.get(bit / 8..)?.first_chunk()?);
             let digit = (word >> (bit % 8) & mask) + carry;
             bit += usize::from(self.width);
@@ -57,16 +55,18 @@ impl Table {
             let at = usize::from(if carry == 1 { mask + 1 - digit } else { digit });
             if let Some(at) = at.checked_sub(1) {
                 let point = *row.get(at)?;
-                let point = if carry == 1 { point.negated() } else { point };
-                *sum = Some(match *sum {
-                    Some(sum) => sum.add(point)?,
-                    None => Sum::from(point),
-                });
+                terms.push(if carry == 1 { point.negated() } else { point });
             }
         }
         // The top row has fewer bits than its width, so that nothing is ever carried out of it.
         (carry == 0).then_some(())
     }
+}
+
+/// The sum of all; nothing for none, and where [`Sum::add`] has no answer.
+pub(super) fn sum(terms: &[Affine]) -> Option<Sum> {
+    let (first, rest) = terms.split_first()?;
+    rest.iter().try_fold(Sum::from(*first), |sum, point| sum.add(*point))
 }
 
 /// A point from its coordinates, which the caller knows to be on the curve.
