@@ -314,6 +314,28 @@ async fn as_193_t_89_a_nonce_is_asked_for_and_nothing_is_used_up() {
     bound_to(&send(&server, &[&proof], &pairs).await, &key);
 }
 
+/// Each node remembers what it has seen, and nothing of the others: elsewhere a proof ends with its nonce, however late its
+/// `iat` says.
+#[tokio::test]
+async fn as_192_as_193_t_89_what_one_node_has_seen_another_takes_until_the_nonce_is_over() {
+    let server = Server::with(with_nonces()).await;
+    let (second, third, fourth) = (server.beside().await, server.beside().await, server.beside().await);
+    let (client, mut browser, key) = (server.register(REDIRECT).await, server.set_up().await, Key::new());
+    let code = browser.allow(&Server::request(&client)).await;
+    let nonce = redeem(&server, &client, &code, &key.proof(&server)).await.header("dpop-nonce").to_owned();
+    let mut claims = key.claims(&server);
+    (claims["nonce"], claims["iat"]) = (json!(nonce), json!(server.now().seconds() + 299));
+    let proof = key.sign(&claims);
+    let (_, token) = bound_to(&redeem(&server, &client, &code, &proof).await, &key);
+    refused(&refresh(&server, &client, &token, &proof).await, "invalid_dpop_proof");
+    let (_, token) = bound_to(&refresh(&second, &client, &token, &proof).await, &key);
+    refused(&refresh(&second, &client, &token, &proof).await, "invalid_dpop_proof");
+    server.push(299);
+    let (_, token) = bound_to(&refresh(&third, &client, &token, &proof).await, &key);
+    server.push(60);
+    refused(&refresh(&fourth, &client, &token, &proof).await, "use_dpop_nonce");
+}
+
 #[tokio::test]
 async fn as_193_a_node_with_the_next_master_key_and_one_without_it_ask_again_and_end_nothing() {
     let server = Server::with(with_nonces()).await;

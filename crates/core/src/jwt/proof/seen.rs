@@ -16,7 +16,8 @@ pub const MOST: usize = 500_000;
 /// What was used. A proof is remembered for as long as its `iat` lets it be used, in two generations of that length, or
 /// until [`MOST`] others have come after it: the oldest are forgotten first, so that a flood costs no memory and the
 /// proof of a moment ago is known all the same. A proof alone opens nothing, and what a node does not know because another
-/// one has seen it, or because of a flood, is bounded by nonces where an operator asks for them.
+/// one has seen it, or because of a flood, is bounded by nonces where an operator asks for them: to five minutes, whatever
+/// `iat` says.
 pub struct SeenProofs {
     hasher: RandomState,
     generations: Mutex<Generations>,
