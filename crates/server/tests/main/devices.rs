@@ -3,12 +3,17 @@
 
 use crate::{
     assertions::{SigningClient, signed},
+    machines::key_set,
     places::{Backend, Place},
     support::*,
 };
 use axum::body::Body;
-use hallpass_core::{jose::Algorithm, parameters};
-use hallpass_server::{ClientRecord, OperatorClient, Settings};
+use hallpass_core::{
+    jose::{Algorithm, SigningKey},
+    parameters,
+    secret::SecretString,
+};
+use hallpass_server::{ClientRecord, OperatorClient, Settings, digest_of_secret};
 use hallpass_testkit::{ManualClock, postgres::Cluster};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -220,6 +225,50 @@ async fn as_178_what_a_device_may_not_ask() {
     let answer = server.form("/device_authorization", &[("client_id", &client)]).await;
     assert_eq!(answer.error(), "unauthorized_client");
     assert_eq!(server.get("/device").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn as_127_at_the_device_endpoint_too_the_registered_method_is_the_only_one() {
+    const SECRET: &str = "a-secret-of-the-television-here";
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let made = |id: &str, auth: &str| {
+        let mut record = json!({ "name": "R", "auth": auth, "redirect_uris": [], "grant_types": [GRANT] });
+        match auth {
+            "client_secret_post" => {
+                record["secrets"] = json!([digest_of_secret(&SecretString::new(SECRET)).unwrap()]);
+            }
+            "private_key_jwt" => record["jwks"] = key_set(&[&key]),
+            _ => {}
+        }
+        OperatorClient::new(id, &serde_json::from_value::<ClientRecord>(record).unwrap()).unwrap()
+    };
+    let clients =
+        vec![made("none", "none"), made("shared", "client_secret_post"), made("signs", "private_key_jwt")];
+    let server = Server::with(Settings { clients, ..settings() }).await;
+    for (id, method) in [("none", 0), ("shared", 1), ("signs", 2)] {
+        let with = async |path: &str, proof: usize, more: &[(&str, &str)]| {
+            let assertion = crate::machines::assertion(&server, &key, id);
+            let mut pairs = [&[("client_id", id)], more].concat();
+            match proof {
+                0 => {}
+                1 => pairs.push(("client_secret", SECRET)),
+                _ => pairs = signed(&assertion, &pairs),
+            }
+            server.form(path, &pairs).await
+        };
+        let device = with("/device_authorization", method, &[]).await;
+        assert_eq!(device.status, StatusCode::OK, "{id} {device:?}");
+        let code = text(&device.json(), "device_code").to_owned();
+        let poll = [("grant_type", GRANT), ("device_code", &*code)];
+        for proof in (0..3).filter(|proof| *proof != method) {
+            for (path, more) in [("/device_authorization", &[][..]), ("/token", &poll)] {
+                let refused = with(path, proof, more).await;
+                let said = (refused.status, refused.error());
+                assert_eq!(said, (StatusCode::UNAUTHORIZED, "invalid_client".into()), "{id} {proof} {path}");
+            }
+        }
+        assert_eq!(with("/token", method, &poll).await.error(), "authorization_pending", "{id}");
+    }
 }
 
 #[tokio::test]

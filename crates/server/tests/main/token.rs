@@ -194,6 +194,70 @@ async fn as_122_as_123_as_125_as_127_b_19_client_authentication() {
 }
 
 #[tokio::test]
+async fn as_123_two_ways_of_client_authentication_are_refused_whichever_two_and_wherever() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let server = Server::start().await;
+    let body = serde_json::json!({ "redirect_uris": [REDIRECT], "grant_types": ["authorization_code"] });
+    let registered = server.post_json("/register", &body).await.json();
+    let (id, secret) = (text(&registered, "client_id"), text(&registered, "client_secret"));
+    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    let (named, other) = (("client_id", id), ("client_id", "other"));
+    let in_body = ("client_secret", secret);
+    let kind = ("client_assertion_type", hallpass_core::jwt::client_assertion::ASSERTION_TYPE);
+    let signed = ("client_assertion", "a.b.c");
+    for path in ["/token", "/revoke", "/introspect", "/par", "/device_authorization"] {
+        for (headers, pairs) in [
+            (vec![&*basic], vec![named, in_body]),
+            (vec![&*basic], vec![in_body]),
+            (vec![&*basic], vec![named, kind, signed]),
+            (vec![&*basic], vec![kind, signed]),
+            (vec!["Bearer x"], vec![named, kind, signed]),
+            (vec![], vec![named, in_body, kind, signed]),
+            (vec![&*basic], vec![named, in_body, kind, signed]),
+            (vec![&*basic, &*basic], vec![named]),
+            (vec![&*basic], vec![other]),
+        ] {
+            let rest = [("grant_type", "authorization_code"), ("code", "x"), ("token", "x")];
+            let body = hallpass_core::parameters::encode(pairs.iter().copied().chain(rest));
+            let mut request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+            for header in &headers {
+                request = request.header("authorization", *header);
+            }
+            let answer = server.send(request.body(Body::from(body)).unwrap()).await;
+            let said = (answer.status, answer.error());
+            assert_eq!(
+                said,
+                (StatusCode::BAD_REQUEST, "invalid_request".into()),
+                "{path} {headers:?} {pairs:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_126_a_public_client_names_itself_and_brings_no_secret() {
+    let server = Server::start().await;
+    let (id, mut browser) = (server.register(REDIRECT).await, server.set_up().await);
+    let code = browser.allow(&Server::request(&id)).await;
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+    ];
+    let nameless = server.form("/token", &redeem).await;
+    assert_eq!((nameless.status, nameless.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_request"));
+    let secret = server.redeem_with(&id, &code, &[("client_secret", "x")]).await;
+    assert_eq!((secret.status, secret.error().as_str()), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    let tokens = server.redeem(&id, &code).await;
+    assert_eq!(tokens.status, StatusCode::OK, "nothing was burnt: {tokens:?}");
+    let tokens = tokens.json();
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", text(&tokens, "refresh_token"))];
+    let nameless = server.form("/token", &refresh).await;
+    assert_eq!((nameless.status, nameless.error().as_str()), (StatusCode::BAD_REQUEST, "invalid_request"));
+}
+
+#[tokio::test]
 async fn as_121_a_grant_type_that_was_not_registered_is_refused() {
     let server = Server::start().await;
     let (_, tokens) = server.granted().await;
