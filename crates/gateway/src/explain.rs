@@ -57,6 +57,7 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
     let asker = Asker {
         person: question.person,
         client: question.client,
+        machine: None,
         actors: &[],
         grant: question.grant,
         anonymous: question.anonymous,

@@ -214,6 +214,7 @@ fn asker(caller: &Authenticated) -> Asker<'_> {
     Asker {
         person: caller.person(),
         client: caller.client_id(),
+        machine: caller.machine(),
         actors: caller.actors(),
         grant: caller.grant().map(|reference| reference.grant),
         anonymous: caller.is_anonymous(),

@@ -59,6 +59,8 @@ pub(crate) struct Asker<'a> {
     pub person: Option<&'a str>,
     /// The client that calls.
     pub client: &'a str,
+    /// The machine, where there is one: its client, and which of the programs of that.
+    pub machine: Option<&'a str>,
     /// All clients that act for the person, that one first. Empty for most.
     pub actors: &'a [String],
     /// The installation.
@@ -76,6 +78,7 @@ pub(crate) struct Asker<'a> {
 pub(crate) struct Viewer {
     person: Option<Box<str>>,
     client: Box<str>,
+    machine: Option<Box<str>>,
     actors: Box<[String]>,
     grant: Option<GrantId>,
     anonymous: bool,
@@ -86,10 +89,11 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// Keeps it.
     pub(crate) fn of(asker: &Asker<'_>) -> Self {
-        let Asker { person, client, actors, grant, anonymous, schemes, details } = *asker;
+        let Asker { person, client, machine, actors, grant, anonymous, schemes, details } = *asker;
         Self {
             person: person.map(Into::into),
             client: client.into(),
+            machine: machine.map(Into::into),
             actors: actors.into(),
             grant,
             anonymous,
@@ -100,9 +104,10 @@ impl Viewer {
 
     /// Who asks.
     pub(crate) fn asker(&self) -> Asker<'_> {
-        let Self { person, client, actors, grant, anonymous, schemes, details } = self;
+        let Self { person, client, machine, actors, grant, anonymous, schemes, details } = self;
         let (grant, anonymous, schemes, details) = (*grant, *anonymous, schemes.as_ref(), details.as_ref());
-        Asker { person: person.as_deref(), client, actors, grant, anonymous, schemes, details }
+        let (person, machine) = (person.as_deref(), machine.as_deref());
+        Asker { person, client, machine, actors, grant, anonymous, schemes, details }
     }
 }
 
@@ -380,10 +385,12 @@ impl Rule {
         let named = |clients: &Vec<String>, client: &str| clients.iter().any(|one| *one == *client);
         let client = |clients: &Vec<String>| {
             let mut others = asker.actors.iter();
+            let machine = asker.machine.is_some_and(|machine| named(clients, machine));
+            let calls = machine || named(clients, asker.client);
             if self.deny {
-                named(clients, asker.client) || others.any(|other| named(clients, other))
+                calls || others.any(|other| named(clients, other))
             } else {
-                named(clients, asker.client) && others.all(|other| named(clients, other))
+                calls && others.all(|other| named(clients, other))
             }
         };
         let grant = |grants: &Vec<GrantId>| asker.grant.is_some_and(|grant| grants.contains(&grant));

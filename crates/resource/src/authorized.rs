@@ -2,7 +2,10 @@
 
 use crate::{head::Scheme, refuse::Reason};
 use hallpass_core::{
-    authorization_details::AuthorizationDetails, jwt::GrantReference, scope::Scope, time::Timestamp,
+    authorization_details::AuthorizationDetails,
+    jwt::{GrantReference, access_token::is_of_client},
+    scope::Scope,
+    time::Timestamp,
 };
 use std::sync::Arc;
 
@@ -51,11 +54,18 @@ impl Authenticated {
         &self.0.subject
     }
 
-    /// The person who calls; `None` for a machine, whose token says the client's id in place of a person's (RFC 9068 §2.2).
+    /// The person who calls; `None` for a machine, whose token says the client's id in place of a person's (RFC 9068 §2.2), or
+    /// begins with that and a space.
     /// What belongs to people goes by this and not by [`Self::subject`]: elsewhere a client may have the id that a person
     /// has (RFC 9700 §4.15).
     pub fn person(&self) -> Option<&str> {
-        (self.0.subject != self.0.client_id).then_some(&*self.0.subject)
+        (!is_of_client(&self.0.subject, &self.0.client_id)).then_some(&*self.0.subject)
+    }
+
+    /// The machine that calls: its client's id, and behind a space which of the programs of that client it is, where its token
+    /// says so. `None` for a person, and where nobody calls.
+    pub fn machine(&self) -> Option<&str> {
+        (!self.is_anonymous() && self.person().is_none()).then_some(&*self.0.subject)
     }
 
     /// The client that the token was issued to.

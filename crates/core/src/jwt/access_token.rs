@@ -156,8 +156,14 @@ impl VerifiedAccessToken {
     /// Whether the client got it for itself and no person is behind it: `sub` is the client (RFC 9068 §2.2). Whoever takes
     /// `sub` for a person has to ask this first (RFC 9700 §4.15).
     pub fn is_of_the_client(&self) -> bool {
-        self.subject == self.client_id
+        is_of_client(&self.subject, &self.client_id)
     }
+}
+
+/// Whether a `sub` is the client and no person: the client itself, or the client, a space, and which of several programs it is.
+/// No id of ours has a space in it, so that is the name of no person and of no other client.
+pub fn is_of_client(subject: &str, client_id: &str) -> bool {
+    subject.strip_prefix(client_id).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 /// Why an access token is refused.

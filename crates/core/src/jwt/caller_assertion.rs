@@ -3,7 +3,10 @@
 //! It is no access token: its `typ` says so (RFC 8725 §3.11), its audience is a name that no client can ask a token for, and
 //! it is of no use to the gateway itself.
 
-use super::{access_token::text, actor};
+use super::{
+    access_token::{is_of_client, text},
+    actor,
+};
 use crate::{
     jose::{ExpectedType, JwsError, KeySet, Signer, SigningFailed, SigningKey, Verified, jws},
     json::{self, Limits},
@@ -127,9 +130,9 @@ pub struct VerifiedCaller {
 }
 
 impl VerifiedCaller {
-    /// The person who calls; `None` for a machine, whose `sub` is its client.
+    /// The person who calls; `None` for a machine, whose `sub` is its client, or begins with that and a space.
     pub fn person(&self) -> Option<&str> {
-        (self.subject != self.client_id).then_some(&*self.subject)
+        (!is_of_client(&self.subject, &self.client_id)).then_some(&*self.subject)
     }
 }
 
@@ -256,6 +259,16 @@ mod tests {
         let expected =
             Expectations { issuer: ISSUER, audiences: &["files"], now: NOW, leeway: Duration::ZERO };
         assert!(access_token::verify(signed.expose(), &keys(&key), &expected).is_err(), "rs_025");
+        for (subject, client, machine) in [
+            ("m", "m", true),
+            ("m x", "m", true),
+            ("mx", "m", false),
+            ("m", "m x", false),
+            ("x m", "m", false),
+            ("https://a.example ann", "https://a.example m", false),
+        ] {
+            assert_eq!(is_of_client(subject, client), machine, "{subject} {client}");
+        }
         let machine = Caller { subject: "m", client_id: "m", actors: &[], scope: "", grant: None };
         let signed = CallerAssertionSigner::new(&key).sign(&machine, &terms).unwrap();
         let said = verify(signed.expose(), &keys(&key), (ISSUER, "files"), NOW).unwrap();

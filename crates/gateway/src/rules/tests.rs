@@ -7,6 +7,7 @@ use serde_json::json;
 pub(crate) const ANN: Asker<'_> = Asker {
     person: Some("ann"),
     client: "c",
+    machine: None,
     actors: &[],
     grant: None,
     anonymous: false,
@@ -204,7 +205,8 @@ fn line(tools: &[&str], scopes: &str) -> Line {
 }
 
 fn by<'a>(person: Option<&'a str>, client: &'a str, actors: &'a [String]) -> Asker<'a> {
-    Asker { person, client, actors, grant: None, anonymous: false, schemes: None, details: None }
+    let machine = None;
+    Asker { person, client, machine, actors, grant: None, anonymous: false, schemes: None, details: None }
 }
 
 #[test]

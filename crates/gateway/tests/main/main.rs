@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod acting;
 mod admission;
 mod assertions;
 mod canaries;

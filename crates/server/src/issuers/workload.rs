@@ -27,9 +27,26 @@ const SHARED: [(&str, &[&str]); 4] = [
 #[derive(Clone, Debug)]
 pub struct Workload {
     id: String,
+    subject: Subject,
     machine: Arc<Machine>,
     conditions: Vec<Condition>,
 }
+
+/// What `sub` of its tokens is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Subject {
+    /// The client, as of any machine.
+    Client,
+    /// The client and a text of the operator's.
+    Fixed(String),
+    /// The client and what the platform calls the program.
+    Asserted,
+}
+
+/// How `sub` of the platform's token is written in a rule.
+const ASSERTED: &str = "{sub}";
+/// Most characters behind the client in a `sub`: it is in each token, and in what servers behind are told.
+const LONGEST_SUBJECT: usize = 255;
 
 /// A claim, and what it has to be.
 #[derive(Clone, Debug)]
@@ -55,6 +72,11 @@ pub enum WorkloadError {
     /// Which of the stars takes how much is not clear.
     #[error("the workload {0:?}: * stands once in each part of {1}, between slashes and colons")]
     Stars(String, String),
+    /// No subject that a token may have.
+    #[error(
+        "the subject {1:?} of the workload {0:?} is not usable: 1 to 255 visible characters of ASCII without braces, or \"{{sub}}\" for what its platform calls it"
+    )]
+    Subject(String, String),
     /// The issuer signs for everybody.
     #[error(
         "{1} signs for everybody: the workload {0:?} needs one of the claims {2} that names the owner without a *"
@@ -68,8 +90,10 @@ pub enum WorkloadError {
 /// A program as it is written down.
 #[derive(Clone, Debug)]
 pub struct WrittenWorkload<'a> {
-    /// Its `client_id`, which is the `sub` of its tokens too.
+    /// Its `client_id`, which is the `sub` of its tokens too, or the beginning of it.
     pub id: &'a str,
+    /// What else `sub` says, behind the id and a space: a text, or `{sub}` for the `sub` of the platform's token.
+    pub subject: Option<&'a str>,
     /// Claims by name, or by path with `/`, and what they have to be.
     pub claims: &'a BTreeMap<String, String>,
     /// All scopes that it can ever get.
@@ -97,6 +121,12 @@ impl Workload {
         if let Some((claim, _)) = written.claims.iter().find(|(_, pattern)| twice(pattern)) {
             return Err(WorkloadError::Stars(id, claim.clone()));
         }
+        let subject = match written.subject {
+            None => Subject::Client,
+            Some(ASSERTED) => Subject::Asserted,
+            Some(text) if is_subject(text) && !text.contains(['{', '}']) => Subject::Fixed(text.to_owned()),
+            Some(text) => return Err(WorkloadError::Subject(id, text.to_owned())),
+        };
         let machine = machine_of(written.scopes, written.resources)
             .map_err(|error| WorkloadError::Ceiling(id.clone(), error))?;
         let condition = |(claim, pattern): (&String, &String)| Condition {
@@ -104,12 +134,24 @@ impl Workload {
             pattern: pattern.clone(),
         };
         let conditions = written.claims.iter().map(condition).collect();
-        Ok(Self { id, machine: Arc::new(machine), conditions })
+        Ok(Self { id, subject, machine: Arc::new(machine), conditions })
     }
 
     /// Its `client_id`.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// `sub` of a token for the program that the platform calls so; `None` where that can be in no token.
+    ///
+    /// It begins with the client in any case: no id here has a space in it, so that it is never a person's name, nor another
+    /// client's, and whoever reads it sees a machine (RFC 9700 §4.15).
+    pub fn subject(&self, asserted: &str) -> Option<String> {
+        match &self.subject {
+            Subject::Client => Some(self.id.clone()),
+            Subject::Fixed(text) => Some(format!("{} {text}", self.id)),
+            Subject::Asserted => is_subject(asserted).then(|| format!("{} {asserted}", self.id)),
+        }
     }
 
     /// What it may get.
@@ -135,6 +177,10 @@ impl Workload {
         }
         Err(WorkloadError::Shared(self.id.clone(), issuer.to_owned(), owners.join(", ")))
     }
+}
+
+fn is_subject(text: &str) -> bool {
+    (1..=LONGEST_SUBJECT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A claim of this name, else the member at this path (`kubernetes.io/namespace`).

@@ -40,6 +40,8 @@ pub enum AssertionRefusal {
     KeysUnreachable,
     /// It is genuine, and about nobody whom the operator lets in.
     Nobody,
+    /// It is genuine, and its `sub` cannot be in a token of ours.
+    Subject,
     /// It is genuine, and not for this.
     NotAllowed(NotAllowed),
     /// It was used before.
@@ -56,6 +58,7 @@ impl Reason for AssertionRefusal {
             Self::Keys => "assertion_keys_gone",
             Self::KeysUnreachable => "assertion_keys_unreachable",
             Self::Nobody => "assertion_nobody",
+            Self::Subject => "assertion_subject",
             Self::NotAllowed(NotAllowed::Client) => "assertion_of_another_client",
             Self::NotAllowed(NotAllowed::Tenant) => "assertion_of_another_tenant",
             Self::NotAllowed(NotAllowed::Account) => "assertion_account",
@@ -82,6 +85,7 @@ impl AssertionRefusal {
             | Self::Broken(_)
             | Self::Keys
             | Self::Nobody
+            | Self::Subject
             | Self::NotAllowed(_)
             | Self::Spent => (
                 ErrorCode::InvalidGrant,
@@ -135,12 +139,14 @@ pub async fn grant(
     if parameters.get("client_id").is_some_and(|id| id != workload.id()) || app.blocks.client(workload.id()) {
         return Err(AssertionRefusal::Nobody.into());
     }
+    let subject = workload.subject(&assertion.subject).ok_or(AssertionRefusal::Subject)?;
     let (resource, scope) = rules::check_machine(workload.machine(), parameters, &app.settings)?;
     let (proven, offered) = (super::proven(app, incoming)?, app.settings.proofs.offered);
     let key = Binding { proven, due: resource.bound_tokens_only, offered }.of_request()?;
     // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
     spend(app, &assertion, incoming).await?;
-    let issued = Issued { key, ..client_credentials::issued(app, cx, workload.id(), (resource, &scope)) };
+    let machine = client_credentials::issued(app, cx, workload.id(), (resource, &scope));
+    let issued = Issued { key, subject, ..machine };
     let response = super::issue::issue(app, &issued, cx.now)?;
     let (resource, text) = (issued.resource, scope.to_string());
     let event =

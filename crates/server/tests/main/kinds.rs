@@ -135,8 +135,13 @@ fn trusting(key: &SigningKey) -> Settings {
     ];
     settings.resources[0].introspectors = vec!["things".into()];
     let (claims, scopes) = ([("sub".to_owned(), "signer".to_owned())].into(), ["read".to_owned()]);
-    let workload =
-        Workload::new(&WrittenWorkload { id: "ci", claims: &claims, scopes: &scopes, resources: None });
+    let workload = Workload::new(&WrittenWorkload {
+        id: "ci",
+        subject: None,
+        claims: &claims,
+        scopes: &scopes,
+        resources: None,
+    });
     settings.workload_issuers = vec![WorkloadIssuer::new(issuer(CLUSTER), vec![workload.unwrap()]).unwrap()];
     let accounts = [("signer".to_owned(), NAME.to_owned())].into();
     settings.identity_providers = vec![IdentityProvider { issuer: issuer(COMPANY), tenant: None, accounts }];

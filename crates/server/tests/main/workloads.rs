@@ -29,7 +29,7 @@ const SPIRE: &str = "https://spire.example.org";
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// A platform with a key.
-struct Platform {
+pub struct Platform {
     issuer: &'static str,
     key: SigningKey,
 }
@@ -49,7 +49,7 @@ impl Platform {
         WorkloadIssuer::new(self.trusted(), workloads).unwrap()
     }
 
-    fn token(&self, server: &Server, change: impl FnOnce(&mut Value)) -> String {
+    pub fn token(&self, server: &Server, change: impl FnOnce(&mut Value)) -> String {
         let now = server.now().seconds();
         let number = MADE.fetch_add(1, Ordering::SeqCst);
         let mut claims = json!({"iss": self.issuer, "aud": ISSUER, "jti": format!("w{number}"), "iat": now, "exp": now + 600});
@@ -59,12 +59,17 @@ impl Platform {
 }
 
 fn workload(id: &str, claims: &[(&str, &str)]) -> Workload {
-    let claims = claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let scopes = ["read".to_owned()];
-    Workload::new(&WrittenWorkload { id, claims: &claims, scopes: &scopes, resources: None }).unwrap()
+    called(id, None, claims)
 }
 
-fn platforms() -> [Platform; 3] {
+fn called(id: &str, subject: Option<&str>, claims: &[(&str, &str)]) -> Workload {
+    let claims = claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let scopes = ["read".to_owned()];
+    Workload::new(&WrittenWorkload { id, subject, claims: &claims, scopes: &scopes, resources: None })
+        .unwrap()
+}
+
+pub fn platforms() -> [Platform; 3] {
     [
         Platform::new(CLUSTER, Algorithm::Rs256),
         Platform::new(ACTIONS, Algorithm::Rs256),
@@ -72,7 +77,7 @@ fn platforms() -> [Platform; 3] {
     ]
 }
 
-fn trusting([cluster, actions, spire]: &[Platform; 3]) -> Settings {
+pub fn trusting([cluster, actions, spire]: &[Platform; 3]) -> Settings {
     let workload_issuers = vec![
         cluster.with(vec![
             workload("deploy", &[("sub", "system:serviceaccount:ci:deploy")]),
@@ -87,7 +92,7 @@ fn trusting([cluster, actions, spire]: &[Platform; 3]) -> Settings {
     Settings { workload_issuers, ..settings() }
 }
 
-async fn ask(server: &Server, assertion: &str, more: &[(&str, &str)]) -> Answer {
+pub async fn ask(server: &Server, assertion: &str, more: &[(&str, &str)]) -> Answer {
     let pairs = [&[("grant_type", GRANT_TYPE), ("assertion", assertion)], more].concat();
     server.form("/token", &pairs).await
 }
@@ -97,7 +102,7 @@ fn is(answer: &Answer, status: StatusCode, error: &str) {
 }
 
 /// As a cluster writes it.
-fn kubernetes(namespace: &str, account: &str) -> impl FnOnce(&mut Value) + use<> {
+pub fn kubernetes(namespace: &str, account: &str) -> impl FnOnce(&mut Value) + use<> {
     let kubernetes = json!({
         "namespace": namespace, "node": {"name": "n1", "uid": "u1"}, "pod": {"name": "p1", "uid": "u2"},
         "serviceaccount": {"name": account, "uid": "u3"},
@@ -430,4 +435,59 @@ async fn as_174_as_136_as_171_it_is_offered_where_it_is_configured_and_ends_with
     assert!(!is_active(&server, token).await, "blocked");
     let refused = ask(&server, &platforms[0].token(&server, kubernetes("ci", "deploy")), &[]).await;
     is(&refused, StatusCode::BAD_REQUEST, "invalid_grant");
+}
+
+/// Many programs by one rule are told apart, and none of them is anybody else (RFC 9700 §4.15).
+#[tokio::test]
+async fn as_174_rs_033_t_44_which_of_the_programs_it_is_and_never_a_person_or_another_client() {
+    let platforms = platforms();
+    let mut settings = trusting(&platforms);
+    settings.workload_issuers[0] = platforms[0].with(vec![
+        called("ci", Some("{sub}"), &[("sub", "system:serviceaccount:ci:*")]),
+        called("reports", Some("nightly"), &[("sub", "system:serviceaccount:reports:*")]),
+    ]);
+    settings.resources[0].introspectors = vec!["things".into()];
+    settings.clients = vec![crate::machines::asking("things")];
+    let folder = tempfile::tempdir().unwrap();
+    settings.audit = audited(folder.path()).audit;
+    let server = Server::with(settings).await;
+    let mut tokens = Vec::new();
+    for (namespace, account, id, subject) in [
+        ("ci", "deploy", "ci", "ci system:serviceaccount:ci:deploy"),
+        ("ci", "build", "ci", "ci system:serviceaccount:ci:build"),
+        ("reports", "x", "reports", "reports nightly"),
+    ] {
+        let assertion = platforms[0].token(&server, kubernetes(namespace, account));
+        let answer = ask(&server, &assertion, &[("client_id", id)]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let token = text(&answer.json(), "access_token").to_owned();
+        let claims = claims(&token);
+        assert_eq!((text(&claims, "sub"), text(&claims, "client_id")), (subject, id));
+        assert_eq!(hallpass_core::id::PersonId::parse(subject), None);
+        let record = json!({"name": "", "redirect_uris": [REDIRECT], "auth": "none", "grant_types": ["authorization_code"]});
+        let record = serde_json::from_value(record).unwrap();
+        assert!(hallpass_server::OperatorClient::new(subject, &record).is_err(), "no client is called so");
+        assert!(crate::machines::is_active(&server, &token).await);
+        tokens.push(token);
+    }
+    let written = lines(&server, folder.path());
+    let issued = written.iter().filter(|line| text(line, "event") == "token_issued");
+    let named: Vec<_> = issued.map(|line| text(line, "client_name")).collect();
+    let account = |name: &str| format!("system:serviceaccount:{name}");
+    assert_eq!(named, [account("ci:deploy"), account("ci:build"), account("reports:x")]);
+    // What the platform calls it may be nothing that could be read as something else.
+    for strange in ["deploy x".to_owned(), "d\u{e9}ploy".to_owned(), "x".repeat(300), "a\tb".to_owned()] {
+        let assertion = platforms[0].token(&server, kubernetes("ci", &strange));
+        is(&ask(&server, &assertion, &[]).await, StatusCode::BAD_REQUEST, "invalid_grant");
+        assert_eq!(text(lines(&server, folder.path()).last().unwrap(), "reason"), "assertion_subject");
+    }
+    // They end with their client, all of them.
+    let until = server.app.settings.tokens_until(server.now());
+    let block =
+        Block { kind: BlockKind::Client, key: "ci".into(), created_at: server.now(), note: String::new() };
+    server.app.store.block_put(block, until).await.unwrap();
+    server.app.blocks.reload(&*server.app.store).await.unwrap();
+    for (token, alive) in tokens.iter().zip([false, false, true]) {
+        assert_eq!(crate::machines::is_active(&server, token).await, alive);
+    }
 }

@@ -6,7 +6,13 @@ use serde_json::json;
 fn workload(claims: &[(&str, &str)]) -> Result<Workload, WorkloadError> {
     let claims = claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let scopes = ["read".to_owned()];
-    Workload::new(&WrittenWorkload { id: "deploy", claims: &claims, scopes: &scopes, resources: None })
+    Workload::new(&WrittenWorkload {
+        id: "deploy",
+        subject: None,
+        claims: &claims,
+        scopes: &scopes,
+        resources: None,
+    })
 }
 
 fn fits(rule: (&str, &str), claims: &Value) -> bool {
@@ -89,10 +95,28 @@ fn as_174_rules_that_would_let_strangers_in_are_none() {
     let scopes = ["read".to_owned()];
     let sub = BTreeMap::from([("sub".to_owned(), "x".to_owned())]);
     for id in ["", "a b", "hpc_x", "https://a.example/x"] {
-        let written = WrittenWorkload { id, claims: &sub, scopes: &scopes, resources: None };
+        let written = WrittenWorkload { id, subject: None, claims: &sub, scopes: &scopes, resources: None };
         assert_eq!(Workload::new(&written).map(|_| ()).unwrap_err(), Id(id.into()));
     }
-    let none = WrittenWorkload { id: "deploy", claims: &sub, scopes: &[], resources: None };
+    let (longest, longer) = ("x".repeat(255), "x".repeat(256));
+    for (subject, usable) in [
+        ("{sub}", true),
+        ("nightly", true),
+        (&*longest, true),
+        ("", false),
+        (" ", false),
+        ("a b", false),
+        ("{sub}x", false),
+        ("{iss}", false),
+        ("ä", false),
+        (&*longer, false),
+    ] {
+        let subject = Some(subject);
+        let written =
+            WrittenWorkload { id: "deploy", subject, claims: &sub, scopes: &scopes, resources: None };
+        assert_eq!(Workload::new(&written).is_ok(), usable, "{subject:?}");
+    }
+    let none = WrittenWorkload { id: "deploy", subject: None, claims: &sub, scopes: &[], resources: None };
     assert!(matches!(Workload::new(&none).map(|_| ()).unwrap_err(), Ceiling(..)));
 }
 
