@@ -7,6 +7,7 @@ use crate::{
     support::*,
 };
 use hallpass_core::{
+    encoding::base64url,
     jose::{Algorithm, SigningKey},
     jwt::grant_assertion::{GRANT_TYPE, IDENTITY_PROFILE},
     secret::SecretString,
@@ -43,7 +44,7 @@ fn company(issuer: &str, key: &SigningKey) -> IdentityProvider {
     IdentityProvider { issuer, tenant: None, accounts: [("00u1".into(), NAME.into())].into() }
 }
 
-fn trusting(key: &SigningKey) -> Settings {
+pub fn trusting(key: &SigningKey) -> Settings {
     let people = client("people", |r| {
         (r["grant_types"], r["redirect_uris"]) = (json!(["authorization_code"]), json!([REDIRECT]));
     });
@@ -63,7 +64,7 @@ fn claims_of(server: &Server) -> Value {
     })
 }
 
-fn made(server: &Server, key: &SigningKey, name: &str, value: Value) -> String {
+pub fn made(server: &Server, key: &SigningKey, name: &str, value: Value) -> String {
     let mut claims = claims_of(server);
     if value.is_null() {
         claims.as_object_mut().unwrap().remove(name);
@@ -79,7 +80,7 @@ async fn ask_as(server: &Server, id: &str, assertion: &str, more: &[(&str, &str)
     server.form("/token", &[&base, more].concat()).await
 }
 
-async fn ask(server: &Server, assertion: &str) -> Answer {
+pub async fn ask(server: &Server, assertion: &str) -> Answer {
     ask_as(server, "assistant", assertion, &[]).await
 }
 
@@ -257,6 +258,50 @@ async fn as_169_as_170_as_172_t_44_keys_constraints_and_who_it_is_about() {
     let server = server.reloaded(settings);
     is(&ask(&server, &made(&server, &key, "tenant", json!(null))).await, BAD, "invalid_grant");
     assert_eq!(ask(&server, &made(&server, &key, "tenant", json!("acme"))).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn as_169_t_45_t_50_a_companys_keys_are_found_kept_and_followed_and_no_header_names_others() {
+    let (server, host) = Server::with_documents(settings()).await;
+    let generate = || SigningKey::generate(Algorithm::Es256).unwrap();
+    let (key, next, issuer) = (generate(), generate(), host.url("/company"));
+    let metadata = json!({"issuer": issuer, "jwks_uri": host.url("/keys")});
+    host.publish("/company/.well-known/openid-configuration", &metadata.to_string());
+    host.publish("/keys", &key_set(&[&key]).to_string());
+    let mut settings = trusting(&key);
+    settings.identity_providers[0].issuer =
+        TrustedIssuer::new(&issuer, &[], None, WrittenKeys::default()).unwrap();
+    let server = server.reloaded(settings);
+    server.set_up().await;
+    let made = |key: &SigningKey| made(&server, key, "iss", json!(issuer));
+    for _ in 0..3 {
+        assert_eq!(ask(&server, &made(&key)).await.status, StatusCode::OK);
+    }
+    // Whoever makes up key ids makes us ask nobody, and neither does a header that says where keys are.
+    for _ in 0..20 {
+        is(&ask(&server, &made(&generate())).await, BAD, "invalid_grant");
+    }
+    let mut claims = claims_of(&server);
+    claims["iss"] = json!(issuer);
+    let mut elsewhere = |key: &SigningKey| {
+        claims["jti"] = json!(format!("e{}", MADE.fetch_add(1, Ordering::SeqCst)));
+        let header = json!({
+            "alg": "ES256", "kid": key.key_id(), "typ": TYPE, "jku": host.url("/evil"), "x5u": host.url("/evil"),
+            "jwk": key.public_jwk().to_json(),
+        });
+        let part = |value: &Value| base64url(value.to_string().as_bytes());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        format!("{signed}.{}", base64url(&key.sign_bytes(signed.as_bytes()).unwrap()))
+    };
+    host.publish("/evil", &key_set(&[&next]).to_string());
+    is(&ask(&server, &elsewhere(&next)).await, BAD, "invalid_grant");
+    assert_eq!(ask(&server, &elsewhere(&key)).await.status, StatusCode::OK);
+    assert_eq!((host.requests("/keys"), host.requests("/evil")), (1, 0));
+    // Another key of the company is looked for, once in a while.
+    server.push(31);
+    host.publish("/keys", &key_set(&[&next, &key]).to_string());
+    assert_eq!(ask(&server, &made(&next)).await.status, StatusCode::OK);
+    assert_eq!((host.requests("/keys"), host.requests("/evil")), (2, 0));
 }
 
 #[tokio::test]

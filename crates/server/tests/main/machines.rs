@@ -80,6 +80,11 @@ pub fn with_one(id: &str) -> Settings {
     with(vec![machine(id, |_| {})])
 }
 
+/// A machine that signs with this key.
+pub fn that_signs(id: &str, key: &SigningKey) -> OperatorClient {
+    machine(id, signing(&key_set(&[key])))
+}
+
 async fn ask(server: &Server, id: &str, more: &[(&str, &str)]) -> Answer {
     let pairs = [&[MACHINE, ("client_id", id), ("client_secret", SECRET)], more].concat();
     server.form("/token", &pairs).await

@@ -1,6 +1,7 @@
 //! Where secrets must not be: logs, caches, error texts, the database, a difference between "unknown" and "wrong".
 
 use crate::support::*;
+use hallpass_core::jose::{Algorithm, SigningKey};
 use http::StatusCode;
 use serde_json::json;
 use std::{
@@ -99,6 +100,50 @@ async fn b_43_as_221_t_98_t_34_no_secret_is_in_the_log_at_any_level() {
     for secret in secrets {
         assert!(!written.contains(secret), "{secret} in the log");
         assert!(!audit.contains(secret), "{secret} in the audit");
+    }
+}
+
+#[tokio::test]
+async fn as_173_b_43_as_221_no_assertion_and_no_proof_is_in_the_log_at_any_level() {
+    let (log, _logging) = Log::of_this_thread();
+    let (folder, platforms) = (tempfile::tempdir().unwrap(), crate::workloads::platforms());
+    let generate = || SigningKey::generate(Algorithm::Es256).unwrap();
+    let (company, own, key) = (generate(), generate(), crate::proofs::Key::new());
+    let mut settings = crate::identity_assertions::trusting(&company);
+    settings.workload_issuers = crate::workloads::trusting(&platforms).workload_issuers;
+    settings.clients.push(crate::machines::that_signs("signer", &own));
+    settings.audit = crate::audit::audited(folder.path()).audit;
+    let server = Server::with(settings).await;
+    server.set_up().await;
+    let for_person = || crate::identity_assertions::made(&server, &company, "scope", json!("read"));
+    let of_platform = || platforms[0].token(&server, crate::workloads::kubernetes("ci", "deploy"));
+    let (person, platform) = (for_person(), of_platform());
+    let (client, proof) = (crate::machines::assertion(&server, &own, "signer"), key.proof(&server));
+    let mut secrets = vec![person.clone(), platform.clone(), client.clone(), proof.clone()];
+    secrets.extend([altered(&for_person()), altered(&of_platform()), altered(&key.proof(&server))]);
+    // Good, used again, and broken: errors are where requests tend to be printed.
+    for assertion in [&person, &person, &secrets[4]] {
+        crate::identity_assertions::ask(&server, assertion).await;
+    }
+    for assertion in [&platform, &platform, &secrets[5]] {
+        crate::workloads::ask(&server, assertion, &[]).await;
+    }
+    let pairs = crate::assertions::signed(&client, &[crate::machines::MACHINE]);
+    for proof in [&secrets[6], &proof, &proof] {
+        crate::proofs::send(&server, &[proof], &pairs).await;
+    }
+    let lines = crate::audit::lines(&server, folder.path());
+    let audit = lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let written = log.written();
+    for (place, text) in [("log", &written), ("audit", &audit)] {
+        for reason in ["assertion_spent", "assertion_signature", "proof_"] {
+            assert!(text.contains(reason), "{reason} is not in the {place}: {text}");
+        }
+        for secret in &secrets {
+            for part in secret.split('.').skip(1) {
+                assert!(!text.contains(part), "{part} in the {place}");
+            }
+        }
     }
 }
 
