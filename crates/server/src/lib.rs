@@ -40,8 +40,8 @@ pub use clients::{
     blocked, initial_access,
     life::DocumentLife,
     operator::{
-        ClientRecord, MAX_SECRETS, Machine, OperatorClient, OperatorClientError, TOKEN_EXCHANGE,
-        digest_of_secret,
+        ClientRecord, EXCHANGE_LIFETIME, MAX_SECRETS, Machine, OperatorClient, OperatorClientError,
+        TOKEN_EXCHANGE, digest_of_secret,
     },
     registered::master_key_of as master_key_of_client,
 };

@@ -19,6 +19,7 @@ use hallpass_store::StoredClient;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// `hallpass client`.
@@ -118,7 +119,7 @@ A machine, which gets tokens for itself (client_credentials) and for nobody:
 The same with a key in place of a secret:
   hallpass client add --name Nightly --machine --scopes read --auth private_key_jwt --jwks-file nightly.jwks
 A sub-agent, which acts with narrower tokens in place of those that an agent was given:
-  hallpass client add --name Researcher --auth client_secret_basic --exchange-from https://agent.example.com/client.json")]
+  hallpass client add --name Researcher --auth client_secret_basic --exchange-from https://agent.example.com/client.json --exchange-lifetime 2m")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct AddArgs {
     /// Its client id. Without it, one is made.
@@ -149,6 +150,9 @@ pub struct AddArgs {
     /// It may exchange those of this client too, by its id; more than once for several.
     #[arg(long, value_name = "CLIENT")]
     exchange_from: Vec<String>,
+    /// What it gets by exchange lives so long at most, such as 2m, and never longer than what it gave for it.
+    #[arg(long, value_name = "TIME")]
+    exchange_lifetime: Option<String>,
     /// A file with its public keys, for `private_key_jwt`.
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
     jwks_file: Option<PathBuf>,
@@ -226,6 +230,12 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         resources: (!args.resources.is_empty()).then_some(args.resources),
         require_pushed_authorization_requests: args.require_pushed,
         exchange_from: exchanges.then_some(args.exchange_from),
+        exchange_lifetime: args
+            .exchange_lifetime
+            .as_deref()
+            .map(length_of_time)
+            .transpose()?
+            .map(|it| it.as_secs()),
     };
     if id.starts_with("https://") {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");
@@ -238,6 +248,10 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         && let Err(complaint) = config::servers_of_machine(machine, &place.settings.resources)
     {
         bail!("{complaint}: name them with --resource");
+    }
+    let named = record.scopes.as_deref().unwrap_or_default();
+    if let Err((complaint, fix)) = config::scopes_of_servers(named, &place.settings.resources) {
+        bail!("{complaint}: {fix}, with --scopes");
     }
     let body = serde_json::to_string(&record)?;
     let client = StoredClient { id: id.clone(), version: 1, created_at: place.now, body };
@@ -259,6 +273,13 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
         note("Keep the secret now: only its digest is kept here, and it is not shown again.");
     }
     Ok(())
+}
+
+fn length_of_time(text: &str) -> anyhow::Result<Duration> {
+    let length = config::length_of_time(text);
+    length.with_context(|| {
+        format!("{text:?} is not a length of time: write a number with s, m, h or d, such as 30d")
+    })
 }
 
 fn key_set(path: &Path) -> anyhow::Result<serde_json::Value> {
@@ -385,9 +406,7 @@ async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
 }
 
 async fn token(place: &Place, valid: &str) -> anyhow::Result<()> {
-    let Some(valid) = config::length_of_time(valid) else {
-        bail!("{valid:?} is not a length of time: write a number with s, m, h or d, such as 30d")
-    };
+    let valid = length_of_time(valid)?;
     let keys = place.keys().await?;
     place.record(&[Event::initial_access_issued(place.now.plus(valid))]).await?;
     say!("{}", initial_access::issue(&keys, &SystemEntropy, place.now.plus(valid)).expose());

@@ -3,11 +3,11 @@
 use super::{Check, file::ConfigFile};
 use hallpass_core::secret::SecretString;
 use hallpass_server::{
-    ClientRecord, DocumentLife, DocumentPolicy, MAX_SECRETS, Machine, OFFLINE_ACCESS, OperatorClient,
-    RegistrationPolicy, Resource, Settings, digest_of_secret,
+    ClientRecord, DocumentLife, DocumentPolicy, EXCHANGE_LIFETIME, MAX_SECRETS, Machine, OFFLINE_ACCESS,
+    OperatorClient, RegistrationPolicy, Resource, Settings, digest_of_secret,
 };
 use serde::Deserialize;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use toml::Spanned;
 
 /// `[clients]`.
@@ -80,6 +80,8 @@ pub struct ClientEntry {
     pub dpop_bound_access_tokens: bool,
     /// The clients whose tokens it may exchange, beside its own.
     pub exchange_from: Option<Vec<String>>,
+    /// "2m": how long what it gets by exchange lives at most.
+    pub exchange_lifetime: Option<Spanned<String>>,
 }
 
 /// Whether the servers that a machine may use are there, and said where there are several.
@@ -98,6 +100,20 @@ pub fn servers_of_machine(machine: &Machine, resources: &[Resource]) -> Result<(
                 None => Ok(()),
             }
         }
+    }
+}
+
+/// A scope that no server has is a misspelt one, and would never be given: what is wrong, and the fix.
+pub fn scopes_of_servers(named: &[String], resources: &[Resource]) -> Result<(), (String, String)> {
+    let all = || resources.iter().flat_map(|resource| &resource.scopes).map(|scope| &*scope.name);
+    let known = |name: &str| name == OFFLINE_ACCESS || all().any(|one| one == name);
+    // Without the servers nothing is known of their scopes.
+    match named.iter().find(|name| !resources.is_empty() && !known(name)) {
+        None => Ok(()),
+        Some(unknown) => Err((
+            format!("no server has the scope {unknown:?}"),
+            format!("write some of {}", all().collect::<Vec<_>>().join(", ")),
+        )),
     }
 }
 
@@ -186,6 +202,7 @@ impl Check<'_> {
             require_pushed_authorization_requests: entry.require_pushed_authorization_requests,
             dpop_bound_access_tokens: entry.dpop_bound_access_tokens,
             exchange_from: entry.exchange_from.clone(),
+            exchange_lifetime: self.exchange_lifetime(entry),
         };
         match OperatorClient::new(entry.id.get_ref(), &record) {
             Ok(client) => {
@@ -215,19 +232,16 @@ impl Check<'_> {
         }
     }
 
-    /// A scope that no server has is a misspelt one, and would never be given.
+    fn exchange_lifetime(&mut self, entry: &ClientEntry) -> Option<u64> {
+        let at = entry.exchange_lifetime.as_ref()?;
+        let (least, most) = EXCHANGE_LIFETIME.into_inner();
+        Some(self.duration(Some(at), Duration::from_secs(most), least, most).as_secs())
+    }
+
     fn scopes_of(&mut self, entry: &ClientEntry, resources: &[Resource]) {
-        let known = |name: &str| {
-            name == OFFLINE_ACCESS
-                || resources.iter().flat_map(|resource| &resource.scopes).any(|scope| scope.name == name)
-        };
         let Some(named) = &entry.scopes else { return };
-        // Without the servers nothing is known of their scopes.
-        if let Some(unknown) = named.get_ref().iter().find(|name| !resources.is_empty() && !known(name)) {
-            let what = format!("the client {:?}: no server has the scope {unknown:?}", entry.id.get_ref());
-            let all: Vec<&str> =
-                resources.iter().flat_map(|resource| &resource.scopes).map(|scope| &*scope.name).collect();
-            self.wrong(named, what, format!("write some of {}", all.join(", ")));
+        if let Err((complaint, fix)) = scopes_of_servers(named.get_ref(), resources) {
+            self.wrong(named, format!("the client {:?}: {complaint}", entry.id.get_ref()), fix);
         }
     }
 

@@ -1,6 +1,9 @@
 //! `[[workload_issuer]]` and `[[identity_provider]]`: whose word about a program or a person counts.
 
-use super::{Check, clients::servers_of_machine};
+use super::{
+    Check,
+    clients::{scopes_of_servers, servers_of_machine},
+};
 use hallpass_server::{
     Resource,
     issuers::{
@@ -39,6 +42,8 @@ pub struct WorkloadIssuerEntry {
 pub struct WorkloadEntry {
     /// Its `client_id`.
     pub id: Spanned<String>,
+    /// What `sub` of its tokens says beside the id: a text, or "{sub}".
+    pub subject: Option<String>,
     /// What its token says.
     #[serde(default)]
     pub claims: BTreeMap<String, String>,
@@ -146,6 +151,7 @@ impl Check<'_> {
     fn workload(&mut self, entry: &WorkloadEntry, resources: &[Resource]) -> Option<Workload> {
         let written = WrittenWorkload {
             id: entry.id.get_ref(),
+            subject: entry.subject.as_deref(),
             claims: &entry.claims,
             scopes: &entry.scopes,
             resources: entry.resources.as_deref(),
@@ -156,7 +162,12 @@ impl Check<'_> {
             Ok(workload)
         });
         match made {
-            Ok(workload) => Some(workload),
+            Ok(workload) => {
+                if let Err((complaint, fix)) = scopes_of_servers(&entry.scopes, resources) {
+                    self.wrong(&entry.id, format!("the workload {:?}: {complaint}", workload.id()), fix);
+                }
+                Some(workload)
+            }
             Err(complaint) => {
                 self.wrong(&entry.id, complaint, GUIDE);
                 None

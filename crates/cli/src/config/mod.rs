@@ -23,7 +23,7 @@ mod upstream_tls;
 mod upstream_token;
 mod watching;
 
-pub use clients::servers_of_machine;
+pub use clients::{scopes_of_servers, servers_of_machine};
 pub use command::{Behind, is_there, with_environment};
 pub use database::Database;
 pub use duration::parse as length_of_time;

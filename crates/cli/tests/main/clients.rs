@@ -114,3 +114,59 @@ fn as_133_as_061_a_client_is_made_changed_over_and_removed_by_command() {
         assert!(code == 1 && err.contains(what), "{words:?}: {err}");
     }
 }
+
+/// Each flag at the endpoint that it is about, and the same client without it beside it.
+#[test]
+fn as_178_as_195_as_201_as_177_what_a_client_is_made_with_is_what_it_is_held_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let mut person = person::Person::set_up(port, node.setup_link.as_deref().unwrap());
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    let add = |more: &[&str]| {
+        let (code, out, err) = run(&[&["client", "add", "--name", "x", "--json"], more].concat());
+        assert_eq!(code, 0, "{more:?}: {err}");
+        let made: serde_json::Value = serde_json::from_str(&out).unwrap();
+        ["client_id", "client_secret"].map(|name| made[name].as_str().unwrap_or_default().to_owned())
+    };
+    let said = |answer: http::Answer| {
+        (answer.status, answer.json()["error"].as_str().unwrap_or_default().to_owned())
+    };
+    let people = ["--redirect-uri", person::REDIRECT];
+    let [plain, _] = add(&people);
+    let [device, _] = add(&["--device"]);
+    let ask = |id: &str| said(http::form(port, "/device_authorization", &[("client_id", id)], &[]).unwrap());
+    assert_eq!((ask(&device), ask(&plain).1), ((200, String::new()), "unauthorized_client".into()));
+    let [pushes, _] = add(&[&people[..], &["--require-pushed"]].concat());
+    let mut shown = |id: &str| person.asked_for(id, port).unwrap().body.contains("error=invalid_request");
+    assert!(shown(&pushes) && !shown(&plain));
+    let [bound, _] = add(&[&people[..], &["--bound-tokens"]].concat());
+    let mut redeem = |id: &str| {
+        let code = person.allow(id).unwrap();
+        said(person::redeem(port, id, &code).unwrap())
+    };
+    assert_eq!((redeem(&bound), redeem(&plain).0), ((400, "invalid_dpop_proof".into()), 200));
+    let machine = ["--machine", "--scopes", "mcp"];
+    let own = |[id, secret]: [String; 2]| {
+        let pairs = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
+        said(http::form(port, "/token", &pairs, &[]).unwrap())
+    };
+    assert_eq!(own(add(&machine)).0, 200);
+    assert_eq!(own(add(&[&machine[..], &["--bound-tokens"]].concat())).1, "invalid_dpop_proof");
+    let [acts, _] = add(&["--exchange", "--exchange-lifetime", "2m"]);
+    let shown = run(&["client", "show", &acts]).1;
+    assert!(shown.contains("\"exchange_lifetime\": 120"), "{shown}");
+    for (more, what) in [
+        (&["--exchange", "--exchange-lifetime", "soon"][..], "length of time"),
+        (&["--exchange", "--exchange-lifetime", "1s"], "between 10s and 24h"),
+        (&["--redirect-uri", person::REDIRECT, "--exchange-lifetime", "2m"], "token-exchange in grant_types"),
+        (
+            &["--redirect-uri", person::REDIRECT, "--scopes", "mcp nosuch"],
+            "no server has the scope \"nosuch\"",
+        ),
+        (&["--machine", "--scopes", "nosuch"], "no server has the scope \"nosuch\""),
+    ] {
+        let (code, out, err) = run(&[&["client", "add", "--name", "x"], more].concat());
+        assert!(code == 1 && out.is_empty() && err.contains(what), "{more:?}: {out}{err}");
+    }
+}

@@ -100,12 +100,8 @@ impl Person {
         Some(self.try_allow(client, ports)?.unwrap_or_else(|page| panic!("{page:?}")))
     }
 
-    /// The same, or the page that came instead of a code. One node shows the page, the other takes the answer.
-    pub fn try_allow(
-        &mut self,
-        client: &str,
-        [shown_by, answered_by]: [u16; 2],
-    ) -> Option<Result<String, Answer>> {
+    /// What a client that asks makes the person see.
+    pub fn asked_for(&mut self, client: &str, port: u16) -> Option<Answer> {
         let request = hallpass_core::parameters::encode([
             ("response_type", "code"),
             ("client_id", client),
@@ -114,7 +110,16 @@ impl Person {
             ("code_challenge_method", "S256"),
             ("state", "x"),
         ]);
-        let page = self.over(shown_by).send("GET", &format!("/authorize?{request}"), &[])?;
+        self.over(port).send("GET", &format!("/authorize?{request}"), &[])
+    }
+
+    /// The same, or the page that came instead of a code. One node shows the page, the other takes the answer.
+    pub fn try_allow(
+        &mut self,
+        client: &str,
+        [shown_by, answered_by]: [u16; 2],
+    ) -> Option<Result<String, Answer>> {
+        let page = self.asked_for(client, shown_by)?;
         if page.status != 200 {
             return Some(Err(page));
         }

@@ -22,7 +22,7 @@ use hallpass_core::{
 use hallpass_store::StoredClient;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 /// The grant type of an exchange (RFC 8693 §2.1).
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -31,6 +31,8 @@ pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchang
 pub const MAX_SECRETS: usize = 2;
 /// Most characters of an id.
 pub const LONGEST_ID: usize = 160;
+/// Seconds that tokens of an exchange may be limited to: to be used at all, and to a day.
+pub const EXCHANGE_LIFETIME: RangeInclusive<u64> = 10..=86_400;
 /// Fewest characters of a secret: 128 bits of base64url.
 const SHORTEST_SECRET: usize = 22;
 
@@ -77,6 +79,9 @@ pub struct ClientRecord {
     /// The clients whose tokens it may exchange, beside its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange_from: Option<Vec<String>>,
+    /// Seconds that what it gets by exchange lives at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_lifetime: Option<u64>,
 }
 
 /// What is not said is not written, so that a release that does not know of it can read the record.
@@ -141,9 +146,12 @@ pub enum OperatorClientError {
     ExchangeWithoutProof,
     /// Whose tokens, where it exchanges none.
     #[error(
-        "exchange_from is for a client with urn:ietf:params:oauth:grant-type:token-exchange in grant_types"
+        "exchange_from and exchange_lifetime are for a client with urn:ietf:params:oauth:grant-type:token-exchange in grant_types"
     )]
     ExchangeWithoutUse,
+    /// Over before it is used, or longer than any access token.
+    #[error("exchange_lifetime is between 10s and 24h")]
+    ExchangeLifetime,
     /// For people, the person decides.
     #[error("resources is for a client with client_credentials: elsewhere a person decides")]
     ResourcesWithoutUse,
@@ -176,11 +184,13 @@ pub struct OperatorClient {
     exchange: Option<Arc<Exchange>>,
 }
 
-/// Whose tokens a client may exchange for narrower ones, beside its own (RFC 8693).
+/// Whose tokens a client may exchange for narrower ones, beside its own, and for how long (RFC 8693).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
     /// The ids of the clients that they were issued to.
     pub from: Vec<String>,
+    /// How long what it gets lives at most. Never longer than what was given for it, whatever this says.
+    pub lifetime: Option<Duration>,
 }
 
 /// What a machine may get, which nobody says yes to: the ceiling that the operator set (RFC 6749 §4.4).
@@ -405,14 +415,17 @@ fn keys(auth: AuthMethod, record: &ClientRecord) -> Result<Option<ClientKeys>, O
 
 fn exchange(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Exchange>, OperatorClientError> {
     if !record.grant_types.iter().any(|name| name == TOKEN_EXCHANGE) {
-        let unused = record.exchange_from.is_some();
+        let unused = record.exchange_from.is_some() || record.exchange_lifetime.is_some();
         return if unused { Err(OperatorClientError::ExchangeWithoutUse) } else { Ok(None) };
     }
     let from = record.exchange_from.clone().unwrap_or_default();
     if auth == AuthMethod::None && !from.is_empty() {
         return Err(OperatorClientError::ExchangeWithoutProof);
     }
-    Ok(Some(Exchange { from }))
+    if record.exchange_lifetime.is_some_and(|seconds| !EXCHANGE_LIFETIME.contains(&seconds)) {
+        return Err(OperatorClientError::ExchangeLifetime);
+    }
+    Ok(Some(Exchange { from, lifetime: record.exchange_lifetime.map(Duration::from_secs) }))
 }
 
 fn machine(auth: AuthMethod, record: &ClientRecord) -> Result<Option<Machine>, OperatorClientError> {
@@ -577,6 +590,13 @@ mod tests {
         let unused = agent(&|r| {
             (r["grant_types"], r["exchange_from"]) = (json!([]), json!(["agent"]));
         });
+        assert_eq!(unused.unwrap_err(), ExchangeWithoutUse);
+        for (seconds, outcome) in [(9, false), (10, true), (86_400, true), (86_401, false), (0, false)] {
+            let limited = agent(&|r| r["exchange_lifetime"] = json!(seconds));
+            assert_eq!(limited.is_ok(), outcome, "{seconds}");
+        }
+        assert_eq!(agent(&|_| {}).unwrap().exchange().unwrap().lifetime, None);
+        let unused = agent(&|r| (r["grant_types"], r["exchange_lifetime"]) = (json!([]), json!(60)));
         assert_eq!(unused.unwrap_err(), ExchangeWithoutUse);
     }
 

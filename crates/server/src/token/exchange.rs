@@ -94,7 +94,7 @@ pub async fn exchange(
         resource: checked.resource.uri.as_str(),
         scope: &checked.scope,
         generation: checked.reference.generation,
-        ends_at: subject.expires_at,
+        ends_at: checked.ends_at,
         refresh: false,
         key,
         actors: &checked.actors,

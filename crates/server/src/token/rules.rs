@@ -179,6 +179,8 @@ pub struct CheckedExchange<'a> {
     pub scope: Scope,
     /// Who acts, the client that asks first.
     pub actors: Vec<String>,
+    /// No moment later, and as soon as the operator says.
+    pub ends_at: Timestamp,
 }
 
 /// Who may trade what, and for how little: never more scopes, never another server, never longer (AS-177).
@@ -218,7 +220,9 @@ pub fn check_exchange<'a>(
     if scope.is_empty() {
         return Err(TokenRefusal::ScopeNotAllowed);
     }
-    Ok(CheckedExchange { reference, resource, scope, actors: actors(subject, client.id())? })
+    let actors = actors(subject, client.id())?;
+    let ends_at = may.lifetime.map_or(subject.expires_at, |most| subject.expires_at.min(now.plus(most)));
+    Ok(CheckedExchange { reference, resource, scope, actors, ends_at })
 }
 
 /// Who asks, then all that acted before, down to the client that the person said yes to.

@@ -336,3 +336,38 @@ async fn as_177_as_194_t_23_what_is_bound_is_exchanged_with_its_key_and_stays_bo
     assert_eq!(text(&answer.json(), "token_type"), "DPoP");
     assert_eq!(claims(&access(&answer))["cnf"], claims(&token)["cnf"]);
 }
+
+#[tokio::test]
+async fn as_177_what_an_operator_limits_lives_no_longer_and_never_longer_than_what_it_came_of() {
+    let limited = |id: &str, from: &str, seconds: u64| {
+        client(id, |record| {
+            (record["exchange_from"], record["exchange_lifetime"]) = (json!([from]), json!(seconds));
+        })
+    };
+    let mut settings = agents();
+    settings.clients.retain(|client| !["helper", "third"].contains(&client.id()));
+    settings.clients.extend([limited("helper", "agent", 120), limited("third", "helper", 3_600)]);
+    let server = Server::with(settings).await;
+    let first = text(&given(&server).await, "access_token").to_owned();
+    let answer = trade(&server, "helper", &first, &[]).await;
+    let second = access(&answer);
+    let ends = |token: &str| claims(token)["exp"].as_i64().unwrap();
+    assert_eq!(
+        (answer.json()["expires_in"].as_u64(), ends(&second)),
+        (Some(120), server.now().seconds() + 120)
+    );
+    assert_eq!(ends(&first), server.now().seconds() + 600);
+    let third = access(&trade(&server, "third", &second, &[]).await);
+    assert_eq!(ends(&third), ends(&second), "an hour is no two minutes");
+    let own = access(&trade(&server, "agent", &first, &[]).await);
+    assert_eq!(ends(&own), ends(&first), "it has no limit of its own");
+    server.push(120);
+    assert!(is_active(&server, &first).await && !is_active(&server, &second).await);
+    is(&trade(&server, "third", &second, &[]).await, "invalid_request");
+    server.push(430);
+    assert_eq!(
+        ends(&access(&trade(&server, "helper", &first, &[]).await)),
+        ends(&first),
+        "50 seconds are left"
+    );
+}

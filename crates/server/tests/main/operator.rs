@@ -1,6 +1,9 @@
 //! Clients that an operator made, and what an operator lets others do.
 
-use crate::support::*;
+use crate::{
+    proofs::{Key, send},
+    support::*,
+};
 use axum::body::Body;
 use hallpass_core::{encoding::base64url, grant::digest32, time::Timestamp};
 use hallpass_server::{
@@ -273,4 +276,35 @@ async fn as_136_as_133_a_client_of_the_store_lives_changes_over_and_dies() {
     assert!(server.app.store.client_remove("stored".into(), until).await.unwrap());
     assert_eq!(refresh(NEW).await.error(), "invalid_client");
     assert_eq!(browser.get(&query(&Server::request("stored"))).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn as_195_who_an_operator_made_for_bound_tokens_gets_no_others() {
+    let machine = client("nightly", |record| {
+        with_secret(record);
+        (record["grant_types"], record["scopes"]) = (json!(["client_credentials"]), json!(["read"]));
+        (record["redirect_uris"], record["dpop_bound_access_tokens"]) = (json!([]), json!(true));
+    });
+    let people = client("reports", |record| record["dpop_bound_access_tokens"] = json!(true));
+    let server = Server::with(with(vec![machine, people])).await;
+    let (mut browser, key) = (server.set_up().await, Key::new());
+    let code = browser.allow(&Server::request("reports")).await;
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("client_id", "reports"),
+        ("code", &*code),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", REDIRECT),
+    ];
+    let own = [("grant_type", "client_credentials"), ("client_id", "nightly"), ("client_secret", NEW)];
+    for pairs in [&redeem[..], &own] {
+        let refused = send(&server, &[], pairs).await;
+        assert_eq!(
+            (refused.status, refused.error().as_str()),
+            (StatusCode::BAD_REQUEST, "invalid_dpop_proof")
+        );
+        let answer = send(&server, &[&key.proof(&server)], pairs).await;
+        assert_eq!(answer.json()["token_type"], "DPoP", "{answer:?}");
+        assert_eq!(claims(text(&answer.json(), "access_token"))["cnf"]["jkt"], json!(key.thumbprint()));
+    }
 }

@@ -168,3 +168,63 @@ fn t_101_the_names_of_this_program_are_not_shown() {
         assert!(!found[0].what.contains("Entry") && !found[0].what.contains("struct"), "{found:?}");
     }
 }
+
+const ACTS: &str = "[[client]]\nid = \"acts\"\nname = \"Acts\"\nredirect_uris = [\"https://app.example/cb\"]\n\
+     grant_types = [\"authorization_code\", \"urn:ietf:params:oauth:grant-type:token-exchange\"]\n";
+
+#[test]
+fn as_201_as_195_as_177_what_is_written_of_a_client_is_what_it_is_held_to() {
+    let client = |more: &str| {
+        let config = parse(&format!("{FILE}{ACTS}{more}"), Path::new("")).unwrap();
+        let client = &config.settings.clients[0];
+        (client.client().pushed_only, client.wants_bound(), client.exchange().unwrap().lifetime)
+    };
+    assert_eq!(client(""), (false, false, None));
+    assert_eq!(client("require_pushed_authorization_requests = true"), (true, false, None));
+    assert_eq!(client("dpop_bound_access_tokens = true"), (false, true, None));
+    assert_eq!(client("exchange_lifetime = \"2m\""), (false, false, Some(Duration::from_mins(2))));
+    for (value, said) in [
+        ("9s", "must be between 10s and 86400s"),
+        ("2d", "must be between 10s and 86400s"),
+        ("soon", "not a length of time"),
+    ] {
+        let found = problems(&format!("{FILE}{ACTS}exchange_lifetime = \"{value}\"\n"));
+        assert!(found.len() == 1 && found[0].what.contains(said), "{value}: {found:?}");
+    }
+    let unused = ACTS.replace(", \"urn:ietf:params:oauth:grant-type:token-exchange\"", "");
+    let found = problems(&format!("{FILE}{unused}exchange_lifetime = \"2m\"\n"));
+    assert!(found.len() == 1 && found[0].what.contains("token-exchange in grant_types"), "{found:?}");
+}
+
+#[test]
+fn as_174_t_101_scopes_and_subjects_that_no_token_could_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"1\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+    std::fs::write(folder.path().join("cluster.jwks"), key).unwrap();
+    let read = |rest: &str| {
+        let text = format!(
+            "{FILE}scopes = [{{ name = \"read\" }}]\n[[workload_issuer]]\nissuer = \"https://kubernetes.default.svc\"\n\
+             jwks_file = \"cluster.jwks\"\n[[workload_issuer.workload]]\nid = \"ci\"\nclaims = {{ sub = \"ci:*\" }}\n{rest}\n"
+        );
+        parse(&text, folder.path())
+    };
+    let subject = |rest: &str| {
+        let settings = read(&format!("scopes = [\"read\"]\n{rest}")).unwrap().settings;
+        settings.workload_issuers[0].workloads[0].subject("ci:deploy").unwrap()
+    };
+    assert_eq!(subject(""), "ci");
+    assert_eq!(subject("subject = \"{sub}\""), "ci ci:deploy");
+    assert_eq!(subject("subject = \"nightly\""), "ci nightly");
+    for (rest, said) in [
+        ("scopes = [\"nope\"]", "no server has the scope \"nope\""),
+        ("scopes = [\"read\", \"nope\"]", "no server has the scope \"nope\""),
+        ("scopes = [\"read\"]\nsubject = \"a b\"", "the subject \"a b\""),
+        ("scopes = [\"read\"]\nsubject = \"{sub}/x\"", "for what its platform calls it"),
+    ] {
+        let found = read(rest).map_or_else(|found| found, |_| Vec::new());
+        assert!(
+            found.len() == 1 && found[0].what.contains(said) && !found[0].fix.is_empty(),
+            "{rest}: {found:?}"
+        );
+    }
+}
