@@ -16,6 +16,7 @@ mod cross_domain;
 mod crowd;
 mod database_away;
 mod disk;
+mod dumps;
 #[cfg(unix)]
 mod exec;
 mod floods;
