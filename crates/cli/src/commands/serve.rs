@@ -1,8 +1,13 @@
 //! `hallpass serve`.
 
 use super::first_account;
-use crate::{args::ServeArgs, config, node, say};
+use crate::{
+    args::ServeArgs,
+    config, node,
+    output::{line, note},
+};
 use anyhow::bail;
+use hallpass_server::audit::AuditTo;
 use std::process::ExitCode;
 
 /// Serves until it is told to stop.
@@ -16,18 +21,20 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let without = first_account::without_passwords(&config.settings.sign_in, &args.config);
+    // Where standard output is the audit log, it is shipped and verified, and holds no one-time link.
+    let tell: fn(&str) = if config.settings.audit.to == AuditTo::Stdout { note } else { line };
     let mut node = node::start(config).await?;
     node.follow(Some(file), !args.no_watch);
     for url in node.mcp_urls() {
-        say!("MCP URL: {url}");
+        tell(&format!("MCP URL: {url}"));
     }
     if let Some(link) = node.setup_link().await? {
-        say!("Setup link: {}", link.expose());
+        tell(&format!("Setup link: {}", link.expose()));
     }
     if let Some(how) = without
         && node.is_empty().await?
     {
-        say!("First account: {how}");
+        tell(&format!("First account: {how}"));
     }
     node.run().await
 }

@@ -3,18 +3,23 @@
 use super::{
     http,
     node::{Node, command, finished, free_port},
-    person,
+    person::{self, Person},
 };
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-fn hallpass(state: &Path, port: u16, words: &[&str]) -> (i32, String, String) {
+pub fn hallpass(state: &Path, port: u16, words: &[&str]) -> (i32, String, String) {
     let (state, port) = (state.to_str().unwrap().to_owned(), port.to_string());
     let mut arguments = words.to_vec();
     arguments.extend(["--state", &state, "--port", &port]);
     finished(&arguments)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {
@@ -231,4 +236,49 @@ fn t_101_a_command_with_another_public_url_does_nothing_and_says_so() {
     assert!(!hallpass(folder.path(), port, &["user", "list"]).1.contains("grace"));
     let (code, out, err) = hallpass(folder.path(), port, &["audit", "verify"]);
     assert!(code == 0, "{out}{err}");
+}
+
+#[test]
+fn t_98_an_audit_log_on_standard_output_is_nothing_else_and_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, port) = (folder.path().join("hallpass.toml"), free_port());
+    let [out, err] = ["out.log", "err.log"].map(|name| folder.path().join(name));
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\nstate = \"state\"\n\
+         [audit]\nto = \"stdout\"\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
+    );
+    fs::write(&file, text).unwrap();
+    let config = file.to_str().unwrap();
+    let mut serve = command(&["serve", "--config", config]);
+    let mut child = serve
+        .stdout(fs::File::create(&out).unwrap())
+        .stderr(fs::File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let link = loop {
+        let said = fs::read_to_string(&err).unwrap();
+        if let Some(link) = said.lines().find_map(|line| line.strip_prefix("Setup link: "))
+            && http::send(port, "GET", "/jwks", &[], "").is_some()
+        {
+            assert!(said.contains("MCP URL: "), "{said}");
+            break link.to_owned();
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no link: {said}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Person::set_up(port, &link).sign_out_everywhere();
+    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(child.wait().unwrap().success());
+    let shipped = fs::read_to_string(&out).unwrap();
+    assert!(shipped.contains("signed_out_everywhere") && shipped.contains("log_closed"), "{shipped}");
+    assert!(!shipped.contains(link.split_once("code=").unwrap().1), "the set-up code is shipped: {shipped}");
+    let path = out.to_str().unwrap();
+    let (code, said, complaints) = finished(&["audit", "verify", path, "--config", config]);
+    assert_eq!(code, 0, "{said}{complaints}");
+    assert!(said.contains("0 not as written"), "{said}{complaints}");
+    let words = ["admin", "restored", "--since", "2020-01-01", "--audit", path, "--json", "--config", config];
+    let (code, said, complaints) = finished(&words);
+    assert_eq!(code, 0, "{said}{complaints}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["lines"], 2, "{said}");
 }
