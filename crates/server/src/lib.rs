@@ -51,7 +51,7 @@ pub use feed::follow;
 pub use http::rate_limit::Limits;
 pub use keys::follow_keys;
 pub use login::{
-    invitation::invitation_link,
+    invitation::{OneTimeLink, invitation_link},
     password::{fold as fold_name, name_complaint},
     providers::{
         settings::{Accounts, Says, SignInProvider, SignInProviderError, SignInSettings, WrittenProvider},

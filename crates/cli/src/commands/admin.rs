@@ -1,5 +1,6 @@
 //! `hallpass admin`: what is needed seldom, and then badly.
 
+mod one_time;
 mod ties;
 
 use super::{
@@ -31,8 +32,8 @@ pub enum AdminCommand {
     Recover(RecoverArgs),
     /// After a database was restored from a backup: end again what was ended since, as the audit log says.
     ///
-    /// Revoked grants, "sign out everywhere", disabled accounts and links that were taken away come back to life with a
-    /// backup. This repeats their end.
+    /// Revoked grants, browsers that were signed out, disabled accounts, one-time links that were used and accounts elsewhere
+    /// that were unlinked come back to life with a backup. This repeats their end.
     /// It may run beside the server, and as often as you like.
     Restored(RestoredArgs),
 }
@@ -42,6 +43,9 @@ pub enum AdminCommand {
 pub struct RecoverArgs {
     /// Whose account. May be left out while there is one at most.
     name: Option<String>,
+    /// The link in a JSON object.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -55,7 +59,7 @@ pub struct RestoredArgs {
     /// Audit files that reach from then to now, of all nodes and of the operators. Needed: --audit or --everybody.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     audit: Vec<PathBuf>,
-    /// Without audit files: sign everybody out everywhere, and take back all access.
+    /// Without audit files: sign everybody out everywhere, and take back all access and all one-time links.
     #[arg(long, conflicts_with = "audit")]
     everybody: bool,
     /// The counts as one JSON object.
@@ -68,12 +72,14 @@ pub struct RestoredArgs {
 /// Runs it.
 pub async fn run(command: AdminCommand) -> anyhow::Result<ExitCode> {
     match command {
-        AdminCommand::Recover(args) => recover(&args.place.open().await?, args.name.as_deref()).await,
+        AdminCommand::Recover(args) => {
+            recover(&args.place.open().await?, args.name.as_deref(), args.json).await
+        }
         AdminCommand::Restored(args) => restored(args).await,
     }
 }
 
-async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> {
+async fn recover(place: &Place, name: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     let people = place.store.people_list(None, 2).await?;
     let person = match (name, people.as_slice()) {
         (_, []) if !place.settings.sign_in.passwords => {
@@ -86,7 +92,11 @@ async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> 
                 hallpass_server::new_setup_link(&*place.store, &place.settings, &SystemEntropy, place.now)
                     .await?
             {
-                say!("{}", link.expose());
+                if json {
+                    say!("{}", serde_json::json!({ "name": null, "link": link.expose() }));
+                } else {
+                    say!("{}", link.expose());
+                }
                 note(
                     "There is no account yet. This link makes the first one; it works once and for an hour.",
                 );
@@ -100,7 +110,7 @@ async fn recover(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> 
     if person.disabled_at.is_some() {
         super::user::able(place, &person, false).await?;
     }
-    super::user::invite(place, &person).await?;
+    super::user::invite(place, &person, json).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,6 +149,8 @@ struct Done {
     lines: u64,
     grants: u64,
     signed_out: u64,
+    browsers: u64,
+    one_time: u64,
     disabled: u64,
     enabled: u64,
     blocked: u64,
@@ -153,6 +165,8 @@ struct Done {
     wanted: BTreeMap<PersonId, bool>,
     /// Whether each thing was blocked last, by the lines.
     blocks: BTreeMap<(&'static str, String), (BlockKind, bool)>,
+    /// One-time links.
+    links: one_time::Links,
     /// What people linked, connected and turned on.
     ties: ties::Ties,
     /// Whose second factor is not what it was.
@@ -173,6 +187,8 @@ impl Done {
     const fn total(&self) -> u64 {
         self.grants
             + self.signed_out
+            + self.browsers
+            + self.one_time
             + self.disabled
             + self.enabled
             + self.blocked
@@ -196,6 +212,7 @@ impl Done {
         if json {
             let all = serde_json::json!({
                 "lines": self.lines, "grants_revoked": self.grants, "signed_out_everywhere": self.signed_out,
+                "browsers_signed_out": self.browsers, "one_time_links_ended": self.one_time,
                 "disabled": self.disabled, "enabled": self.enabled, "not_in_this_database": self.not_here,
                 "blocked": self.blocked, "unblocked": self.unblocked, "clients_removed": self.clients,
                 "keys_retired": self.keys, "accounts_removed": self.removed,
@@ -208,10 +225,12 @@ impl Done {
             say!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             say!(
-                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up, {} account(s) removed, {} link(s) to accounts elsewhere and {} connection(s) taken back",
+                "{} line(s) looked at: {} grant(s) revoked again, {} account(s) signed out everywhere again, {} browser(s) signed out again, {} one-time link(s) ended again, {} disabled and {} enabled again, {} client(s) removed, {} block(s) put back and {} lifted again, {} key(s) given up, {} account(s) removed, {} link(s) to accounts elsewhere and {} connection(s) taken back",
                 self.lines,
                 self.grants,
                 self.signed_out,
+                self.browsers,
+                self.one_time,
                 self.disabled,
                 self.enabled,
                 self.clients,
@@ -257,6 +276,7 @@ impl Done {
 
 async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
     done.lines += 1;
+    done.links.take(line);
     match line.kind() {
         Some(Kind::GrantRevoked) => grant(place, line, RevocationReason::Operator, done).await,
         Some(Kind::CodeReplayed) => grant(place, line, RevocationReason::CodeReplay, done).await,
@@ -266,6 +286,7 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             done.grants += u64::from(place.store.token_revoke(id, place.tokens_until()).await?);
             Ok(())
         }
+        Some(Kind::SignedOut | Kind::SessionEnded) => browser(place, line, done).await,
         Some(Kind::SignedOutEverywhere) => person(place, line, done).await,
         Some(Kind::InvitationUsed) => {
             done.passwords.extend(line.name.clone());
@@ -307,7 +328,7 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             done.secrets.extend(line.client.clone());
             Ok(())
         }
-        Some(Kind::PersonCreated) => {
+        Some(Kind::PersonCreated | Kind::SetupUsed) => {
             if let Some(id) = line.person_id()
                 && place.store.person_read(id).await?.is_none()
             {
@@ -352,6 +373,13 @@ async fn key(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// One that was opened after the backup is not there, and one that this ran for before is not any more.
+async fn browser(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
+    let (Some(person), Some(session)) = (line.person_id(), line.session_id()) else { return Ok(()) };
+    done.browsers += u64::from(place.store.session_end(session, person).await?);
+    Ok(())
+}
+
 /// The epoch is raised until it is what it was: then nothing that was void is good again.
 async fn person(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
     let (Some(id), Some(epoch)) = (line.person_id(), line.epoch) else { return Ok(()) };
@@ -381,6 +409,7 @@ async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
             done.unblocked += u64::from(place.store.block_remove(kind, key, until).await?);
         }
     }
+    done.one_time = done.links.settle(place).await?;
     (done.unlinked, done.disconnected) = done.ties.settle(place).await?;
     done.factors = done.ties.factors(place).await?;
     for id in std::mem::take(&mut done.clients_made) {
@@ -404,8 +433,7 @@ async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
 
 /// Without an audit log nobody knows what was ended, so all is.
 async fn everybody(place: &Place, args: &RestoredArgs) -> anyhow::Result<ExitCode> {
-    let question =
-        "Without audit files nobody knows what was revoked since. Sign all accounts out everywhere?";
+    let question = "Without audit files nobody knows what was revoked since. Sign all accounts out everywhere, and take back all one-time links?";
     if !args.everybody && !agreed(question) {
         bail!(
             "nothing was done: name the audit files with --audit, or say --everybody to sign all accounts out everywhere"
@@ -419,10 +447,15 @@ async fn everybody(place: &Place, args: &RestoredArgs) -> anyhow::Result<ExitCod
         for person in &page {
             let raised = place.store.person_epoch_raise(person.id, place.tokens_until(), place.now).await?;
             done.signed_out += u64::from(raised.is_some());
+            done.one_time += u64::from(place.store.invitation_end(person.id, None, place.now).await?);
         }
     }
+    done.one_time += u64::from(place.store.setup_code_end(None, place.now).await?);
     place.record(&[Event::revocations_repeated(done.total())]).await?;
     done.say(args.json)?;
+    if done.one_time > 0 {
+        note("who still waits to use a one-time link gets another: `hallpass user recover NAME`");
+    }
     note("accounts that were disabled since the backup are enabled: `hallpass user list` shows them all");
     Ok(ExitCode::SUCCESS)
 }

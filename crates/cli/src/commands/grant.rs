@@ -10,14 +10,18 @@ use crate::{
 };
 use anyhow::bail;
 use clap::Subcommand;
-use hallpass_core::id::GrantId;
+use hallpass_core::id::{GrantId, PersonId};
 use hallpass_store::Grant;
-use std::process::ExitCode;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::IpAddr,
+    process::ExitCode,
+};
 
 /// `hallpass grant`.
 #[derive(Subcommand, Debug)]
 pub enum GrantCommand {
-    /// List live grants, the newest first.
+    /// List live grants, the newest first: whose each is, for what, which client has it, and when and from where it was used last.
     List {
         /// Only those of this account.
         #[arg(long, value_name = "NAME")]
@@ -81,12 +85,13 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
     while let Some(page) = pages.next().await? {
         grants.extend(page);
     }
+    let names = names(place, &grants).await?;
     if json {
         let rows: Vec<_> = grants
             .iter()
             .map(|grant| {
                 serde_json::json!({
-                    "id": grant.id.to_string(), "person": grant.person.to_string(), "client_id": grant.client_id,
+                    "id": grant.id.to_string(), "person": grant.person.to_string(), "name": names.get(&grant.person), "client_id": grant.client_id,
                     "client_name": grant.client_name, "receiver": grant.redirect_host, "resource": grant.resource,
                     "scope": grant.scope, "authorization_details": details(grant), "consented_at": grant.consented_at.seconds(),
                     "refreshed_at": grant.rotated_at.seconds(), "used_from": grant.used_from, "generation": grant.generation,
@@ -98,9 +103,36 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
     }
     for grant in &grants {
         let name = if grant.client_name.is_empty() { &grant.client_id } else { &grant.client_name };
-        say!("{}  {}  {}  {}  to {}", grant.id, grant.resource, grant.scope, name, grant.redirect_host);
+        let whose = names.get(&grant.person).map_or("?", String::as_str);
+        say!(
+            "{}  {whose}  {}  {}  {name}  to {}  used {}{}",
+            grant.id,
+            grant.resource,
+            grant.scope,
+            grant.redirect_host,
+            grant.rotated_at.to_rfc3339(),
+            from(grant.used_from)
+        );
     }
     Ok(())
+}
+
+/// Whose they are.
+async fn names(place: &Place, grants: &[Grant]) -> anyhow::Result<BTreeMap<PersonId, String>> {
+    let mut names = BTreeMap::new();
+    for grant in grants {
+        if let Entry::Vacant(free) = names.entry(grant.person)
+            && let Some(person) = place.store.person_read(grant.person).await?
+        {
+            free.insert(person.name);
+        }
+    }
+    Ok(names)
+}
+
+/// From where somebody came, where that is known.
+pub fn from(address: Option<IpAddr>) -> String {
+    address.map_or_else(String::new, |address| format!(" from {}", address.to_canonical()))
 }
 
 /// Which tools it is for, as JSON; nothing where its scopes say all.

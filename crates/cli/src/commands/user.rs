@@ -2,6 +2,7 @@
 
 mod link;
 mod second_factor;
+mod sessions;
 
 use super::{
     grants::Pages,
@@ -14,7 +15,10 @@ use crate::{
 use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::{entropy::SystemEntropy, id::PersonId, time::Timestamp};
-use hallpass_server::audit::{By, Event, Who};
+use hallpass_server::{
+    OneTimeLink,
+    audit::{By, Event, Who},
+};
 use hallpass_store::{Link, Person, SecondFactor};
 use std::process::ExitCode;
 
@@ -33,6 +37,9 @@ pub enum UserCommand {
     Add {
         /// The name to sign in with.
         name: String,
+        /// The link in a JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -40,6 +47,9 @@ pub enum UserCommand {
     Recover {
         /// The name.
         name: String,
+        /// The link in a JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -60,6 +70,9 @@ pub enum UserCommand {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -67,6 +80,31 @@ pub enum UserCommand {
     SignOut {
         /// The name.
         name: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List the browsers in which somebody is signed in, the newest first.
+    Sessions {
+        /// The name.
+        name: String,
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Sign somebody out in one browser. What they allowed in it stays.
+    EndSession {
+        /// The name.
+        name: String,
+        /// Which, as `hallpass user sessions` lists it.
+        id: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -105,6 +143,9 @@ pub enum UserCommand {
     Disable {
         /// The name.
         name: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -112,6 +153,9 @@ pub enum UserCommand {
     Enable {
         /// The name.
         name: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -121,36 +165,32 @@ pub enum UserCommand {
 pub async fn run(command: UserCommand) -> anyhow::Result<ExitCode> {
     match command {
         UserCommand::List { json, place } => list(&place.open().await?, json).await?,
-        UserCommand::Add { name, place } => add(&place.open().await?, &name).await?,
-        UserCommand::Recover { name, place } => {
+        UserCommand::Add { name, json, place } => add(&place.open().await?, &name, json).await?,
+        UserCommand::Recover { name, json, place } => {
             let place = place.open().await?;
-            let person = place.person(&name).await?;
-            invite(&place, &person).await?;
+            invite(&place, &place.person(&name).await?, json).await?;
         }
         UserCommand::Show { name, json, place } => show(&place.open().await?, &name, json).await?,
-        UserCommand::Remove { name, yes, place } => remove(&place.open().await?, &name, yes).await?,
-        UserCommand::SignOut { name, place } => {
-            let place = place.open().await?;
-            let person = place.person(&name).await?;
-            let until = place.tokens_until();
-            if let Some(epoch) = place.store.person_epoch_raise(person.id, until, place.now).await? {
-                let who = Who::of(&person);
-                place.record(&[Event::signed_out_everywhere(who, epoch, until, By::Operator)]).await?;
-            }
-            note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
+        UserCommand::Remove { name, yes, json, place } => {
+            remove(&place.open().await?, &name, yes, json).await?;
+        }
+        UserCommand::SignOut { name, json, place } => sign_out(&place.open().await?, &name, json).await?,
+        UserCommand::Sessions { name, json, place } => {
+            sessions::list(&place.open().await?, &name, json).await?;
+        }
+        UserCommand::EndSession { name, id, json, place } => {
+            sessions::end(&place.open().await?, &name, &id, json).await?;
         }
         UserCommand::Link { name, who, place } => link::link(&place.open().await?, &name, &who).await?,
         UserCommand::Unlink { name, who, place } => link::unlink(&place.open().await?, &name, &who).await?,
         UserCommand::SecondFactor { name, remove, json, place } => {
             second_factor::run(&place.open().await?, &name, remove, json).await?;
         }
-        UserCommand::Disable { name, place } => {
-            let place = place.open().await?;
-            able(&place, &place.person(&name).await?, true).await?;
+        UserCommand::Disable { name, json, place } => {
+            switch(&place.open().await?, &name, true, json).await?;
         }
-        UserCommand::Enable { name, place } => {
-            let place = place.open().await?;
-            able(&place, &place.person(&name).await?, false).await?;
+        UserCommand::Enable { name, json, place } => {
+            switch(&place.open().await?, &name, false, json).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -207,12 +247,14 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     while let Some(page) = pages.next().await? {
         grants += page.len();
     }
+    let browsers = sessions::of(place, person.id).await?.len();
     let links = place.store.links_of_person(person.id).await?;
     let factor = place.store.second_factor_read(person.id).await?;
     if json {
         let mut row = described(&person, &links, factor.as_ref());
         if let Some(row) = row.as_object_mut() {
             row.insert("grants".to_owned(), grants.into());
+            row.insert("sessions".to_owned(), browsers.into());
             row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::seconds).into());
             row.insert("epoch".to_owned(), person.epoch.into());
         }
@@ -230,11 +272,40 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
         say!("link     {} at {}, {}", one.subject, one.issuer, link::words(one));
     }
     say!("second   {}", second_factor::words(factor.as_ref()));
+    say!("browsers {browsers} (hallpass user sessions {})", person.name);
     say!("grants   {grants} (hallpass grant list --user {})", person.name);
     Ok(())
 }
 
-async fn remove(place: &Place, name: &str, yes: bool) -> anyhow::Result<()> {
+/// What was done to an account, for `--json`.
+fn done(person: &Person, (what, is): (&str, bool)) {
+    say!("{}", serde_json::json!({ "id": person.id.to_string(), "name": person.name, what: is }));
+}
+
+async fn sign_out(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
+    let person = place.person(name).await?;
+    let until = place.tokens_until();
+    if let Some(epoch) = place.store.person_epoch_raise(person.id, until, place.now).await? {
+        let who = Who::of(&person);
+        place.record(&[Event::signed_out_everywhere(who, epoch, until, By::Operator)]).await?;
+    }
+    if json {
+        done(&person, ("signed_out_everywhere", true));
+    }
+    note(&format!("{} is signed out everywhere, and all access is taken back", person.name));
+    Ok(())
+}
+
+async fn switch(place: &Place, name: &str, disabled: bool, json: bool) -> anyhow::Result<()> {
+    let person = place.person(name).await?;
+    able(place, &person, disabled).await?;
+    if json {
+        done(&person, ("disabled", disabled));
+    }
+    Ok(())
+}
+
+async fn remove(place: &Place, name: &str, yes: bool, json: bool) -> anyhow::Result<()> {
     let person = place.person(name).await?;
     let question = format!("Remove the account {} with all access that it gave, for good?", person.name);
     if !yes && !agreed(&question) {
@@ -244,6 +315,9 @@ async fn remove(place: &Place, name: &str, yes: bool) -> anyhow::Result<()> {
     if let Some(epoch) = place.store.person_remove(person.id, until).await? {
         place.record(&[Event::person_removed(Who::of(&person), epoch, until)]).await?;
     }
+    if json {
+        done(&person, ("removed", true));
+    }
     note(&format!("{} is removed", person.name));
     if !place.store.person_exists().await? {
         note("no account is left: `hallpass admin recover` prints the link for a new first one");
@@ -251,7 +325,7 @@ async fn remove(place: &Place, name: &str, yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
+async fn add(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
     let folded = hallpass_server::fold_name(name);
     if let Some(complaint) = hallpass_server::name_complaint(&folded) {
         bail!("{complaint}");
@@ -269,25 +343,39 @@ async fn add(place: &Place, name: &str) -> anyhow::Result<()> {
     }
     place.record(&[Event::person_created(Who::of(&person))]).await?;
     if !place.settings.sign_in.passwords {
+        if json {
+            say!("{}", linked(&person, None));
+        }
         note(&format!(
             "{} is there: `hallpass user link` says whom an identity provider means by it",
             person.name
         ));
         return Ok(());
     }
-    invite(place, &person).await
+    invite(place, &person, json).await
+}
+
+fn linked(person: &Person, link: Option<&OneTimeLink>) -> serde_json::Value {
+    serde_json::json!({
+        "id": person.id.to_string(), "name": person.name, "link": link.map(|one| one.link.expose()),
+        "expires_at": link.map(|one| one.expires_at.seconds()),
+    })
 }
 
 /// Prints a one-time link for this person.
-pub async fn invite(place: &Place, person: &Person) -> anyhow::Result<()> {
+pub async fn invite(place: &Place, person: &Person, json: bool) -> anyhow::Result<()> {
     if !place.settings.sign_in.passwords {
         bail!(
             "passwords are off in [sign_in]: `hallpass user link` lets people in who sign in at a provider"
         );
     }
     let link = hallpass_server::invitation_link(&*place.store, &place.settings, person.id, place.now).await?;
-    place.record(&[Event::invitation_made(Who::of(person))]).await?;
-    say!("{}", link.expose());
+    place.record(&[Event::invitation_made(Who::of(person), &link.digest)]).await?;
+    if json {
+        say!("{}", linked(person, Some(&link)));
+    } else {
+        say!("{}", link.link.expose());
+    }
     note(&format!("Give this link to {}: it works once and for one day.", person.name));
     if place.store.second_factor_read(person.id).await?.is_some() {
         note(&format!(

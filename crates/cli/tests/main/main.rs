@@ -30,6 +30,7 @@ mod node;
 mod numbers;
 mod person;
 mod policy;
+mod restored;
 mod reload;
 mod start;
 mod store;

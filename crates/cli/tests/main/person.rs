@@ -131,14 +131,31 @@ impl Person {
         Some(code.ok_or(moving))
     }
 
+    /// Whether the account page is shown.
+    pub fn is_signed_in(&mut self) -> bool {
+        self.send("GET", "/account", &[]).unwrap().status == 200
+    }
+
     /// "Sign out everywhere".
     pub fn sign_out_everywhere(&mut self) {
+        self.press("/account", &[("action", "everywhere")]);
+    }
+
+    /// Ends another browser of one's own.
+    pub fn end_session(&mut self, id: &str) {
+        self.press("/account", &[("action", "end"), ("session", id)]);
+    }
+
+    /// Signs out here.
+    pub fn sign_out(&mut self) {
+        self.press("/sign-out", &[]);
+    }
+
+    fn press(&mut self, path: &str, pairs: &[(&str, &str)]) {
         let page = self.send("GET", "/account", &[]).unwrap();
         let csrf = page.hidden("csrf");
-        assert_eq!(
-            self.send("POST", "/account", &[("csrf", &csrf), ("action", "everywhere")]).unwrap().status,
-            303
-        );
+        let pairs = [&[("csrf", &*csrf)], pairs].concat();
+        assert_eq!(self.send("POST", path, &pairs).unwrap().status, 303);
     }
 }
 

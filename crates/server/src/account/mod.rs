@@ -126,7 +126,8 @@ async fn act(
         }
         (Some("end"), _, Some(id)) => {
             if app.store.session_end(id, person).await? {
-                app.audit.record(incoming.cx, Event::session_ended(Who::of(&signed_in.person)));
+                let who = Who::of(&signed_in.person);
+                app.audit.record(incoming.cx, Event::session_ended(who, id, By::Person));
             }
             Ok(again())
         }

@@ -2,9 +2,12 @@
 
 use super::{
     Kind,
-    facts::{By, Call, Facts, Which, Who},
+    facts::{About, By, Call, Facts, Which, Who},
 };
-use hallpass_core::{id::GrantId, time::Timestamp};
+use hallpass_core::{
+    id::{GrantId, SessionId},
+    time::Timestamp,
+};
 
 /// One security decision: made by the function of its name, which says what belongs to it.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +59,15 @@ impl<'a> Event<'a> {
         Self::because(Kind::SignInThrottled, maybe(who), reason)
     }
 
-    /// This browser.
-    pub fn signed_out(who: Who<'a>) -> Self {
-        Self::new(Kind::SignedOut, who.facts())
+    /// This browser, or the session that it had before somebody signed in again.
+    pub fn signed_out(who: Who<'a>, session: SessionId) -> Self {
+        Self::new(Kind::SignedOut, Facts { about: Some(About::Session(session)), ..who.facts() })
     }
 
-    /// Another browser, from the account page.
-    pub fn session_ended(who: Who<'a>) -> Self {
-        Self::new(Kind::SessionEnded, who.facts())
+    /// Another browser: from the account page, or by an operator.
+    pub fn session_ended(who: Who<'a>, session: SessionId, by: By) -> Self {
+        let facts = Facts { by: Some(by), about: Some(About::Session(session)), ..who.facts() };
+        Self::new(Kind::SessionEnded, facts)
     }
 
     /// `epoch` is the new one.
@@ -72,9 +76,13 @@ impl<'a> Event<'a> {
         Self::ending(Kind::SignedOutEverywhere, facts, until)
     }
 
-    /// The first account.
-    pub fn setup_used(who: Who<'a>) -> Self {
-        Self::new(Kind::SetupUsed, who.facts())
+    fn of_link(kind: Kind, who: Who<'a>, link: &'a [u8; 32]) -> Self {
+        Self::new(kind, Facts { about: Some(About::Link(link)), ..who.facts() })
+    }
+
+    /// The first account, through the link with this digest.
+    pub fn setup_used(who: Who<'a>, link: &'a [u8; 32]) -> Self {
+        Self::of_link(Kind::SetupUsed, who, link)
     }
 
     /// A wrong, used or expired code.
@@ -82,14 +90,15 @@ impl<'a> Event<'a> {
         Self::new(Kind::SetupRefused, Facts::default())
     }
 
-    /// An operator made a one-time link.
-    pub fn invitation_made(who: Who<'a>) -> Self {
-        Self::new(Kind::InvitationMade, who.facts())
+    /// An operator made a one-time link, which takes the place of another.
+    pub fn invitation_made(who: Who<'a>, link: &'a [u8; 32]) -> Self {
+        Self::of_link(Kind::InvitationMade, who, link)
     }
 
     /// It was used, which signs out everywhere. `epoch` is the new one.
-    pub fn invitation_used(who: Who<'a>, epoch: u32, until: Timestamp) -> Self {
-        Self::ending(Kind::InvitationUsed, Facts { epoch: Some(epoch), ..who.facts() }, until)
+    pub fn invitation_used(who: Who<'a>, link: &'a [u8; 32], epoch: u32, until: Timestamp) -> Self {
+        let facts = Facts { epoch: Some(epoch), about: Some(About::Link(link)), ..who.facts() };
+        Self::ending(Kind::InvitationUsed, facts, until)
     }
 
     /// A further account.
@@ -295,7 +304,8 @@ impl<'a> Event<'a> {
 
     /// No token for this request. `client` once it has been authenticated, `grant` if the request named one of ours.
     pub fn token_refused(client: Option<&'a str>, grant: Option<GrantId>, reason: &'static str) -> Self {
-        Self::because(Kind::TokenRefused, Facts { client, grant, ..Facts::default() }, reason)
+        let about = grant.map(About::Grant);
+        Self::because(Kind::TokenRefused, Facts { client, about, ..Facts::default() }, reason)
     }
 
     /// A grant was revoked, by whom.
@@ -305,13 +315,13 @@ impl<'a> Event<'a> {
 
     /// A client presented a token of another one to be revoked.
     pub fn revocation_ignored(grant: GrantId, client: &'a str) -> Self {
-        let facts = Facts { client: Some(client), grant: Some(grant), ..Facts::default() };
+        let facts = Facts { client: Some(client), about: Some(About::Grant(grant)), ..Facts::default() };
         Self::new(Kind::RevocationIgnored, facts)
     }
 
     /// An authenticated caller learnt whether a token is alive.
     pub fn introspected(caller: &'a str, grant: Option<GrantId>, active: bool) -> Self {
-        let facts = Facts { client: Some(caller), grant, ..Facts::default() };
+        let facts = Facts { client: Some(caller), about: grant.map(About::Grant), ..Facts::default() };
         Self::because(Kind::Introspected, facts, if active { "active" } else { "inactive" })
     }
 

@@ -2,7 +2,8 @@
 //! check and a bound, and nothing in it can be presented to anybody.
 
 use hallpass_core::{
-    id::{GrantId, PersonId},
+    encoding,
+    id::{GrantId, PersonId, SessionId},
     time::Timestamp,
 };
 use hallpass_store::{Grant, Person};
@@ -27,6 +28,17 @@ pub struct Which<'a> {
     pub client: &'a str,
     /// For what.
     pub resource: &'a str,
+}
+
+/// What ended or began, besides what its person and client say. One at most, so that an event is small enough to be passed by value.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// A grant, or a token without a row.
+    Grant(GrantId),
+    /// A signed-in browser: what names its row. Its cookie is this with a MAC.
+    Session(SessionId),
+    /// A one-time link: SHA-256 of its code, as the store keeps it.
+    Link(&'a [u8; 32]),
 }
 
 /// Who acts for a person: the client first, then who acted before it (RFC 8693 §4.1). Empty for most.
@@ -86,7 +98,7 @@ pub enum By {
     Provider,
 }
 
-/// The fields of a line, in the order in which they are written. A restore reads `person` and `epoch`, `grant`,
+/// The fields of a line, in the order in which they are written. A restore reads `person` and `epoch`, `about`,
 /// `client`, `until`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
@@ -100,8 +112,8 @@ pub struct Facts<'a> {
     pub actors: Option<&'a Actors<'a>>,
     /// What the client calls itself, made harmless; or what a platform calls it.
     pub client_name: Option<&'a str>,
-    /// The grant's id.
-    pub grant: Option<GrantId>,
+    /// The grant, browser or link.
+    pub about: Option<About<'a>>,
     /// The protected server.
     pub resource: Option<&'a str>,
     /// Host or scheme to which a code went.
@@ -134,6 +146,32 @@ pub struct Facts<'a> {
     pub status: Option<u16>,
 }
 
+impl Facts<'_> {
+    /// The grant's id.
+    pub(super) const fn grant(&self) -> Option<GrantId> {
+        match self.about {
+            Some(About::Grant(id)) => Some(id),
+            Some(About::Session(_) | About::Link(_)) | None => None,
+        }
+    }
+
+    /// The session's id.
+    pub(super) const fn session(&self) -> Option<SessionId> {
+        match self.about {
+            Some(About::Session(id)) => Some(id),
+            Some(About::Grant(_) | About::Link(_)) | None => None,
+        }
+    }
+
+    /// The digest of the link's code, as written.
+    pub(super) fn link(&self) -> Option<String> {
+        match self.about {
+            Some(About::Link(digest)) => Some(encoding::base64url(digest)),
+            Some(About::Grant(_) | About::Session(_)) | None => None,
+        }
+    }
+}
+
 impl By {
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -155,7 +193,7 @@ impl<'a> Which<'a> {
         Facts {
             person: Some(self.person),
             client: Some(self.client),
-            grant: Some(self.grant),
+            about: Some(About::Grant(self.grant)),
             resource: Some(self.resource),
             ..Facts::default()
         }
@@ -172,9 +210,9 @@ pub fn cut(text: &str) -> &str {
 
 impl Call<'_> {
     pub(super) fn facts(&self) -> Facts<'_> {
-        let (person, client, grant) = (self.person, self.client, self.grant);
+        let (person, client, about) = (self.person, self.client, self.grant.map(About::Grant));
         let actors = self.actors.some();
-        Facts { person, client, grant, actors, call: Some(self), ..Facts::default() }
+        Facts { person, client, about, actors, call: Some(self), ..Facts::default() }
     }
 
     /// The authorization server of the token, where that is another one.

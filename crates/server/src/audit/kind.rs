@@ -184,11 +184,15 @@ impl Kind {
         )
     }
 
-    /// Whether something ended that a restored backup would bring to life again.
+    /// Whether something ended that a restored backup would bring to life again: also a one-time link, by its use or by the next.
     pub const fn ends_access(self) -> bool {
         matches!(
             self,
-            Self::SignedOutEverywhere
+            Self::SignedOut
+                | Self::SessionEnded
+                | Self::SignedOutEverywhere
+                | Self::SetupUsed
+                | Self::InvitationMade
                 | Self::InvitationUsed
                 | Self::PersonDisabled
                 | Self::PersonEnabled

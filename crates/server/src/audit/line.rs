@@ -5,7 +5,8 @@ use super::{
     facts::{By, Call, Facts},
 };
 use hallpass_core::{
-    id::{GrantId, PersonId, RequestId},
+    encoding,
+    id::{GrantId, PersonId, RequestId, SessionId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
@@ -31,7 +32,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 31)?;
+        let mut out = serializer.serialize_struct("Line", 33)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -50,7 +51,9 @@ impl Serialize for Body<'_> {
             "client" facts.client;
             "act" facts.actors.map(|actors| actors.0);
             "client_name" facts.client_name;
-            "grant" facts.grant.map(|id| id.to_string());
+            "grant" facts.grant().map(|id| id.to_string());
+            "session" facts.session().map(|id| id.to_string());
+            "link" facts.link();
             "method" facts.call.and_then(Call::method);
             "target" facts.call.and_then(Call::target);
             "rule" facts.call.and_then(|call| call.rule);
@@ -135,6 +138,10 @@ pub struct Line {
     pub receiver: Option<String>,
     /// The grant.
     pub grant: Option<String>,
+    /// The signed-in browser.
+    pub session: Option<String>,
+    /// The one-time link.
+    pub link: Option<String>,
     /// The person's epoch after it.
     pub epoch: Option<u32>,
     /// `kid` of a key.
@@ -173,6 +180,16 @@ impl Line {
     /// The grant's id.
     pub fn grant_id(&self) -> Option<GrantId> {
         self.grant.as_deref().and_then(GrantId::parse)
+    }
+
+    /// The session's id.
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session.as_deref().and_then(SessionId::parse)
+    }
+
+    /// SHA-256 of the code of the one-time link.
+    pub fn link_digest(&self) -> Option<[u8; 32]> {
+        self.link.as_deref().and_then(encoding::array_from_base64url)
     }
 }
 

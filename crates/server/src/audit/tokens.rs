@@ -2,7 +2,7 @@
 
 use super::{
     Event, Kind,
-    facts::{Actors, Facts, Which, cut},
+    facts::{About, Actors, Facts, Which, cut},
 };
 use hallpass_core::{
     id::{GrantId, PersonId},
@@ -12,8 +12,8 @@ use hallpass_core::{
 impl<'a> Event<'a> {
     /// A machine got a token, which stands behind no grant: `token` is its id.
     pub fn token_issued(client: &'a str, token: GrantId, resource: &'a str, scope: &'a str) -> Self {
-        let (client, grant) = (Some(client), Some(token));
-        let facts = Facts { client, grant, resource: Some(resource), scope: Some(scope), ..Facts::default() };
+        let (client, about) = (Some(client), Some(About::Grant(token)));
+        let facts = Facts { client, about, resource: Some(resource), scope: Some(scope), ..Facts::default() };
         Self::new(Kind::TokenIssued, facts)
     }
 
@@ -35,10 +35,10 @@ impl<'a> Event<'a> {
         actors: &'a Actors<'a>,
         (grant, resource, scope): (GrantId, &'a str, &'a str),
     ) -> Self {
-        let (client, grant) = (Some(client), Some(grant));
+        let (client, about) = (Some(client), Some(About::Grant(grant)));
         let (resource, scope) = (Some(resource), Some(scope));
         let actors = actors.some();
-        let facts = Facts { person, client, actors, grant, resource, scope, ..Facts::default() };
+        let facts = Facts { person, client, actors, about, resource, scope, ..Facts::default() };
         Self::new(Kind::TokenExchanged, facts)
     }
 
@@ -57,7 +57,7 @@ impl<'a> Event<'a> {
 
     /// It took it back.
     pub fn token_revoked(client: &'a str, token: GrantId, until: Timestamp) -> Self {
-        let facts = Facts { client: Some(client), grant: Some(token), ..Facts::default() };
+        let facts = Facts { client: Some(client), about: Some(About::Grant(token)), ..Facts::default() };
         Self::ending(Kind::TokenRevoked, facts, until)
     }
 }

@@ -33,16 +33,29 @@ use std::time::Duration;
 /// How long a link may be used.
 const LINK_LIFETIME: Duration = Duration::from_hours(24);
 
+/// A one-time link, for whoever is to have it.
+#[derive(Debug)]
+pub struct OneTimeLink {
+    /// Where it leads.
+    pub link: SecretString,
+    /// SHA-256 of its code: what is kept of it, and what the audit calls it.
+    pub digest: [u8; 32],
+    /// When it is over.
+    pub expires_at: Timestamp,
+}
+
 /// A new one-time link for this person; an older one dies. Only the digest of its code is kept.
 pub async fn invitation_link(
     store: &dyn Store,
     settings: &Settings,
     person: PersonId,
     now: Timestamp,
-) -> Result<SecretString, StoreError> {
+) -> Result<OneTimeLink, StoreError> {
     let code = encoding::base64url(&entropy::random::<24>(&SystemEntropy));
-    store.invitation_put(person, digest32(&code), now.plus(LINK_LIFETIME)).await?;
-    Ok(SecretString::new(format!("{}?code={code}", settings.issuer.endpoint("/invitation"))))
+    let (digest, expires_at) = (digest32(&code), now.plus(LINK_LIFETIME));
+    store.invitation_put(person, digest, expires_at).await?;
+    let link = SecretString::new(format!("{}?code={code}", settings.issuer.endpoint("/invitation")));
+    Ok(OneTimeLink { link, digest, expires_at })
 }
 
 /// `GET` and `POST /invitation`.
@@ -105,10 +118,11 @@ async fn redeem(
 ) -> Result<Option<Reply>, StoreError> {
     let cx = incoming.cx;
     let until = app.settings.tokens_until(cx.now);
-    let Some(person) = app.store.invitation_redeem(digest32(code), hash, until, cx.now).await? else {
+    let digest = digest32(code);
+    let Some(person) = app.store.invitation_redeem(digest, hash, until, cx.now).await? else {
         return Ok(None);
     };
-    app.audit.record(cx, Event::invitation_used(Who::of(&person), person.epoch, until));
+    app.audit.record(cx, Event::invitation_used(Who::of(&person), &digest, person.epoch, until));
     let first = First { person, factor: FirstFactor::Link, waiting: Waiting::default() };
     Ok(Some(after_first(app, incoming, browser, first).await))
 }

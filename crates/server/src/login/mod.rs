@@ -318,7 +318,7 @@ pub async fn sign_out(app: &App, incoming: &Incoming) -> Reply {
         if let Err(error) = app.store.session_close(signed_in.session.id).await {
             return unavailable(&error);
         }
-        app.audit.record(incoming.cx, Event::signed_out(Who::of(&signed_in.person)));
+        app.audit.record(incoming.cx, Event::signed_out(Who::of(&signed_in.person), signed_in.session.id));
     }
     // "Not you? Switch account" comes here with the request to return to.
     let back = parameters.get("query").filter(|query| query.len() < 8192);

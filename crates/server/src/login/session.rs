@@ -3,6 +3,7 @@
 use super::second_factor::Passed;
 use crate::{
     app::App,
+    audit::{Event, Who},
     http::browser::{self, Browser},
     login::agent,
     router::Incoming,
@@ -35,9 +36,12 @@ pub async fn open(
     if !app.store.session_open(session).await? {
         return Ok(None);
     }
-    // Whoever planted or copied the cookie of the one before has nothing.
-    let before = browser.signed_in.as_ref().map(|signed_in| signed_in.session.id);
-    for before in before.into_iter().chain(browser.half_session) {
+    // Whoever planted or copied the cookie of the one before has nothing, also after a restore.
+    if let Some(before) = &browser.signed_in {
+        app.store.session_close(before.session.id).await?;
+        app.audit.record(cx, Event::signed_out(Who::of(&before.person), before.session.id));
+    }
+    if let Some(before) = browser.half_session {
         app.store.session_close(before).await?;
     }
     Ok(browser::session_cookie(app, id))

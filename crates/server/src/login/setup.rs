@@ -134,9 +134,10 @@ async fn create(
         created_at: cx.now,
     };
     let account = format!("{}/account", app.settings.issuer.path());
-    match app.store.person_create_first(digest32(code), person.clone(), cx.now).await? {
+    let digest = digest32(code);
+    match app.store.person_create_first(digest, person.clone(), cx.now).await? {
         FirstPerson::Created => {
-            app.audit.record(cx, Event::setup_used(Who::of(&person)));
+            app.audit.record(cx, Event::setup_used(Who::of(&person), &digest));
             let first = First { person, factor: FirstFactor::Link, waiting: Waiting::default() };
             Ok(Created::Yes(after_first(app, incoming, browser, first).await))
         }

@@ -127,6 +127,47 @@ async fn as_222_signing_in_and_out_and_taking_back() {
 }
 
 #[tokio::test]
+async fn t_21_a_browser_or_a_link_that_is_over_is_named_so_that_a_restore_can_end_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(audited(folder.path())).await;
+    let mut browser = server.set_up().await;
+    let person = server.app.store.person_by_name(NAME.into()).await.unwrap().unwrap();
+    let session = async || {
+        let sessions = server.app.store.sessions_of_person(person.id, server.now(), 9).await.unwrap();
+        sessions[0].id.to_string()
+    };
+    let first = session().await;
+    let form = browser.get("/sign-in").await;
+    server.push(1);
+    assert_eq!(browser.sign_in(&form).await.status, StatusCode::SEE_OTHER);
+    let second = session().await;
+    let page = browser.get("/account").await;
+    browser.submit(&page, "/sign-out", &["csrf"], &[]).await;
+    let mut other = Browser::new(&server);
+    for browser in [&mut browser, &mut other] {
+        let form = browser.get("/sign-in").await;
+        browser.sign_in(&form).await;
+        server.push(1);
+    }
+    let third = session().await;
+    let page = browser.get("/account").await;
+    browser.submit(&page, "/account", &["csrf"], &[("action", "end"), ("session", &third)]).await;
+    assert_eq!(other.get("/account").await.header("location"), "/sign-in");
+    let lines = lines(&server, folder.path());
+    let named = |event: &str| {
+        let of = lines.iter().filter(|line| line["event"] == event);
+        of.map(|line| text(line, "session").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(named("signed_out"), [first, second], "one was replaced by a sign-in, one signed out");
+    assert_eq!(named("session_ended"), [third]);
+    let set_up = lines.iter().find(|line| line["event"] == "setup_used").unwrap();
+    assert_eq!(text(set_up, "link").len(), 43);
+    assert!(
+        Kind::SignedOut.is_urgent() && Kind::SessionEnded.is_urgent() && Kind::InvitationMade.is_urgent()
+    );
+}
+
+#[tokio::test]
 async fn as_222_a_changed_a_missing_and_a_moved_line_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with(audited(folder.path())).await;

@@ -149,7 +149,7 @@ async fn as_094_t_10_no_form_of_another_site_does_anything() {
     let id = server.app.store.person_by_name(NAME.into()).await.unwrap().unwrap().id;
     let invitation =
         hallpass_server::invitation_link(&*server.app.store, &server.app.settings, id, server.now()).await;
-    let page = stranger.get(invitation.unwrap().expose().strip_prefix(ISSUER).unwrap()).await;
+    let page = stranger.get(invitation.unwrap().link.expose().strip_prefix(ISSUER).unwrap()).await;
     let (csrf, code) = (page.hidden("csrf").unwrap(), page.hidden("code").unwrap());
     let typed = [("csrf", &*csrf), ("code", &*code), ("password", "another long password")];
     from_elsewhere(&stranger, "/invitation", &typed).await;

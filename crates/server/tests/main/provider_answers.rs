@@ -254,7 +254,7 @@ async fn as_214_t_101_passwords_can_be_off() {
     let now = server.now();
     let link =
         hallpass_server::invitation_link(&*server.app.store, &server.app.settings, grace.id, now).await;
-    let refused = browser.get(path(link.unwrap().expose())).await;
+    let refused = browser.get(path(link.unwrap().link.expose())).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND, "nobody gets a password by the way");
     let mut nobody = server.app.settings.clone();
     nobody.sign_in.providers.clear();

@@ -55,7 +55,7 @@ async fn as_108_codes_tokens_secrets_and_links_have_at_least_128_random_or_keyed
         values.entry("access token's signature").or_default().push(signature);
         let now = server.now();
         let link = invitation_link(&*server.app.store, &server.app.settings, person.id, now).await.unwrap();
-        let code = link.expose().split("code=").nth(1).unwrap().to_owned();
+        let code = link.link.expose().split("code=").nth(1).unwrap().to_owned();
         values.entry("one-time link").or_default().push(code);
         let push: Vec<(String, String)> = Server::request(&client).into_iter().collect();
         let push: Vec<(&str, &str)> = push.iter().map(|(name, value)| (&**name, &**value)).collect();

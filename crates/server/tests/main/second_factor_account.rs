@@ -281,7 +281,7 @@ async fn as_097_t_17_another_password_takes_no_second_factor_away() {
     let (server, secret, _) = with_factor(|_| {}).await;
     let person = person(&server, NAME).await.unwrap().id;
     let settings = &server.app.settings;
-    let link = invitation_link(&*server.app.store, settings, person, server.now()).await.unwrap();
+    let link = invitation_link(&*server.app.store, settings, person, server.now()).await.unwrap().link;
     let mut browser = Browser::new(&server);
     let page = browser.get(link.expose().strip_prefix(ISSUER).unwrap()).await;
     let typed = [("password", "another long password")];

@@ -89,6 +89,7 @@ macro_rules! contract_tests {
             as_227_ending_everything_of_a_person_or_a_client_is_one_entry
             sessions_of_an_old_epoch_are_void
             an_invitation_is_good_once_and_signs_out_everywhere
+            t_21_a_one_time_code_is_taken_away_unless_it_is_the_one_to_keep
             sixty_four_uses_of_an_invitation_have_one_winner
             an_account_is_made_once_and_disabled_for_good
             attempts_are_counted_in_a_window

@@ -84,6 +84,37 @@ pub async fn an_invitation_is_good_once_and_signs_out_everywhere(store: Arc<dyn 
     assert_eq!(feed.entries.last().unwrap().what, Revoked::Person { person: story.person, epoch: 1 });
 }
 
+/// After a restore: what was used or replaced since is taken away, what was made since is not, and nobody else's is.
+pub async fn t_21_a_one_time_code_is_taken_away_unless_it_is_the_one_to_keep(store: Arc<dyn Store>) {
+    let end = START.plus(minutes(60));
+    assert!(store.setup_code_put([7; 32], end).await.unwrap());
+    assert!(!store.setup_code_end(Some([8; 32]), START).await.unwrap(), "another");
+    assert!(!store.setup_code_end(Some([7; 32]), end).await.unwrap(), "it is over by itself");
+    assert!(store.setup_code_end(Some([7; 32]), START).await.unwrap());
+    assert!(!store.setup_code_end(None, START).await.unwrap(), "it is gone");
+    let made = store.person_create_first([7; 32], somebody("mallory"), START).await.unwrap();
+    assert_eq!(made, FirstPerson::WrongCode);
+    assert!(store.setup_code_put([7; 32], end).await.unwrap());
+    assert!(store.setup_code_end(None, START).await.unwrap());
+    let story = Story::begin(store.clone()).await;
+    let (eve, end) = (somebody("eve"), story.now.plus(minutes(60)));
+    assert!(store.person_create(eve.clone()).await.unwrap());
+    assert!(store.invitation_put(eve.id, [3; 32], end).await.unwrap());
+    assert!(!store.invitation_end(story.person, None, story.now).await.unwrap(), "there is none");
+    assert!(store.invitation_put(story.person, [1; 32], end).await.unwrap());
+    assert!(!store.invitation_end(story.person, Some([1; 32]), story.now).await.unwrap(), "the one to keep");
+    assert!(!store.invitation_end(story.person, None, end).await.unwrap(), "it is over by itself");
+    assert!(store.invitation_read([1; 32], story.now).await.unwrap().is_some());
+    assert!(store.invitation_end(story.person, Some([2; 32]), story.now).await.unwrap());
+    assert!(!store.invitation_end(story.person, Some([2; 32]), story.now).await.unwrap(), "run twice");
+    let thief = store.invitation_redeem([1; 32], "x".into(), end, story.now).await.unwrap();
+    assert_eq!(thief, None);
+    assert!(store.invitation_put(story.person, [1; 32], end).await.unwrap());
+    assert!(store.invitation_redeem([1; 32], "new".into(), end, story.now).await.unwrap().is_some());
+    assert!(!store.invitation_end(story.person, None, story.now).await.unwrap(), "it was used");
+    assert_eq!(store.invitation_read([3; 32], story.now).await.unwrap().unwrap().id, eve.id);
+}
+
 /// However many press the button.
 pub async fn sixty_four_uses_of_an_invitation_have_one_winner(store: Arc<dyn Store>) {
     let story = Story::begin(store.clone()).await;

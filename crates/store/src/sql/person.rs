@@ -12,6 +12,8 @@ statements! {
         ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at RETURNING id";
     SETUP_USE = "DELETE FROM setup WHERE digest = $1 AND expires_at > $2
         AND NOT EXISTS (SELECT 1 FROM person) RETURNING id";
+    SETUP_END = "DELETE FROM setup WHERE digest = $1 AND expires_at > $2 RETURNING id";
+    SETUP_END_ANY = "DELETE FROM setup WHERE expires_at > $1 RETURNING id";
     CREATE = "INSERT INTO person (id, name, password, epoch, disabled_at, created_at)
         VALUES ($1, $2, $3, $4, $5, $6)";
     CREATE_FREE = "INSERT INTO person (id, name, password, epoch, disabled_at, created_at)
@@ -37,6 +39,7 @@ statements! {
         FROM invitation i JOIN person p ON p.id = i.person AND p.disabled_at IS NULL
         WHERE i.digest = $1 AND i.expires_at > $2";
     INVITATION_USE = "UPDATE invitation SET expires_at = 0 WHERE digest = $1 AND expires_at > $2 RETURNING person";
+    INVITATION_END = "DELETE FROM invitation WHERE person = $1 AND digest <> $2 AND expires_at > $3 RETURNING person";
     // The password's salt was drawn for this attempt: finding it means that this very write was run before.
     INVITATION_USED = "SELECT p.id, p.name, p.password, p.epoch, p.disabled_at, p.created_at
         FROM invitation i JOIN person p ON p.id = i.person WHERE i.digest = $1 AND p.password = $2";
@@ -149,6 +152,20 @@ operation! {
 }
 
 operation! {
+    InvitationEnd { person: PersonId, keep: [u8; 32], now: Timestamp } -> bool, Ending,
+    |on, this| on.any(INVITATION_END, args![&this.person, &this.keep, this.now]).await
+}
+
+operation! {
+    SetupCodeEnd { used: Option<[u8; 32]>, now: Timestamp } -> bool, Ending, |on, this| {
+        match &this.used {
+            Some(digest) => on.any(SETUP_END, args![digest, this.now]).await,
+            None => on.any(SETUP_END_ANY, args![this.now]).await,
+        }
+    }
+}
+
+operation! {
     ByName { name: String } -> Option<Person>, Read,
     |on, this| on.first(BY_NAME, args![&this.name], person).await
 }
@@ -235,6 +252,15 @@ impl<B: Backend> People for B {
         now: Timestamp,
     ) -> Answer<'_, Option<Person>> {
         self.run(InvitationRedeem { digest, password, until, now })
+    }
+
+    fn invitation_end(&self, person: PersonId, keep: Option<[u8; 32]>, now: Timestamp) -> Answer<'_, bool> {
+        // No code has this digest.
+        self.run(InvitationEnd { person, keep: keep.unwrap_or_default(), now })
+    }
+
+    fn setup_code_end(&self, used: Option<[u8; 32]>, now: Timestamp) -> Answer<'_, bool> {
+        self.run(SetupCodeEnd { used, now })
     }
 
     fn person_by_name(&self, name: String) -> Answer<'_, Option<Person>> {

@@ -62,6 +62,13 @@ pub trait People: Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, Option<Person>>;
 
+    /// Takes away this person's one-time code, unless it is the one with the digest `keep`: after a restore, one that was used or
+    /// replaced since. `false` where none is in force.
+    fn invitation_end(&self, person: PersonId, keep: Option<[u8; 32]>, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Takes away the setup code with this digest, or whichever is in force. `false` where it is not.
+    fn setup_code_end(&self, used: Option<[u8; 32]>, now: Timestamp) -> Answer<'_, bool>;
+
     /// By the folded name.
     fn person_by_name(&self, name: String) -> Answer<'_, Option<Person>>;
 

@@ -35,7 +35,7 @@ pub struct ExportArgs {
 }
 
 /// The columns, in order. What a later release adds is in the JSON.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 30] = [
     "at",
     "node",
     "sequence",
@@ -47,6 +47,8 @@ const COLUMNS: [&str; 28] = [
     "client",
     "client_name",
     "grant",
+    "session",
+    "link",
     "server",
     "method",
     "target",
