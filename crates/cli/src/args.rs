@@ -37,7 +37,7 @@ pub enum Command {
     /// Look at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Accounts of a server: list, add, recover, sign out, disable, remove.
+    /// Accounts of a server: list, add, recover, where they are signed in, sign out, disable, remove.
     #[command(subcommand)]
     User(commands::user::UserCommand),
     /// Clients: make, list, remove, block; who may register.

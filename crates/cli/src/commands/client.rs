@@ -46,6 +46,9 @@ pub enum ClientCommand {
     Remove {
         /// Its client id.
         id: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -56,6 +59,9 @@ pub enum ClientCommand {
         /// End the secret before at once.
         #[arg(long)]
         only_new: bool,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -69,6 +75,9 @@ pub enum ClientCommand {
         /// The address of its public keys.
         #[arg(long, value_name = "URL", conflicts_with = "jwks_file")]
         jwks_uri: Option<String>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -79,6 +88,9 @@ pub enum ClientCommand {
         /// Why, for whoever reads the list.
         #[arg(long, default_value = "")]
         note: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -86,6 +98,9 @@ pub enum ClientCommand {
     Unblock {
         #[command(flatten)]
         what: blocks::What,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -102,6 +117,9 @@ pub enum ClientCommand {
         /// How long it is good, such as 30d.
         #[arg(long, value_name = "TIME", default_value = "7d")]
         valid: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -190,19 +208,24 @@ pub async fn run(command: ClientCommand) -> anyhow::Result<ExitCode> {
             let client = existing(&place.open().await?, &id).await?;
             say!("{}", serde_json::to_string_pretty(&shown(&client)?)?);
         }
-        ClientCommand::Remove { id, place } => remove(&place.open().await?, &id).await?,
-        ClientCommand::RotateSecret { id, only_new, place } => {
-            rotate(&place.open().await?, &id, only_new).await?;
+        ClientCommand::Remove { id, json, place } => remove(&place.open().await?, &id, json).await?,
+        ClientCommand::RotateSecret { id, only_new, json, place } => {
+            rotate(&place.open().await?, &id, only_new, json).await?;
         }
-        ClientCommand::SetKeys { id, jwks_file, jwks_uri, place } => {
+        ClientCommand::SetKeys { id, jwks_file, jwks_uri, json, place } => {
             set_keys(&place.open().await?, &id, jwks_file.as_deref(), jwks_uri).await?;
+            if json {
+                say!("{}", serde_json::json!({ "client_id": id }));
+            }
         }
-        ClientCommand::Block { what, note, place } => {
-            blocks::block(&place.open().await?, &what, note).await?;
+        ClientCommand::Block { what, note, json, place } => {
+            blocks::block(&place.open().await?, &what, note, json).await?;
         }
-        ClientCommand::Unblock { what, place } => blocks::unblock(&place.open().await?, &what).await?,
+        ClientCommand::Unblock { what, json, place } => {
+            blocks::unblock(&place.open().await?, &what, json).await?;
+        }
         ClientCommand::Blocks { json, place } => blocks::list(&place.open().await?, json).await?,
-        ClientCommand::Token { valid, place } => token(&place.open().await?, &valid).await?,
+        ClientCommand::Token { valid, json, place } => token(&place.open().await?, &valid, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -377,17 +400,20 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn remove(place: &Place, id: &str) -> anyhow::Result<()> {
+async fn remove(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
     existing(place, id).await?;
     let until = place.tokens_until();
     if place.store.client_remove(id.to_owned(), until).await? {
         place.record(&[Event::client_removed(id, until)]).await?;
     }
+    if json {
+        say!("{}", serde_json::json!({ "client_id": id, "removed": true }));
+    }
     note("removed");
     Ok(())
 }
 
-async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
+async fn rotate(place: &Place, id: &str, only_new: bool, json: bool) -> anyhow::Result<()> {
     let client = existing(place, id).await?;
     let mut record: ClientRecord = serde_json::from_str(&client.body)?;
     let secret = new_secret();
@@ -396,7 +422,11 @@ async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
     OperatorClient::new(id, &record)?;
     change(place, client, &record).await?;
     place.record(&[Event::client_secret_changed(id)]).await?;
-    say!("{}", secret.expose());
+    if json {
+        say!("{}", serde_json::json!({ "client_id": id, "client_secret": secret.expose() }));
+    } else {
+        say!("{}", secret.expose());
+    }
     note(if only_new {
         "This is the only secret from now on."
     } else {
@@ -405,11 +435,19 @@ async fn rotate(place: &Place, id: &str, only_new: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn token(place: &Place, valid: &str) -> anyhow::Result<()> {
+async fn token(place: &Place, valid: &str, json: bool) -> anyhow::Result<()> {
     let valid = length_of_time(valid)?;
     let keys = place.keys().await?;
-    place.record(&[Event::initial_access_issued(place.now.plus(valid))]).await?;
-    say!("{}", initial_access::issue(&keys, &SystemEntropy, place.now.plus(valid)).expose());
+    let until = place.now.plus(valid);
+    place.record(&[Event::initial_access_issued(until)]).await?;
+    let token = initial_access::issue(&keys, &SystemEntropy, until);
+    if json {
+        let issued =
+            serde_json::json!({ "initial_access_token": token.expose(), "expires_at": until.seconds() });
+        say!("{issued}");
+    } else {
+        say!("{}", token.expose());
+    }
     note("Whoever has it may register clients until it is over; it cannot be taken back.");
     Ok(())
 }

@@ -40,6 +40,9 @@ pub enum KeyCommand {
         /// Sign with it at once. Whoever keeps the key set refuses its tokens until it reads it again, five minutes at most.
         #[arg(long)]
         now: bool,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -51,6 +54,9 @@ pub enum KeyCommand {
         /// Its id, as listed.
         #[arg(allow_hyphen_values = true)]
         kid: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -61,8 +67,8 @@ pub async fn run(command: KeyCommand) -> anyhow::Result<ExitCode> {
     match command {
         KeyCommand::Master(command) => return master::run(command).await,
         KeyCommand::List { json, place } => list(&place.open().await?, json).await?,
-        KeyCommand::Rotate { now, place } => rotate(&place.open().await?, now).await?,
-        KeyCommand::Retire { kid, place } => retire(&place.open().await?, &kid).await?,
+        KeyCommand::Rotate { now, json, place } => rotate(&place.open().await?, now, json).await?,
+        KeyCommand::Retire { kid, json, place } => retire(&place.open().await?, &kid, json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -104,7 +110,7 @@ fn as_json(key: &StoredKey, stage: Stage) -> Value {
     })
 }
 
-async fn rotate(place: &Place, at_once: bool) -> anyhow::Result<()> {
+async fn rotate(place: &Place, at_once: bool, json: bool) -> anyhow::Result<()> {
     let known = place.store.keys_read().await?;
     if known.is_empty() {
         bail!("there is no key yet: start the server once, it makes the first one");
@@ -120,11 +126,15 @@ async fn rotate(place: &Place, at_once: bool) -> anyhow::Result<()> {
         bail!("another key was made at the same moment: `hallpass key list` shows it");
     }
     place.record(&[Event::key_made(&key.kid)]).await?;
+    if json {
+        let stage = if at_once { Stage::Signing } else { Stage::Published(signs_from) };
+        say!("{}", as_json(&key, stage));
+    }
     note(&format!("{} signs from {}", key.kid, signs_from.to_rfc3339()));
     Ok(())
 }
 
-async fn retire(place: &Place, kid: &str) -> anyhow::Result<()> {
+async fn retire(place: &Place, kid: &str, json: bool) -> anyhow::Result<()> {
     if !place.store.key_retire(kid.to_owned(), place.now).await? {
         let keys = place.store.keys_read().await?;
         match keys.iter().find(|key| key.kid == kid) {
@@ -134,6 +144,9 @@ async fn retire(place: &Place, kid: &str) -> anyhow::Result<()> {
         }
     }
     place.record(&[Event::key_retired(kid)]).await?;
+    if json {
+        say!("{}", json!({ "kid": kid, "retired_at": place.now.to_rfc3339() }));
+    }
     note(&format!("{kid} is out of use: what it has signed is refused within a second"));
     Ok(())
 }

@@ -156,6 +156,85 @@ fn as_227_grants_of_a_client_an_account_or_everybody_are_revoked_at_once() {
 }
 
 #[test]
+fn as_222_where_somebody_is_signed_in_is_listed_and_ended_by_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    let (mut ada, client, _) = person::granted(port, node.setup_link.as_deref());
+    let mut other = Person::signed_in(port, port);
+    let run = |words: &[&str]| hallpass(folder.path(), port, words);
+    let json = |words: &[&str]| serde_json::from_str::<serde_json::Value>(&run(words).1).unwrap();
+    let sessions = json(&["user", "sessions", "Ada", "--json"]);
+    assert_eq!(
+        (sessions.as_array().unwrap().len(), &sessions[0]["signed_in_from"]),
+        (2, &"127.0.0.1".into())
+    );
+    let newest = sessions[0]["id"].as_str().unwrap().to_owned();
+    let text = run(&["user", "sessions", "ada"]).1;
+    assert!(text.starts_with(&format!("{newest}  ")) && text.contains(" from 127.0.0.1  until "), "{text}");
+    assert_eq!(json(&["user", "show", "ada", "--json"])["sessions"], 2);
+    assert_eq!(run(&["user", "add", "grace"]).0, 0);
+    for (name, id) in [("grace", newest.as_str()), ("ada", "0123")] {
+        let (code, _, err) = run(&["user", "end-session", name, id]);
+        assert!(code == 1 && err.contains("hallpass user sessions"), "{err}");
+    }
+    assert!(other.is_signed_in(), "it is not hers to end");
+    let done = json(&["user", "end-session", "ada", &newest, "--json"]);
+    assert_eq!((&done["id"], &done["ended"]), (&newest.clone().into(), &true.into()));
+    assert!(ada.is_signed_in() && !other.is_signed_in());
+    assert_eq!(run(&["user", "end-session", "ada", &newest]).0, 1, "it is over");
+    let ended = json(&["audit", "export", "--json", "--event", "session_ended"]);
+    assert_eq!((&ended[0]["session"], &ended[0]["by"]), (&newest.into(), &"operator".into()));
+    // Whose a grant is, and when and from where it was used last.
+    let grants = run(&["grant", "list"]).1;
+    assert!(
+        grants.contains("  ada  ") && grants.contains("  used 2") && grants.contains("Z from 127.0.0.1"),
+        "{grants}"
+    );
+    assert_eq!(json(&["grant", "list", "--json"])[0]["name"], "ada");
+    assert!(ada.allow(&client).is_some());
+}
+
+#[test]
+fn as_185_what_a_command_did_is_json_for_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let _node = Node::run(folder.path(), port);
+    let run = |words: &[&str]| {
+        let (code, out, err) = hallpass(folder.path(), port, &[words, &["--json"]].concat());
+        assert_eq!(code, 0, "{words:?}: {err}");
+        serde_json::from_str::<serde_json::Value>(&out)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}: {out}"))
+    };
+    let set_up = run(&["admin", "recover"]);
+    assert!(set_up["link"].as_str().unwrap().contains("/setup?code="), "{set_up}");
+    for command in ["add", "recover"] {
+        let made = run(&["user", command, "grace"]);
+        let path = made["link"].as_str().unwrap().split_once(&port.to_string()).unwrap().1;
+        assert_eq!(http::send(port, "GET", path, &[], "").unwrap().status, 200);
+        assert!(made["name"] == "grace" && made["id"].is_string() && made["expires_at"].is_u64(), "{made}");
+    }
+    assert_eq!(run(&["user", "disable", "grace"])["disabled"], true);
+    assert_eq!(run(&["user", "enable", "grace"])["disabled"], false);
+    assert_eq!(run(&["user", "sign-out", "grace"])["signed_out_everywhere"], true);
+    assert_eq!(run(&["user", "remove", "grace", "--yes"])["removed"], true);
+    let old = run(&["key", "list"])[0]["kid"].as_str().unwrap().to_owned();
+    let new = run(&["key", "rotate", "--now"]);
+    assert_eq!((&new["stage"], new["kid"] == *old), (&"signing".into(), false));
+    assert_eq!(run(&["key", "rotate"])["stage"], "published");
+    assert_eq!(run(&["key", "retire", &old])["kid"], *old);
+    let add = ["client", "add", "--id", "a", "--name", "A", "--redirect-uri", person::REDIRECT];
+    let first = run(&[&add[..], &["--auth", "client_secret_basic"]].concat())["client_secret"].clone();
+    let second = run(&["client", "rotate-secret", "a"]);
+    assert!(second["client_secret"].is_string() && second["client_secret"] != first, "{second}");
+    assert_eq!(run(&["client", "remove", "a"])["removed"], true);
+    let blocked = run(&["client", "block", "--host", "evil.example"]);
+    assert_eq!((&blocked["key"], &blocked["blocked_before"]), (&"evil.example".into(), &false.into()));
+    assert_eq!(run(&["client", "unblock", "--host", "evil.example"])["unblocked"], true);
+    assert!(run(&["client", "token"])["initial_access_token"].as_str().unwrap().starts_with("hpi_"));
+}
+
+#[test]
 fn t_101_a_lost_link_or_password_is_recovered_without_a_server() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();

@@ -65,7 +65,7 @@ fn named_host(text: &str) -> anyhow::Result<String> {
 }
 
 /// Puts a block in force.
-pub async fn block(place: &Place, what: &What, why: String) -> anyhow::Result<()> {
+pub async fn block(place: &Place, what: &What, why: String, json: bool) -> anyhow::Result<()> {
     let (kind, key) = what.read()?;
     let block = Block { kind, key: key.clone(), created_at: place.now, note: why };
     let new = place.store.block_put(block, place.tokens_until()).await?;
@@ -76,6 +76,12 @@ pub async fn block(place: &Place, what: &What, why: String) -> anyhow::Result<()
     if new {
         let named = format!("{} {key}", kind.name());
         place.record(&[Event::client_blocked(&named, place.tokens_until())]).await?;
+    }
+    if json {
+        let done = serde_json::json!({
+            "kind": kind.name(), "key": key, "blocked_before": !new, "grants_revoked": revoked,
+        });
+        say!("{done}");
     }
     note(&match (new, revoked) {
         (false, 0) => "it was blocked before".to_owned(),
@@ -97,13 +103,16 @@ async fn revoke_at_host(place: &Place) -> anyhow::Result<usize> {
 }
 
 /// Lifts a block.
-pub async fn unblock(place: &Place, what: &What) -> anyhow::Result<()> {
+pub async fn unblock(place: &Place, what: &What, json: bool) -> anyhow::Result<()> {
     let (kind, key) = what.read()?;
     if !place.store.block_remove(kind, key.clone(), place.tokens_until()).await? {
         bail!("there is no block of the {} {key:?}: `hallpass client blocks` lists them", kind.name());
     }
     let named = format!("{} {key}", kind.name());
     place.record(&[Event::client_unblocked(&named)]).await?;
+    if json {
+        say!("{}", serde_json::json!({ "kind": kind.name(), "key": key, "unblocked": true }));
+    }
     note("no longer blocked");
     Ok(())
 }
