@@ -1,6 +1,7 @@
 //! One process: authorization server and gateway on one listener, the feed between them.
 
 mod connections;
+mod framing;
 mod host;
 mod issuers;
 mod listen;

@@ -1,6 +1,6 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
-use super::{host, patient::Patient, version};
+use super::{framing, host, patient::Patient, version};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -161,7 +161,10 @@ async fn connection(
         };
         async move {
             if !host::is_named_once(request.version(), request.uri(), request.headers()) {
-                return Ok(no_host());
+                return Ok(refused("name the host once\n"));
+            }
+            if request.version() == http::Version::HTTP_2 && !framing::is_said_once(request.headers()) {
+                return Ok(refused("say the length once\n"));
             }
             match way {
                 Way::Short(call) => Ok(call(request.map(Body::new)).await),
@@ -169,12 +172,14 @@ async fn connection(
             }
         }
     });
-    let io = TokioIo::new(Patient::new(first.bytes, stream, TAKE));
+    let stream = Patient::new(first.bytes, stream, TAKE);
     let served = if first.is_http2 {
+        let io = TokioIo::new(stream);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(64 * 1024);
         watcher.watch(builder.serve_connection(io, service)).await
     } else {
+        let io = TokioIo::new(stream.watched());
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
         watcher.watch(builder.serve_connection(io, service)).await
@@ -191,8 +196,8 @@ enum Way<C> {
 }
 
 /// The connection ends with it: whoever sent this is not understood, and what follows might not be meant as a request.
-fn no_host() -> http::Response<Body> {
-    let mut answer = http::Response::new(Body::from("name the host once\n"));
+fn refused(why: &'static str) -> http::Response<Body> {
+    let mut answer = http::Response::new(Body::from(why));
     *answer.status_mut() = http::StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     answer

@@ -2,13 +2,16 @@
 //!
 //! Whoever opens connections, asks for much and reads nothing holds a connection here and one to the server behind us each
 //! time. What cannot be written for as long as this ends the connection.
+//!
+//! What is read of HTTP/1 is looked at on its way (`framing`).
 
+use super::framing::Framing;
 use bytes::Bytes;
 use std::{
     future::Future,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -16,11 +19,26 @@ use tokio::{
     time::Sleep,
 };
 
+/// What is read in place of a line that must not be read, and of all that follows: in a head, in a chunk's size and behind the last
+/// chunk it is wrong for every reader, so the library refuses it as it refuses what it knows to be wrong itself, with 400 where an
+/// answer is due, and ends the connection.
+const WRONG: Bytes = Bytes::from_static(b"\0\r\n\r\n");
+
+/// Whether it is looked at what a peer says.
+#[derive(Debug)]
+enum Watch {
+    No,
+    Yes(Framing),
+    /// It was wrong, and nothing more is read.
+    Over,
+}
+
 /// A stream whose writes may wait for so long.
 pub struct Patient<S> {
     /// What was read of it before.
     ahead: Bytes,
     stream: S,
+    watch: Watch,
     patience: Duration,
     /// Only while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -29,7 +47,17 @@ pub struct Patient<S> {
 impl<S> Patient<S> {
     /// Waits so long for the peer to take something. `ahead` was read of it, and comes before the rest.
     pub const fn new(ahead: Bytes, stream: S, patience: Duration) -> Self {
-        Self { ahead, stream, patience, waiting: None }
+        Self { ahead, stream, watch: Watch::No, patience, waiting: None }
+    }
+
+    /// The same for HTTP/1, whose requests have to have one reading.
+    pub fn watched(self) -> Self {
+        Self { watch: Watch::Yes(Framing::default()), ..self }
+    }
+
+    fn read_ahead(&mut self, buffer: &mut ReadBuf<'_>) {
+        let fits = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead.split_to(fits));
     }
 
     /// Whether it is still worth waiting.
@@ -50,11 +78,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        let before = buffer.filled().len();
+        if !self.ahead.is_empty() {
+            self.read_ahead(buffer);
+        } else if !matches!(self.watch, Watch::Over) {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         }
-        let fits = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead.split_to(fits));
+        let Watch::Yes(framing) = &mut self.watch else { return Poll::Ready(Ok(())) };
+        if let Some(at) = framing.take(buffer.filled().get(before..).unwrap_or_default()) {
+            buffer.set_filled(before + at);
+            (self.watch, self.ahead) = (Watch::Over, WRONG);
+            self.read_ahead(buffer);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -115,6 +150,22 @@ mod tests {
         let _theirs = slowly.await.unwrap();
         let error = ours.write_all(&[0; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn rs_048_t_80_what_has_two_readings_is_not_read_whatever_follows() {
+        const GOOD: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for ahead in [0, 3, 40, 46] {
+            let (mut ours, theirs) = tokio::io::duplex(4096);
+            let said = format!("{GOOD}GET / HTTP/1.1\nHost: b\n\n{GOOD}");
+            let (first, rest) = said.split_at(ahead);
+            ours.write_all(rest.as_bytes()).await.unwrap();
+            let first = Bytes::from(first.to_owned());
+            let mut stream = Patient::new(first, theirs, Duration::from_secs(1)).watched();
+            let mut read = String::new();
+            stream.read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, format!("{GOOD}GET / HTTP/1.1\0\r\n\r\n"));
+        }
     }
 
     #[tokio::test]
