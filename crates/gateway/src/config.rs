@@ -215,6 +215,8 @@ pub struct Limits {
     pub connect: Duration,
     /// Time until the upstream starts to answer. Tools may work for minutes.
     pub answer: Duration,
+    /// Bytes of a JSON answer, and of one event in a stream, where 16 MiB is the most.
+    pub answer_length: u64,
     /// Silence in the middle of a JSON answer. Event streams may be silent for as long as the token is good.
     pub silence: Duration,
     /// After so much silence a stream of events gets a comment, so that nobody in between takes it for dead.
@@ -228,6 +230,7 @@ impl Default for Limits {
             receive: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             answer: Duration::from_mins(5),
+            answer_length: 64 * 1024 * 1024,
             silence: Duration::from_mins(1),
             keep_alive: Duration::from_secs(15),
         }

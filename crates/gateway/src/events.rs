@@ -1,7 +1,7 @@
 //! An event stream whose lists are filtered: read event by event, and written anew from what was read.
 
 use crate::{
-    handles::{self, Handles},
+    handles::{self, Handles, Seeker},
     lists,
     rules::{Rules, Viewer},
     stream::CutOff,
@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use hallpass_core::{json, mcp::Message};
 use std::sync::Arc;
 
-/// Longest event.
+/// Longest event, where the operator wants them no shorter.
 const LONGEST: usize = 16 * 1024 * 1024;
 const DEPTH: usize = 64;
 
@@ -25,6 +25,7 @@ pub(crate) struct EventFilter {
     data: Option<Vec<u8>>,
     /// The other fields of the event, as they will be written.
     fields: BytesMut,
+    longest: usize,
 }
 
 impl EventFilter {
@@ -45,7 +46,12 @@ impl EventFilter {
 
     fn plain() -> Self {
         let (line, fields) = (Vec::new(), BytesMut::new());
-        Self { lists: None, handles: None, line, after_return: false, data: None, fields }
+        Self { lists: None, handles: None, line, after_return: false, data: None, fields, longest: LONGEST }
+    }
+
+    /// No event may be longer than this either.
+    pub(crate) fn of_at_most(self, bytes: u64) -> Self {
+        Self { longest: usize::try_from(bytes).unwrap_or(LONGEST).min(LONGEST), ..self }
     }
 
     /// Takes a piece, and gives what is complete with it: maybe nothing.
@@ -66,7 +72,7 @@ impl EventFilter {
             }
             self.line.extend_from_slice(text);
             let held = self.line.len() + self.fields.len() + self.data.as_ref().map_or(0, Vec::len);
-            if held > LONGEST {
+            if held > self.longest {
                 return Err(CutOff::Event);
             }
             if end.is_some() {
@@ -113,10 +119,13 @@ impl EventFilter {
         let limits = json::Limits { bytes: LONGEST, depth: DEPTH };
         let message = match (Message::parse(data, limits), &self.lists) {
             (Ok(message), _) => message,
+            // Whatever it is, no handle in it gets to a client as it is.
+            (Err(_), None) if Seeker::default().finds(data) => return Err(CutOff::Handle),
             (Err(_), None) => return Ok(as_lines(data)),
             (Err(_), Some(_)) => return Err(CutOff::Event),
         };
-        let message = match self.handles.as_ref().and_then(|handles| handles.sealed(&message)) {
+        let sealed = self.handles.as_ref().map(|handles| handles.sealed(&message)).transpose();
+        let message = match sealed.map_err(|_| CutOff::Handle)?.flatten() {
             Some(sealed) => sealed,
             None if self.lists.is_none() => return Ok(as_lines(data)),
             None => message,
@@ -188,5 +197,8 @@ mod tests {
             let (mut filter, piece) = (filter(), line.repeat(40_000));
             assert!((0..30).any(|_| filter.take(&piece).is_err()));
         }
+        let mut filter = filter().of_at_most(1000);
+        assert!(filter.take(&[&b": "[..], &[b'x'; 990], b"\n\n"].concat()).is_ok());
+        assert!(filter.take(&[&b": "[..], &[b'x'; 1000], b"\n\n"].concat()).is_err());
     }
 }

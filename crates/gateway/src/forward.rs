@@ -7,7 +7,7 @@ use crate::{
     browser,
     challenge::ChallengeStyle,
     events::EventFilter,
-    handles::{self, Handles},
+    handles::{self, Handles, Seeker},
     headers::{self, AnswerFault, Kind},
     lists,
     message::{self, Action, Call, SESSION_ID, Unread},
@@ -311,6 +311,9 @@ async fn pass_back(
     if kind == Kind::Other && matches!(call.action, Action::EndSession) && status.is_success() {
         kind = Kind::Empty;
     }
+    if kind == Kind::Json && body.size_hint().lower() > server.limits.answer_length {
+        return Err(AnswerFault::TooLong.into());
+    }
     let session = session(server, caller, call, &received);
     let mut headers = headers::answer(kind, &received, session);
     let guard = |silence| Guarded::new(body, Arc::clone(server), caller.clone(), silence);
@@ -327,11 +330,12 @@ async fn pass_back(
         Kind::Events if hides => {
             headers::private(&mut headers);
             let filter = EventFilter::new(Arc::clone(&server.rules), Viewer::of(&viewer(server, caller)));
-            let filter = filter.sealing(server.handles(caller, call));
+            let filter = filter.sealing(server.handles(caller, call)).of_at_most(server.limits.answer_length);
             Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
         }
         Kind::Events => {
             let filter = EventFilter::only_sealing(server.handles(caller, call));
+            let filter = filter.of_at_most(server.limits.answer_length);
             Response::new(Body::new(guard(None).kept_alive(place).filtered(filter)))
         }
         Kind::Empty => Response::new(Body::empty()),
@@ -361,32 +365,39 @@ async fn shown_list(
         tracing::warn!(server = %server.name, %error, "a list is no message and not passed on");
         AnswerFault::List
     })?;
-    let sealed = if handles::may_have(&read) { server.handles(caller, call).sealed(&message) } else { None };
-    let message = sealed.unwrap_or(message);
+    let sealed =
+        if handles::may_have(&read) { server.handles(caller, call).sealed(&message) } else { Ok(None) };
+    let message = sealed.map_err(|_| AnswerFault::Handles)?.unwrap_or(message);
     let shown = lists::filtered(&server.rules, &viewer(server, caller), &message);
     Ok(Body::from(shown.unwrap_or_else(|| message.to_canonical())))
 }
 
-/// Longest answer that is looked at for handles. What is in a longer one stays as it is, and opens nothing.
-const SEALED_UP_TO: u64 = 4 * 1024 * 1024;
+/// Longest answer that is read whole, so that the handles in it are sealed. A longer one passes piece by piece, and only without any.
+const SEALED_UP_TO: u64 = 16 * 1024 * 1024;
 
 /// An answer with its handles sealed. What is no message, or has none, passes as it is.
 async fn json(handles: Handles, mut body: Guarded) -> Result<Body, AnswerFault> {
     let read = match body.size_hint().upper() {
         Some(length) if length <= SEALED_UP_TO => {
-            body.collect().await.map_err(|_| AnswerFault::Broken)?.to_bytes()
+            body.collect().await.map_err(|error| error.fault())?.to_bytes()
         }
-        Some(_) => return Ok(Body::new(body)),
+        Some(_) => return Ok(Body::new(body.without_handles().map_err(|error| error.fault())?)),
         // A server need not say how long its answer is; those on the official TypeScript SDK 2 do not.
-        None => match body.whole(SEALED_UP_TO).await.map_err(|_| AnswerFault::Broken)? {
+        None => match body.whole(SEALED_UP_TO).await.map_err(|error| error.fault())? {
             Some(read) => read,
-            None => return Ok(Body::new(body)),
+            None => return Ok(Body::new(body.without_handles().map_err(|error| error.fault())?)),
         },
     };
     if !handles::may_have(&read) {
         return Ok(Body::from(read));
     }
-    let sealed = Message::parse(&read, Message::LIMITS).ok().and_then(|message| handles.sealed(&message));
+    let limits = json::Limits { bytes: read.len(), ..Message::LIMITS };
+    let sealed = match Message::parse(&read, limits) {
+        Ok(message) => handles.sealed(&message).map_err(|_| AnswerFault::Handles)?,
+        // Whatever it is, no handle in it gets to a client as it is.
+        Err(_) if Seeker::default().finds(&read) => return Err(AnswerFault::Handles),
+        Err(_) => None,
+    };
     Ok(sealed.map_or_else(|| Body::from(read), |message| Body::from(message.to_canonical())))
 }
 

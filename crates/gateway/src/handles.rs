@@ -92,6 +92,39 @@ fn may_be_taken_for_one(text: &str) -> bool {
     ["requeststate", "cursor", "taskid"].iter().any(|mark| lower.contains(mark))
 }
 
+/// Looks for a handle in what is not read as a message, or is too long for it, as it passes. The names that places have are looked for as
+/// they are written in JSON: in a text inside it their quotes are escaped.
+#[derive(Default)]
+pub(crate) struct Seeker {
+    /// The end of what has passed, with which a name may begin.
+    end: Vec<u8>,
+}
+
+const NAMES: [&[u8]; 3] = [b"\"requestState\"", b"\"nextCursor\"", b"\"taskId\""];
+/// One byte less than the longest of them.
+const OVERLAP: usize = 13;
+
+impl Seeker {
+    /// Whether there is one in this piece, or between it and those before.
+    pub(crate) fn finds(&mut self, piece: &[u8]) -> bool {
+        let (start, last) = (piece.len().min(OVERLAP), piece.len().saturating_sub(OVERLAP));
+        self.end.extend_from_slice(piece.get(..start).unwrap_or_default());
+        let found = has_name(&self.end) || has_name(piece);
+        if last > 0 {
+            self.end = piece.get(last..).unwrap_or_default().to_vec();
+        } else {
+            self.end.drain(..self.end.len().saturating_sub(OVERLAP));
+        }
+        found
+    }
+}
+
+fn has_name(text: &[u8]) -> bool {
+    let quotes = text.iter().enumerate().filter(|(_, byte)| **byte == b'"');
+    let mut rests = quotes.filter_map(|(at, _)| text.get(at..));
+    rests.any(|rest| NAMES.iter().any(|name| rest.starts_with(name)))
+}
+
 fn each(
     raw: &Raw,
     places: &Places,
@@ -104,6 +137,15 @@ fn each(
     let kind = |number: usize| places.get(number).map_or(Kind::State, |(kind, _)| *kind);
     let mut change = |number: usize, text: &str| change(kind(number), text);
     raw.with_texts(&paths, &mut change).map_err(|_| NoSuchHandle)
+}
+
+/// The call with other parameters, where there are others.
+fn changed(
+    call: &Call,
+    change: impl FnOnce(&Raw) -> Result<Option<Raw>, NoSuchHandle>,
+) -> Result<Option<Call>, NoSuchHandle> {
+    let params = call.params().map(change).transpose()?.flatten();
+    Ok(params.map(|params| call.clone().with_params(params)))
 }
 
 /// Whose handles, and of which request.
@@ -141,39 +183,33 @@ impl Handles {
     }
 
     /// What the client is told: the same message with its handles sealed, where there are any.
-    pub(crate) fn sealed(&self, message: &Message) -> Option<Message> {
+    ///
+    /// # Errors
+    /// Where one belongs is something that cannot be sealed: it does not go to the client as it is.
+    pub(crate) fn sealed(&self, message: &Message) -> Result<Option<Message>, NoSuchHandle> {
         let seal = |raw: &Raw, places: &Places| each(raw, places, &|kind, text| Some(self.seal(kind, text)));
-        match message {
-            Message::Response { id, outcome: Outcome::Result(result) } => {
-                let outcome = Outcome::Result(seal(result, RESULT).ok()??);
-                Some(Message::Response { id: id.clone(), outcome })
-            }
+        Ok(match message {
+            Message::Response { id, outcome: Outcome::Result(result) } => seal(result, RESULT)?
+                .map(|result| Message::Response { id: id.clone(), outcome: Outcome::Result(result) }),
             Message::Response { outcome: Outcome::Error(_), .. } => None,
             Message::Notification { call } => {
                 let is_status = call.method().starts_with("notifications/tasks");
-                let params = seal(call.params()?, if is_status { STATUS } else { OTHER }).ok()??;
-                Some(Message::Notification { call: call.clone().with_params(params) })
+                let places = if is_status { STATUS } else { OTHER };
+                changed(call, |params| seal(params, places))?.map(|call| Message::Notification { call })
             }
-            Message::Request { id, call } => {
-                let params = seal(call.params()?, OTHER).ok()??;
-                Some(Message::Request { id: id.clone(), call: call.clone().with_params(params) })
-            }
-        }
+            Message::Request { id, call } => changed(call, |params| seal(params, OTHER))?
+                .map(|call| Message::Request { id: id.clone(), call }),
+        })
     }
 
     /// What the server is told: the same message with its own handles, where there are any.
     pub(crate) fn opened(&self, message: &Message) -> Result<Option<Message>, NoSuchHandle> {
         let open = |raw: &Raw, places: &Places| each(raw, places, &|kind, text| self.open(kind, text));
-        let of_call = |call: &Call, places: &Places| {
-            let opened = call.params().map(|params| open(params, places)).transpose();
-            opened.map(|params| params.flatten().map(|params| call.clone().with_params(params)))
-        };
         Ok(match message {
-            Message::Request { id, call } => {
-                of_call(call, REQUEST)?.map(|call| Message::Request { id: id.clone(), call })
-            }
+            Message::Request { id, call } => changed(call, |params| open(params, REQUEST))?
+                .map(|call| Message::Request { id: id.clone(), call }),
             Message::Notification { call } => {
-                of_call(call, OTHER)?.map(|call| Message::Notification { call })
+                changed(call, |params| open(params, OTHER))?.map(|call| Message::Notification { call })
             }
             Message::Response { id, outcome: Outcome::Result(result) } => open(result, OTHER)?
                 .map(|result| Message::Response { id: id.clone(), outcome: Outcome::Result(result) }),
@@ -204,5 +240,25 @@ impl Handles {
     fn belongs_to(&self, kind: Kind) -> String {
         let request = if kind == Kind::State { &*self.request } else { "" };
         format!("{}\n{request}", kind.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rs_055_a_handle_is_found_however_the_answer_is_cut() {
+        let with = br#"{"result":{"content":[{"text":"\"taskId\" requestState"}],"requestState":"x"}}"#;
+        let without =
+            br#"{"result":{"content":[{"text":"\"taskId\": requestState"}],"cursor":"x","nextcursor":1}}"#;
+        for size in 1..with.len() {
+            let found = |text: &[u8]| {
+                let mut seeker = Seeker::default();
+                text.chunks(size).any(|piece| seeker.finds(piece))
+            };
+            assert!(found(with), "{size}");
+            assert!(!found(without), "{size}");
+        }
     }
 }

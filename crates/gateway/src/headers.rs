@@ -35,6 +35,14 @@ pub(crate) enum AnswerFault {
     /// It broke off, or fell silent in the middle.
     #[error("the upstream broke off its answer")]
     Broken,
+    /// Longer than the operator wants answers to be.
+    #[error("the upstream's answer is longer than answer_megabytes of [limits]")]
+    TooLong,
+    /// With a state, a cursor or a task in it that would have to be sealed, and cannot be.
+    #[error(
+        "the upstream's answer has a state, cursor or task that cannot be sealed: it is too long, or no proper message"
+    )]
+    Handles,
     /// A list that has to be filtered and cannot be read.
     #[error("the upstream answered with a list that is no message or is too long")]
     List,

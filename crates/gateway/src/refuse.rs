@@ -227,9 +227,12 @@ fn row(refusal: &Refusal) -> (StatusCode, i64, &'static str) {
             ours,
             "The MCP server has moved. The gateway's operator has to configure its new URL",
         ),
-        Refusal::Answer(AnswerFault::Status | AnswerFault::List | AnswerFault::Broken) => {
-            (StatusCode::BAD_GATEWAY, ours, "The MCP server's answer cannot be passed on")
+        Refusal::Answer(AnswerFault::TooLong) => {
+            (StatusCode::BAD_GATEWAY, ours, "The MCP server's answer is too long to be passed on")
         }
+        Refusal::Answer(
+            AnswerFault::Status | AnswerFault::List | AnswerFault::Broken | AnswerFault::Handles,
+        ) => (StatusCode::BAD_GATEWAY, ours, "The MCP server's answer cannot be passed on"),
     }
 }
 

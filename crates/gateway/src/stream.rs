@@ -1,6 +1,9 @@
 //! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
 
-use crate::{events::EventFilter, router::Server, traffic::Place, upstream::AnswerBody};
+use crate::{
+    events::EventFilter, handles::Seeker, headers::AnswerFault, router::Server, traffic::Place,
+    upstream::AnswerBody,
+};
 use bytes::{Bytes, BytesMut};
 use hallpass_resource::Authenticated;
 use http_body::{Body, Frame, SizeHint};
@@ -36,6 +39,10 @@ pub(crate) struct Guarded {
     alive: Option<KeepAlive>,
     /// What was read already, and is passed on before the rest.
     ahead: Option<Bytes>,
+    /// How much may still come. Of streams of events, each event has its own limit.
+    left: u64,
+    /// Where a handle would pass unsealed.
+    seeker: Option<Seeker>,
 }
 
 /// Comments for a stream that is silent.
@@ -64,6 +71,23 @@ pub(crate) enum CutOff {
     /// Only where lists are filtered.
     #[error("the upstream sent an event that is no message or is too long")]
     Event,
+    /// Longer than the operator wants.
+    #[error("{}", AnswerFault::TooLong)]
+    TooLong,
+    /// With a handle where none can be sealed.
+    #[error("{}", AnswerFault::Handles)]
+    Handle,
+}
+
+impl CutOff {
+    /// The same of an answer of which nothing was passed on yet.
+    pub(crate) const fn fault(&self) -> AnswerFault {
+        match self {
+            Self::TooLong => AnswerFault::TooLong,
+            Self::Handle => AnswerFault::Handles,
+            Self::Upstream(_) | Self::Silent | Self::Event => AnswerFault::Broken,
+        }
+    }
 }
 
 impl Guarded {
@@ -75,8 +99,11 @@ impl Guarded {
         silence: Option<Duration>,
     ) -> Self {
         let now = Instant::now();
+        let left = if silence.is_some() { server.limits.answer_length } else { u64::MAX };
         Self {
             inner,
+            left,
+            seeker: None,
             server,
             caller,
             silence,
@@ -105,6 +132,16 @@ impl Guarded {
         Ok(Some(read.freeze()))
     }
 
+    /// The same, and it is cut off where a handle would pass. At once where there is one in what was read already.
+    pub(crate) fn without_handles(mut self) -> Result<Self, CutOff> {
+        let mut seeker = Seeker::default();
+        if self.ahead.as_ref().is_some_and(|ahead| seeker.finds(ahead)) {
+            return Err(CutOff::Handle);
+        }
+        self.seeker = Some(seeker);
+        Ok(self)
+    }
+
     /// The same with a comment now and then where there is nothing to say, and in its place among the caller's streams.
     pub(crate) fn kept_alive(mut self, place: Option<Place>) -> Self {
         let every = self.server.limits.keep_alive;
@@ -130,6 +167,13 @@ impl Guarded {
 
     /// What of a piece is passed on now: maybe nothing yet.
     fn shown(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, CutOff> {
+        if let Some(piece) = frame.data_ref() {
+            let left = u64::try_from(piece.len()).ok().and_then(|length| self.left.checked_sub(length));
+            self.left = left.ok_or(CutOff::TooLong)?;
+            if self.seeker.as_mut().is_some_and(|seeker| seeker.finds(piece)) {
+                return Err(CutOff::Handle);
+            }
+        }
         let Some(filter) = &mut self.filter else { return Ok(Some(frame)) };
         let Ok(piece) = frame.into_data() else { return Ok(None) };
         let shown = filter.take(&piece)?;
@@ -185,6 +229,7 @@ impl Body for Guarded {
                         }
                         Ok(None) => continue,
                         Err(error) => {
+                            tracing::warn!(server = %self.server.name, %error, "an answer is cut off");
                             self.ended = true;
                             Some(Err(error))
                         }

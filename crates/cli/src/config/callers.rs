@@ -66,8 +66,20 @@ impl Check<'_> {
                 ),
             }
         }
+        let mut answer_length = usual.answer_length;
+        if let Some(megabytes) = &typed.answer_megabytes {
+            match u64::from(*megabytes.get_ref()) {
+                megabytes @ 1..=4096 => answer_length = megabytes * 1024 * 1024,
+                _ => self.wrong(
+                    megabytes,
+                    "answer_megabytes must be between 1 and 4096",
+                    "write 64 for the usual 64 MiB",
+                ),
+            }
+        }
         Limits {
             body,
+            answer_length,
             answer: self.duration(typed.answer_time.as_ref(), usual.answer, 1, 86_400),
             keep_alive: self.duration(typed.keep_alive.as_ref(), usual.keep_alive, 1, 3_600),
             ..usual

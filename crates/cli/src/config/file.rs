@@ -165,6 +165,8 @@ pub struct Limits {
     pub message_kilobytes: Option<Spanned<u32>>,
     /// "5m": how long a protected server may take to begin its answer.
     pub answer_time: Option<Spanned<String>>,
+    /// Longest answer of a protected server.
+    pub answer_megabytes: Option<Spanned<u32>>,
     /// "15s": after so much silence a stream of events gets a comment.
     pub keep_alive: Option<Spanned<String>>,
 }

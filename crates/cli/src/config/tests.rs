@@ -235,7 +235,7 @@ fn rs_018_rs_035_rules_for_some_and_limits() {
         .replace("tools = [\"ping\"]", &format!("tools = [\"ping\"]\n{more}"))
         .replace("required_scopes = []", "required_scopes = []\nchallenge_scopes = \"granted\"\ncalls_per_minute = 60\nmax_streams_per_person = 4");
     let text = format!(
-        "{text}\n[limits]\nmessage_kilobytes = 64\nanswer_time = \"1m\"\nkeep_alive = \"5s\"\n\
+        "{text}\n[limits]\nmessage_kilobytes = 64\nanswer_megabytes = 2\nanswer_time = \"1m\"\nkeep_alive = \"5s\"\n\
          [clients]\ntool_result_challenges = [\"own-*\"]\n[dangerous]\nrules_dry_run = [\"files\"]\n"
     );
     let config = parse(&text, Path::new("/x")).unwrap();
@@ -249,6 +249,7 @@ fn rs_018_rs_035_rules_for_some_and_limits() {
     assert!(server.policy.dry_run);
     assert_eq!(server.policy.challenge, hallpass_gateway::ChallengeScopes::Granted);
     assert_eq!((config.gateway.body, config.gateway.keep_alive.as_secs()), (65_536, 5));
+    assert_eq!(config.gateway.answer_length, 2 * 1024 * 1024);
     assert_eq!(config.challenge_styles[0].client, "own-*");
     assert!(config.dangerous[0].contains("files"), "{:?}", config.dangerous);
     let unknown = text.replace("rules_dry_run = [\"files\"]", "rules_dry_run = [\"flies\"]");

@@ -1,6 +1,6 @@
 //! States, tasks and cursors belong to who got them.
 
-use crate::support::{Answer, World, world_with};
+use crate::support::{Answer, PING, World, world_with};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -9,6 +9,7 @@ use axum::{
     routing::any,
 };
 use hallpass_core::time::Clock;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
@@ -37,7 +38,25 @@ async fn world(seen: &Arc<Mutex<Vec<Value>>>) -> World {
             let pieces = match headers.get("mcp-param-pad").map(HeaderValue::as_bytes) {
                 None => return ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
                 // White space before a message is JSON too.
-                Some(b"long") => vec![" ".repeat(4 * 1024 * 1024), text],
+                Some(b"long") => vec![" ".repeat(5 * 1024 * 1024), text],
+                Some(b"longest") => vec![" ".repeat(17 * 1024 * 1024), text],
+                Some(b"announced") => {
+                    let text = " ".repeat(17 * 1024 * 1024) + &text;
+                    return ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+                }
+                Some(b"folded") => vec![
+                    r#"{"jsonrpc":"2.0","id":1,"result":{"requestState":"the-state","REQUESTSTATE":"x"}}"#
+                        .into(),
+                ],
+                Some(b"no-text") => {
+                    vec![r#"{"jsonrpc":"2.0","id":1,"result":{"requestState":["the-state"]}}"#.into()]
+                }
+                Some(b"no-message") => {
+                    vec![r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{"requestState":"the-state"}}"#.into()]
+                }
+                Some(b"harmless") => {
+                    vec![" ".repeat(17 * 1024 * 1024), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.into()]
+                }
                 Some(_) => vec![text[..20].to_owned(), text[20..].to_owned()],
             };
             // In pieces, so that nothing says how long it is.
@@ -175,7 +194,7 @@ async fn rs_055_t_83_of_answers_that_do_not_say_how_long_they_are_too() {
             })
         );
         let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28" });
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "t", "_meta": meta } });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "t", "arguments": { "pad": pad }, "_meta": meta } });
         let headers = [
             ("authorization", &*bearer),
             ("accept", JSON),
@@ -184,13 +203,92 @@ async fn rs_055_t_83_of_answers_that_do_not_say_how_long_they_are_too() {
             ("mcp-name", "t"),
             ("mcp-param-pad", pad),
         ];
-        world.post(&call.to_string(), &headers).await
+        let response = world.send(world.request("POST", &call.to_string(), &headers)).await;
+        let (status, mut body, mut text) = (response.status().as_u16(), response.into_body(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return (status, String::from_utf8(text).unwrap(), false) };
+            text.extend_from_slice(&frame.into_data().unwrap());
+        }
+        (status, String::from_utf8(text).unwrap(), true)
     };
-    let short = ask("short").await;
-    assert_eq!(short.status, 200);
-    assert!(!short.text.contains("\"the-"), "{}", short.text);
-    // Too long to be looked at: it comes whole, and what is in it opens nothing.
-    let long = ask("long").await;
-    assert_eq!((long.status, long.json()["result"]["requestState"].as_str()), (200, Some("the-state")));
-    assert!(long.text.len() > 4 * 1024 * 1024);
+    for pad in ["short", "long"] {
+        let (status, text, whole) = ask(pad).await;
+        assert!(status == 200 && whole && !text.contains("\"the-"), "{pad}");
+        assert!(text.contains("requestState"), "{pad}");
+    }
+    // Too long to be read whole: what has to be sealed does not pass unsealed.
+    for (pad, status) in [("longest", 200), ("announced", 200)] {
+        let (got, text, whole) = ask(pad).await;
+        assert_eq!((got, whole), (status, false), "{pad}");
+        assert!(!text.contains("the-"), "{pad}");
+    }
+    for pad in ["folded", "no-text", "no-message"] {
+        let (status, text, _) = ask(pad).await;
+        assert!(status == 502 && !text.contains("the-"), "{pad}: {text}");
+    }
+    let (status, text, whole) = ask("harmless").await;
+    assert!(status == 200 && whole && text.len() > 17 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn rs_065_an_answer_has_a_longest_length() {
+    let mebibytes = 1024 * 1024;
+    for (length, announced, status, whole) in [
+        (mebibytes, true, 200, true),
+        (mebibytes, false, 200, true),
+        // Known before anything was passed on.
+        (2 * mebibytes, true, 502, true),
+        (2 * mebibytes, false, 502, true),
+    ] {
+        let answer = move || async move {
+            let text = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+            let text = text.to_owned() + &" ".repeat(length - text.len());
+            let body = if announced {
+                Body::from(text)
+            } else {
+                Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(text)]))
+            };
+            ([(header::CONTENT_TYPE, "application/json")], body)
+        };
+        assert_eq!(limited(answer, mebibytes).await, (status, whole), "{length} {announced}");
+    }
+    // Too long for the limit and for being read whole: cut off, so that nobody takes it for whole.
+    let endless = || async {
+        let piece = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(" ".repeat(1024 * 1024)));
+        ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(piece))
+    };
+    assert_eq!(limited(endless, 18 * mebibytes).await, (200, false));
+    // Of a stream, each event.
+    for (length, whole) in [(100_000, true), (2 * mebibytes, false)] {
+        let answer = move || async move {
+            let event = format!("data: {}\n\n", "7".repeat(length));
+            ([(header::CONTENT_TYPE, "text/event-stream")], event.repeat(20))
+        };
+        assert_eq!(limited(answer, mebibytes).await, (200, whole), "{length}");
+    }
+}
+
+/// The status of such an answer, and whether it comes whole.
+async fn limited<F, A, R>(answer: F, most: usize) -> (u16, bool)
+where
+    F: Fn() -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = R> + Send,
+    R: IntoResponse + 'static,
+{
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(answer))).await });
+    let world = world_with("", |config| {
+        config.servers[0].upstream = format!("http://{address}/mcp").into();
+        config.limits.answer_length = u64::try_from(most).unwrap();
+    })
+    .await;
+    let response = world.send(world.request("POST", PING, &[])).await;
+    let (status, mut body) = (response.status().as_u16(), response.into_body());
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return (status, false);
+        }
+    }
+    (status, true)
 }

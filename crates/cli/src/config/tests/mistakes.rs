@@ -55,6 +55,7 @@ fn t_101_every_complaint_is_heard() {
         (server("connection = \"git\""), "connection takes an upstream or a command"),
         (server("command = [\"true\"]\nconnection_env = \"A\""), "is for a server with a connection"),
         ("[limits]\nmessage_kilobytes = 0".into(), "between 1 and 65536"),
+        ("[limits]\nanswer_megabytes = 0".into(), "between 1 and 4096"),
         ("[clients]\ntool_result_challenges = [\"\"]".into(), "an empty client id"),
         (format!("{client}\nauth = \"private_key_jwt\"\njwks_file = \"no.jwks\""), "is not JSON"),
         ("[traces]\nendpoint = \"collector\"".into(), "endpoint is no URL"),
