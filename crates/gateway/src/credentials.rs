@@ -4,14 +4,12 @@
 //! (RS-044, RS-045, T-71, T-72). The query of the request is not passed either: tokens end up in queries.
 
 use crate::{
-    message::{Action, Call, LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PROTOCOL_VERSION, SESSION_ID},
+    message::{Action, Call, LAST_EVENT_ID, MCP_METHOD, MCP_NAME, PARAMETER, PROTOCOL_VERSION, SESSION_ID},
     span::TRACEPARENT,
 };
 use hallpass_core::mcp::{self, encode_header_value};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers for tool parameters (SEP-2243): passed untouched, for servers that compare them with the body.
-const PARAMETER: &str = "mcp-param-";
 /// What a message is posted with where the client did not say what it accepts.
 const ANSWERS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
@@ -38,10 +36,10 @@ pub(crate) fn headers(call: &Call) -> HeaderMap {
             // Of what is sent on, in which a task has the id that the server gave it.
             let name = message.call().and_then(mcp::Call::mirrored_name);
             mirror(MCP_NAME, name.as_deref(), &mut headers);
+            if message.call().is_some() {
+                pass_parameters(client, &mut headers);
+            }
         }
-    }
-    if call.mirrors {
-        pass_parameters(client, &mut headers);
     }
     if let Some(trace) = &call.traceparent {
         headers.insert(TRACEPARENT, trace.clone());
@@ -59,6 +57,7 @@ fn pass(client: &HeaderMap, name: &HeaderName, headers: &mut HeaderMap) {
     }
 }
 
+/// Untouched, for servers that know which argument each is about: each has the value of one (`message`).
 fn pass_parameters(client: &HeaderMap, headers: &mut HeaderMap) {
     for (name, value) in client.iter().filter(|(name, _)| name.as_str().starts_with(PARAMETER)) {
         if !is_for_us(client, name.as_str()) {

@@ -21,6 +21,8 @@ pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-pro
 pub(crate) const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 pub(crate) const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// How the headers for tool parameters begin (SEP-2243).
+pub(crate) const PARAMETER: &str = "mcp-param-";
 
 /// How deep a message may be nested.
 const DEPTH: usize = 64;
@@ -173,13 +175,21 @@ async fn read_message(headers: &HeaderMap, body: Body, limits: &Limits) -> Resul
         texts(headers, &MCP_METHOD).ok_or_else(|| mismatch(HeaderMismatch::Undecodable("Mcp-Method")))?,
         texts(headers, &MCP_NAME).ok_or_else(|| mismatch(HeaderMismatch::Undecodable("Mcp-Name")))?,
     );
+    let parameters: Vec<_> = parameters(headers).collect();
     let mirrored = MirroredHeaders {
         protocol_version: version.as_slice(),
         method: method.as_slice(),
         name: name.as_slice(),
+        parameters: &parameters,
     };
     check_headers(&message, &mirrored).map_err(mismatch)?;
     Ok(message)
+}
+
+/// The headers for tool parameters (SEP-2243), and what each says, where it is text.
+fn parameters(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let named = headers.iter().map(|(name, value)| (name.as_str().strip_prefix(PARAMETER), value));
+    named.filter_map(|(name, value)| Some((name?, value.to_str().ok())))
 }
 
 /// Up to two values of a header: more than one is refused, so the third is never looked at.

@@ -1,6 +1,8 @@
 //! The headers that mirror a message, as revision 2026-07-28 demands them (SEP-2243).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{message::Message, revision::Revision};
@@ -14,6 +16,8 @@ pub struct MirroredHeaders<'a> {
     pub method: &'a [&'a str],
     /// `Mcp-Name`.
     pub name: &'a [&'a str],
+    /// `Mcp-Param-*`: the rest of the name in lower case, and the value, where it is text.
+    pub parameters: &'a [(&'a str, Option<&'a str>)],
 }
 
 /// How headers and message differ. HTTP 400 with [`HEADER_MISMATCH`](super::error::HEADER_MISMATCH), but for one.
@@ -40,6 +44,7 @@ pub enum HeaderMismatch {
 const PROTOCOL_VERSION: &str = "MCP-Protocol-Version";
 const METHOD: &str = "Mcp-Method";
 const NAME: &str = "Mcp-Name";
+const PARAMETER: &str = "Mcp-Param-*";
 
 /// Compares the headers with the message. The message is the truth; a header can only make it be refused.
 ///
@@ -64,7 +69,64 @@ pub fn check_headers(message: &Message, headers: &MirroredHeaders<'_>) -> Result
         Some(_) | None => {}
     }
     compare(METHOD, method, Some(call.method()), is_request)?;
-    compare(NAME, name, call.mirrored_name().as_deref(), is_request)
+    compare(NAME, name, call.mirrored_name().as_deref(), is_request)?;
+    if headers.parameters.is_empty() {
+        return Ok(());
+    }
+    compare_parameters(headers.parameters, call.arguments().as_ref())
+}
+
+/// Which argument such a header is about says the schema of the tool, which is not at hand here. But it is one of them, in an
+/// object and not in a list, and has this value: so a header with a value that no argument has is a lie about any, and is
+/// refused. What is left is passed untouched, and is compared by who knows the schema.
+fn compare_parameters(
+    parameters: &[(&str, Option<&str>)],
+    arguments: Option<&Value>,
+) -> Result<(), HeaderMismatch> {
+    let mut names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair.first() == pair.last()) {
+        return Err(HeaderMismatch::Repeated(PARAMETER));
+    }
+    // Whether it was found. One walk over the arguments, however many headers there are.
+    let mut wanted = BTreeMap::new();
+    let mut numbers = BTreeMap::new();
+    for (_, value) in parameters {
+        let value = value.map(|value| value.trim_matches([' ', '\t'])).and_then(decode_header_value);
+        let value = value.ok_or(HeaderMismatch::Undecodable(PARAMETER))?;
+        if let Some(number) = whole_number(&value) {
+            numbers.insert(number, value.clone());
+        }
+        wanted.insert(value, false);
+    }
+    let mut places: Vec<&Value> = arguments.into_iter().collect();
+    while let Some(place) = places.pop() {
+        let (text, number) = match place {
+            Value::Object(members) => {
+                places.extend(members.values());
+                continue;
+            }
+            Value::String(text) => (text.clone(), None),
+            Value::Number(number) => (number.to_string(), whole_number(&number.to_string())),
+            Value::Bool(truth) => (truth.to_string(), None),
+            Value::Null | Value::Array(_) => continue,
+        };
+        let as_number = number.and_then(|number| numbers.get(&number));
+        for found in [Some(&text), as_number].into_iter().flatten() {
+            if let Some(seen) = wanted.get_mut(found) {
+                *seen = true;
+            }
+        }
+    }
+    if wanted.values().all(|found| *found) { Ok(()) } else { Err(HeaderMismatch::Different(PARAMETER)) }
+}
+
+/// An integer as it is written without a fraction: `42.0` is `42`, in the range in which all readers agree.
+fn whole_number(text: &str) -> Option<String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    let number: f64 = text.parse().ok().filter(|_| plain)?;
+    let is_safe = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    is_safe.then(|| format!("{:.0}", number + 0.0))
 }
 
 /// A header for which the message has no counterpart is not looked at: extensions mirror other members in it.
@@ -130,7 +192,83 @@ mod tests {
     }
 
     fn check(message: &Message, version: &[&str], method: &[&str], name: &[&str]) -> Result<(), H> {
-        check_headers(message, &MirroredHeaders { protocol_version: version, method, name })
+        check_headers(message, &MirroredHeaders { protocol_version: version, method, name, parameters: &[] })
+    }
+
+    fn check_parameters(arguments: &str, parameters: &[(&str, Option<&str>)]) -> Result<(), H> {
+        let message = message(r#","id":1"#, "tools/call", &format!(r#","name":"t","arguments":{arguments}"#));
+        let (version, method, name) = (&[VERSION][..], &["tools/call"][..], &["t"][..]);
+        check_headers(&message, &MirroredHeaders { protocol_version: version, method, name, parameters })
+    }
+
+    #[test]
+    fn rs_051_t_75_a_header_for_a_parameter_has_the_value_of_an_argument() {
+        let arguments = r#"{"region":"us-west1","in":{"deep":{"text":" größe"}},"n":42,"f":7.0,"b":true,"big":9007199254740993,"list":["x",{"y":"z"}],"none":null,"empty":"","minus":-1,"word":"5.0"}"#;
+        let of = |text: &str| check_parameters(arguments, &[("a", Some(text))]);
+        let deep = encode_header_value(" größe");
+        for good in [
+            "us-west1",
+            " us-west1\t",
+            "=?base64?dXMtd2VzdDE=?=",
+            &*deep,
+            "42",
+            "42.0",
+            "7",
+            "7.0",
+            "true",
+            "9007199254740993",
+            "-1",
+            "",
+            "5.0",
+        ] {
+            assert_eq!(of(good), Ok(()), "{good:?}");
+        }
+        // Of no argument, of a list, in other letters, and numbers that texts look like.
+        for lie in [
+            "LIE",
+            "US-west1",
+            "region",
+            "x",
+            "z",
+            "null",
+            "43",
+            "True",
+            "9007199254740992",
+            "4.2e1",
+            "1",
+            "5",
+        ] {
+            assert_eq!(of(lie), Err(H::Different(PARAMETER)), "{lie:?}");
+        }
+        for broken in ["=?base64?%%?=", "=?base64?/w==?=", "größe", "a\nb"] {
+            assert_eq!(of(broken), Err(H::Undecodable(PARAMETER)), "{broken:?}");
+        }
+        let check = |parameters: &[(&str, Option<&str>)]| check_parameters(arguments, parameters);
+        assert_eq!(check(&[("a", None)]), Err(H::Undecodable(PARAMETER)));
+        let (region, truth) = (Some("us-west1"), Some("true"));
+        assert_eq!(check(&[("a", region), ("b", truth), ("c", region)]), Ok(()));
+        assert_eq!(check(&[("a", region), ("b", Some("LIE"))]), Err(H::Different(PARAMETER)));
+        assert_eq!(check(&[("a", region), ("b", truth), ("a", region)]), Err(H::Repeated(PARAMETER)));
+        assert_eq!(check_parameters("{}", &[("a", region)]), Err(H::Different(PARAMETER)));
+    }
+
+    #[test]
+    fn rs_051_what_has_no_arguments_has_no_parameters_and_older_revisions_compare_nothing() {
+        let parameters = &[("a", Some("x"))][..];
+        let list = message(r#","id":1"#, "tools/list", "");
+        let headers = MirroredHeaders {
+            protocol_version: &[VERSION],
+            method: &["tools/list"],
+            parameters,
+            ..MirroredHeaders::default()
+        };
+        assert_eq!(check_headers(&list, &headers), Err(H::Different(PARAMETER)));
+        let text = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+        let old = Message::parse(text, Message::LIMITS).unwrap();
+        assert_eq!(
+            check_headers(&old, &MirroredHeaders { parameters, ..MirroredHeaders::default() }),
+            Ok(())
+        );
     }
 
     #[test]

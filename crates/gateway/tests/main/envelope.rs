@@ -108,7 +108,8 @@ async fn rs_052_t_75_in_older_revisions_the_headers_go_nowhere() {
 #[tokio::test]
 async fn rs_051_rs_063_the_mirror_is_written_by_us_and_parameters_pass_untouched() {
     let world = world("echo").await;
-    let body = call("größe", true);
+    let body = call("größe", true)
+        .replace(r#""name""#, r#""arguments":{"region":"us-west1","in":{"x":"a"}},"name""#);
     let more = [
         V26,
         ("mcp-method", "tools/call"),
@@ -121,6 +122,39 @@ async fn rs_051_rs_063_the_mirror_is_written_by_us_and_parameters_pass_untouched
     assert_eq!(answer.seen("mcp-name"), ["=?base64?Z3LDtsOfZQ==?="]);
     assert_eq!(answer.seen("mcp-param-region"), ["us-west1"]);
     assert_eq!(answer.seen("mcp-param-x"), ["=?base64?YQ==?="]);
+}
+
+#[tokio::test]
+async fn rs_051_t_75_a_header_for_a_parameter_that_no_argument_has_is_refused() {
+    let world = world("echo").await;
+    let body = call("a", true).replace(r#""name""#, r#""arguments":{"region":"truth","n":42},"name""#);
+    let ask = async |parameters: &[(&str, &str)], body: &str| {
+        let more = [&[V26, ("mcp-method", "tools/call"), ("mcp-name", "a")], parameters].concat();
+        world.post(body, &more).await
+    };
+    let good = ask(&[("mcp-param-region", "truth"), ("Mcp-Param-Count", "42.0")], &body).await;
+    assert_eq!((good.status, good.seen("mcp-param-region")), (200, vec!["truth".to_owned()]));
+    for lies in [
+        &[("mcp-param-region", "LIE")][..],
+        &[("MCP-PARAM-REGION", "LIE")],
+        &[("mcp-param-region", "Truth")],
+        &[("mcp-param-region", "=?base64?TElF?=")],
+        &[("mcp-param-region", "=?base64?%%?=")],
+        &[("mcp-param-region", "\u{e9}")],
+        &[("mcp-param-region", "truth"), ("mcp-param-region", "truth")],
+        &[("mcp-param-region", "truth"), ("mcp-param-region", "LIE")],
+        &[("mcp-param-region", "truth"), ("mcp-param-other", "LIE")],
+    ] {
+        let answer = ask(lies, &body).await;
+        assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(-32020)), "{lies:?}");
+        assert_eq!(answer.json()["id"], 7);
+    }
+    assert_eq!(world.upstream.asked(), 1);
+    // Where there is no message to compare with, there is none to speak of.
+    for (method, body) in [("GET", ""), ("DELETE", ""), ("POST", r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)] {
+        let answer = world.ask(world.request(method, body, &[V26, ("mcp-param-region", "LIE")])).await;
+        assert!(answer.status == 200 && answer.seen("mcp-param-region").is_empty(), "{method}");
+    }
 }
 
 #[tokio::test]
