@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use crate::commands;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::path::PathBuf;
 
 /// OAuth 2.1 for MCP, whole: puts an MCP server behind a sign-in, and signs in to those that have one.
@@ -26,6 +26,48 @@ Try it:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed, 4 the MCP server answered with an error, \
 5 nobody is there to sign in.";
+
+impl Args {
+    /// What was typed; or the end, with what is wrong with it.
+    pub fn typed() -> Self {
+        let words: Vec<String> =
+            std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let wrong = match Self::try_parse() {
+            Ok(Self { command: Command::Run(run), .. })
+                if run.command.is_empty() && words.iter().any(|word| word == "--") =>
+            {
+                "no command is behind --: write hallpass run -- npx -y some-server, or hallpass run alone for a demo server".to_owned()
+            }
+            Ok(args) => return args,
+            Err(error) => match misplaced(&words).filter(|_| error.kind() == ErrorKind::UnknownArgument) {
+                Some(command) => format!("a command goes behind --: hallpass run -- {command}"),
+                None => error.exit(),
+            },
+        };
+        Self::command().error(ErrorKind::ValueValidation, wrong).exit()
+    }
+}
+
+/// The command in `hallpass run npx -y some-server`, where a URL belongs.
+fn misplaced(words: &[String]) -> Option<String> {
+    let at = words
+        .iter()
+        .position(|word| !word.starts_with('-'))
+        .filter(|at| words.get(*at).is_some_and(|word| word == "run"))?;
+    let mut rest = words.get(at + 1..)?;
+    loop {
+        let here = rest;
+        let (word, others) = here.split_first()?;
+        rest = others;
+        if !word.starts_with('-') {
+            return (!word.contains("://")).then(|| here.join(" "));
+        }
+        // All options of it but these have a value.
+        if !word.contains('=') && !matches!(&**word, "--verbose" | "-v") {
+            rest = others.split_first()?.1;
+        }
+    }
+}
 
 /// The commands.
 #[derive(Subcommand, Debug)]

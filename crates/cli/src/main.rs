@@ -8,11 +8,10 @@ mod node;
 mod output;
 mod state;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::typed();
     output::start_log(args.verbose, args.command.is_server());
     // Each command: those of operators hold master keys, those of a client tokens.
     if let Err(error) = dumps::forbid() {

@@ -95,6 +95,65 @@ fn wrong_usage_is_2_and_a_wrong_url_says_so() {
 }
 
 #[test]
+fn a_command_that_is_missing_or_in_the_wrong_place_is_wrong_usage_and_starts_nothing() {
+    for typed in [&["run", "--"][..], &["run", "--port", "1", "--"]] {
+        let (code, out, err) = finished(typed);
+        assert!(code == 2 && out.is_empty() && err.contains("no command is behind --"), "{err}");
+    }
+    for typed in [&["run", "npx", "-y", "server"][..], &["-v", "run", "--port", "1", "npx", "-y", "server"]] {
+        let (code, out, err) = finished(typed);
+        assert!(code == 2 && out.is_empty(), "{err}");
+        assert!(err.contains("hallpass run -- npx -y server") && !err.contains("'-- -y'"), "{err}");
+    }
+    // Where it is not about a command, the usual words.
+    let (code, _, err) = finished(&["run", "http://127.0.0.1:1/mcp", "--nonsense"]);
+    assert!(code == 2 && err.contains("--nonsense") && !err.contains("behind --"), "{err}");
+}
+
+#[test]
+#[cfg(unix)]
+fn rs_067_the_last_words_of_a_command_that_crashes_are_in_the_log_and_cannot_write_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, log, state) = (free_port(), folder.path().join("log"), folder.path().join("state"));
+    // Seven lines, of which the last does not end and steers a terminal.
+    let script =
+        "for n in 1 2 3 4 5 6; do echo line-$n >&2; done; printf 'boom-missing-API-KEY\\033[31m' >&2; exit 1";
+    let node = Node::spawn_logging(
+        super::node::command(&[
+            "run",
+            "--port",
+            &port.to_string(),
+            "--state",
+            state.to_str().unwrap(),
+            "--",
+            "sh",
+            "-c",
+            script,
+        ]),
+        port,
+        fs::File::create(&log).unwrap().into(),
+    );
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let answer = http::json(port, "/mcp", &body, &[("Authorization", &bearer)]).unwrap();
+    assert!(!answer.body.contains("boom"), "{answer:?}");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let written = loop {
+        let written = fs::read_to_string(&log).unwrap();
+        if written.contains("has crashed") {
+            break written;
+        }
+        assert!(std::time::Instant::now() < deadline, "{written}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    let warning = written.lines().find(|line| line.contains("has crashed")).unwrap();
+    assert!(warning.contains("boom-missing-API-KEY") && warning.contains("line-6"), "{warning}");
+    assert!(!warning.contains("line-2") && !written.contains('\u{1b}'), "{warning}");
+}
+
+#[test]
 fn config_check_says_what_is_wrong_with_line_and_fix() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hallpass.toml");

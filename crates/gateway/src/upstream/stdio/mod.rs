@@ -48,7 +48,7 @@ use serde_json::Value;
 use session::{NotTaken, Peer, Purpose, Session};
 use standing::Standing;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -298,7 +298,7 @@ impl Run {
     async fn see_through(self, mut child: Child, from_clients: mpsc::Receiver<Bytes>) {
         let (server, command) = (&self.inner.name, &self.inner.command);
         let process = child.id();
-        let why = process::serve(&mut child, &self.session, from_clients, command, server).await;
+        let (why, stderr) = process::serve(&mut child, &self.session, from_clients, command, server).await;
         self.inner.lock().remove(&self.id);
         if why.is_crash() {
             self.place.crashed(Instant::now());
@@ -306,7 +306,12 @@ impl Run {
         let status = process::stop(child, process, command.limits.stop).await;
         let status = status.map(tracing::field::display);
         if why.is_crash() {
-            tracing::warn!(%server, process, status, %why, "an MCP server has crashed; HALLPASS_LOG=debug shows its standard error");
+            let stderr = match stderr {
+                Some(stderr) => stderr.last_lines().await,
+                None => VecDeque::new(),
+            };
+            let stderr = (!stderr.is_empty()).then(|| tracing::field::debug(stderr));
+            tracing::warn!(%server, process, status, %why, stderr, "an MCP server has crashed; HALLPASS_LOG=debug shows all that it says on its standard error");
         } else {
             tracing::info!(%server, process, status, %why, "an MCP server has ended");
         }

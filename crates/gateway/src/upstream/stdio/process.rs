@@ -12,15 +12,18 @@ use hallpass_core::{
     secret::SecretString,
 };
 use std::{
+    collections::VecDeque,
     io,
     pin::pin,
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
     io::{AsyncWriteExt, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     sync::mpsc,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -28,6 +31,8 @@ use tokio::{
 const DEPTH: usize = 64;
 /// Longest piece of a line of its standard error in our log.
 const LOG_LINE: usize = 2048;
+/// So many of its last lines are kept, for whoever asks why it has crashed.
+const LAST_LINES: usize = 5;
 /// What a process has already written is read for so long after its end.
 const REST: Duration = Duration::from_millis(200);
 
@@ -61,6 +66,21 @@ impl Why {
     }
 }
 
+/// What is read of the standard error of a process.
+pub(super) struct StandardError {
+    last: Arc<Mutex<VecDeque<String>>>,
+    heard: JoinHandle<()>,
+}
+
+impl StandardError {
+    /// The last lines, when the process has ended.
+    pub(super) async fn last_lines(self) -> VecDeque<String> {
+        let _ = timeout(REST, self.heard).await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *last)
+    }
+}
+
 /// Starts the command. It has the environment of the configuration and nothing of ours, and a process group of its
 /// own: Ctrl-C is for us, and what it starts ends with it.
 ///
@@ -83,23 +103,26 @@ pub(super) fn spawn(command: &StdioCommand, token: Option<&SecretString>) -> io:
     child.spawn()
 }
 
-/// Serves the session until one side ends it. Then whoever waits gets an error, and the process is not yet stopped.
+/// Serves the session until one side ends it. Then whoever waits gets an error, and the process is not yet stopped. What it says
+/// on its standard error is read until it is.
 pub(super) async fn serve(
     child: &mut Child,
     session: &Session,
     from_clients: mpsc::Receiver<Bytes>,
     command: &StdioCommand,
     name: &str,
-) -> Why {
+) -> (Why, Option<StandardError>) {
     let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return Why::Exited;
+        return (Why::Exited, None);
     };
     let process = child.id().unwrap_or_default();
     let writing = tokio::spawn(write(stdin, from_clients));
+    let last = Arc::default();
+    let whose = (name.to_owned(), process, session.token().cloned());
     // Ends with the process, or with the last of those that it started.
-    tokio::spawn(log(stderr, name.to_owned(), process));
+    let heard = tokio::spawn(log(stderr, whose, Arc::clone(&last)));
     let mut reading = pin!(read(stdout, session, command.limits.line));
     let why = tokio::select! {
         why = &mut reading => why,
@@ -110,7 +133,7 @@ pub(super) async fn serve(
     // Closes its standard input, which is how a server on stdio is told to end.
     writing.abort();
     session.close("The MCP server has ended: initialize a new session");
-    why
+    (why, Some(StandardError { last, heard }))
 }
 
 /// Waits for the end of the process; after a while it is told to, after another while it has no choice.
@@ -188,12 +211,34 @@ async fn read(stdout: ChildStdout, session: &Session, most: usize) -> Why {
     }
 }
 
-/// Its standard error is for the operator, never for a client. Escaped: it may hold what a client sent.
-async fn log(stderr: ChildStderr, server: String, process: u32) {
+/// Its standard error is for the operator, never for a client. Escaped: it may hold what a client sent. The token of its person
+/// does not get into a log, although the process has it.
+async fn log(
+    stderr: ChildStderr,
+    (server, process, token): (String, u32, Option<SecretString>),
+    last: Arc<Mutex<VecDeque<String>>>,
+) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
-    while let Ok(Line::Whole | Line::Cut) = lines::next(&mut reader, &mut line, LOG_LINE).await {
-        tracing::debug!(target: "hallpass::stderr", %server, process, line = ?String::from_utf8_lossy(&line));
+    loop {
+        let goes_on =
+            matches!(lines::next(&mut reader, &mut line, LOG_LINE).await, Ok(Line::Whole | Line::Cut));
+        // Whoever gives up may not even end its last line.
+        if goes_on || !line.is_empty() {
+            let mut text = String::from_utf8_lossy(&line).into_owned();
+            if let Some(token) = &token {
+                text = text.replace(token.expose(), "[token]");
+            }
+            tracing::debug!(target: "hallpass::stderr", %server, process, line = ?text);
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.len() == LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back(text);
+        }
+        if !goes_on {
+            return;
+        }
     }
 }
 

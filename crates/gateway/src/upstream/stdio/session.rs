@@ -341,6 +341,11 @@ impl Session {
         self.token.as_ref() == token
     }
 
+    /// The token that its process was started with.
+    pub(super) const fn token(&self) -> Option<&SecretString> {
+        self.token.as_ref()
+    }
+
     /// Takes no more requests from now on; whether it took some until now.
     pub(super) fn retires(&self) -> bool {
         !std::mem::replace(&mut self.lock().retired, true)
