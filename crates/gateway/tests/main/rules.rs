@@ -118,11 +118,22 @@ async fn rs_053_t_78_what_no_rule_names_is_denied_without_a_challenge() {
 #[tokio::test]
 async fn t_90_a_name_of_a_tool_does_not_get_into_a_challenge() {
     let world = world(Unlisted::Deny).await;
-    let answer = call(&world, "", "read_\", scope=\"evil").await;
-    assert!(
-        answer.status == 403
-            && !answer.headers.values().any(|value| value.to_str().unwrap().contains("evil"))
-    );
+    for (name, status) in [
+        ("read_\", scope=\"evil", 403),
+        ("read_\\\", scope=\\\"evil", 403),
+        ("read_\u{85}x-evil: 1", 400),
+        // In any spelling, a line break is in no name.
+        ("read_\r\nx-evil: 1", 400),
+        ("read_\nx-evil: 1", 400),
+        ("read_\rx-evil: 1", 400),
+        ("read_\0x-evil: 1", 400),
+    ] {
+        let answer = call(&world, "", name).await;
+        assert_eq!(answer.status, status, "{name:?}");
+        let mut fields = answer.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        assert!(!fields.any(|(name, value)| format!("{name} {value}").contains("evil")), "{name:?}");
+        assert!(!answer.text.contains("evil"), "{name:?}: {}", answer.text);
+    }
 }
 
 #[tokio::test]

@@ -72,3 +72,14 @@ async fn rs_057_the_newest_revision_has_no_sessions() {
     assert_eq!(answer.status, 200);
     assert!(answer.seen("mcp-session-id").is_empty() && answer.seen("last-event-id").is_empty());
 }
+
+#[tokio::test]
+async fn rs_057_what_a_server_of_the_newest_revision_says_to_get_and_delete_is_passed_on() {
+    let world = world("html-error").await;
+    for method in ["GET", "DELETE"] {
+        let more = [("mcp-protocol-version", "2026-07-28"), ("mcp-session-id", "anything")];
+        let answer = world.ask(world.request(method, "", &more)).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{method}");
+    }
+    assert_eq!(world.upstream.asked(), 2);
+}

@@ -172,7 +172,7 @@ async fn t_82_progress_in_a_shared_process_goes_to_whose_it_is() {
 }
 
 #[tokio::test]
-async fn what_the_revision_does_not_have_is_not_there() {
+async fn rs_057_what_the_revision_does_not_have_is_not_there() {
     let world = world_of(|_| {}).await;
     let ann = Caller::new(&world, "ann", "one");
     for method in ["ping", "logging/setLevel", "subscriptions/listen", "tasks/list", "unknown"] {

@@ -77,15 +77,25 @@ async fn rs_058_t_86_a_stream_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn rs_058_a_call_that_waits_ends_with_its_grant() {
-    let world = world("slow").await;
-    let waiting = world.ask(world.request("GET", "", &[]));
-    let revoke = async {
-        sleep(Duration::from_millis(100)).await;
-        world.clock.push(Duration::from_mins(6));
-    };
-    let (answer, ()) = tokio::join!(timeout(Duration::from_secs(5), waiting), revoke);
-    assert_eq!(answer.unwrap().status, 401);
+async fn rs_058_t_86_a_call_that_waits_ends_with_its_grant_and_with_its_token() {
+    for (method, body) in [("POST", PING), ("GET", "")] {
+        for revoked in [true, false] {
+            let world = world("slow").await;
+            let waiting = world.ask(world.request(method, body, &[]));
+            let end = async {
+                sleep(Duration::from_millis(100)).await;
+                if revoked {
+                    let until = START.plus(Duration::from_mins(5));
+                    world.revocations.apply([Revocation { what: Revoked::Grant(GRANT), until }], 1, START);
+                } else {
+                    world.clock.push(Duration::from_mins(6));
+                }
+            };
+            let (answer, ()) = tokio::join!(timeout(Duration::from_secs(5), waiting), end);
+            assert_eq!(answer.expect("it waits on").status, 401, "{method} {revoked}");
+            assert_eq!(world.upstream.asked(), 1, "{method} {revoked}: it was under way");
+        }
+    }
 }
 
 #[tokio::test]
