@@ -2,7 +2,7 @@
 
 mod policy;
 
-pub use policy::{Callers, ChallengeScopes, Policy, Rule, Unlisted};
+pub use policy::{Callers, ChallengeScopes, Group, Members, Policy, Rule, Unlisted};
 
 use crate::{
     assertion::SignsCallers,

@@ -12,6 +12,8 @@ use hallpass_core::{id::GrantId, mcp::Message, scope::Scope};
 pub struct Question<'a> {
     /// The person, by the `sub` of the tokens; nobody where a machine asks.
     pub person: Option<&'a str>,
+    /// The groups that its token names, as [`hallpass_resource::Authenticated::groups`] has them.
+    pub groups: &'a [String],
     /// The client.
     pub client: &'a str,
     /// The grant, where one is meant.
@@ -48,6 +50,8 @@ pub struct RuleStands {
     pub rule: String,
     /// In words.
     pub stands: String,
+    /// The group by which it is about the caller.
+    pub group: Option<String>,
 }
 
 /// Answers it.
@@ -56,6 +60,7 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
     let rules = Rules::new(required.clone(), policy);
     let asker = Asker {
         person: question.person,
+        groups: question.groups,
         client: question.client,
         machine: None,
         actors: &[],
@@ -80,7 +85,11 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
         Outcome::Denied(why) => ("denied", in_words(why), None),
     };
     let stands = rules.standings(&asker, operation).into_iter();
-    let stands = stands.map(|(rule, standing)| RuleStands { rule: rule.to_owned(), stands: words(standing) });
+    let stands = stands.map(|(rule, standing, group)| RuleStands {
+        rule: rule.to_owned(),
+        stands: words(standing),
+        group: group.map(str::to_owned),
+    });
     let dry_run = policy.dry_run
         && !question.anonymous
         && decision != "allowed"

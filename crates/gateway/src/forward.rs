@@ -215,6 +215,7 @@ fn asker(caller: &Authenticated) -> Asker<'_> {
         person: caller.person(),
         client: caller.client_id(),
         machine: caller.machine(),
+        groups: caller.groups(),
         actors: caller.actors(),
         grant: caller.grant().map(|reference| reference.grant),
         anonymous: caller.is_anonymous(),

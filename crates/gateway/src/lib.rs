@@ -63,8 +63,9 @@ pub use assertion::{CALLER, SignsCallers};
 pub use audit::{CallLog, CallOutcome, CallRecord, CallerAddress};
 pub use challenge::{ChallengeStyle, StyleFor};
 pub use config::{
-    BrowserPage, CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, HttpServer, Limits,
-    Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted, Upstream, check_path,
+    BrowserPage, CallerLimits, Callers, ChallengeScopes, ConfigError, GatewayConfig, Group, HttpServer,
+    Limits, Members, Policy, ProtectedServer, Rule, StdioCommand, StdioLimits, Unlisted, Upstream,
+    check_path,
 };
 pub use describe::describe;
 pub use explain::{Explanation, Question, RuleStands, explain};

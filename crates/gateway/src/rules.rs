@@ -4,7 +4,7 @@
 //! arguments is one way in: where there are such rules, one of them has to fit. A rule that denies goes before all others.
 
 use crate::{
-    config::{Callers, ChallengeScopes, Policy, Unlisted},
+    config::{Callers, ChallengeScopes, Group, Members, Policy, Unlisted},
     tools::{Kind, Operation, Target, is_plain_name, is_plain_uri, target},
 };
 mod open;
@@ -57,6 +57,8 @@ pub(crate) struct Rule {
 pub(crate) struct Asker<'a> {
     /// The person, where there is one.
     pub person: Option<&'a str>,
+    /// The groups that the token names: of another authorization server alone.
+    pub groups: &'a [String],
     /// The client that calls.
     pub client: &'a str,
     /// The machine, where there is one: its client, and which of the programs of that.
@@ -77,6 +79,7 @@ pub(crate) struct Asker<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Viewer {
     person: Option<Box<str>>,
+    groups: Box<[String]>,
     client: Box<str>,
     machine: Option<Box<str>>,
     actors: Box<[String]>,
@@ -89,9 +92,10 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// Keeps it.
     pub(crate) fn of(asker: &Asker<'_>) -> Self {
-        let Asker { person, client, machine, actors, grant, anonymous, schemes, details } = *asker;
+        let Asker { person, groups, client, machine, actors, grant, anonymous, schemes, details } = *asker;
         Self {
             person: person.map(Into::into),
+            groups: groups.into(),
             client: client.into(),
             machine: machine.map(Into::into),
             actors: actors.into(),
@@ -104,10 +108,10 @@ impl Viewer {
 
     /// Who asks.
     pub(crate) fn asker(&self) -> Asker<'_> {
-        let Self { person, client, machine, actors, grant, anonymous, schemes, details } = self;
+        let Self { person, groups, client, machine, actors, grant, anonymous, schemes, details } = self;
         let (grant, anonymous, schemes, details) = (*grant, *anonymous, schemes.as_ref(), details.as_ref());
         let (person, machine) = (person.as_deref(), machine.as_deref());
-        Asker { person, client, machine, actors, grant, anonymous, schemes, details }
+        Asker { person, groups, client, machine, actors, grant, anonymous, schemes, details }
     }
 }
 
@@ -282,13 +286,19 @@ impl Rules {
         self.naming.iter().filter(move |rule| rule.kind == kind && rule.names(name))
     }
 
-    /// Every rule that names what the operation acts on, and how it stands to it: for whoever asks why.
-    pub(crate) fn standings(&self, asker: &Asker<'_>, operation: Operation<'_>) -> Vec<(&str, Standing<'_>)> {
+    /// Every rule that names what the operation acts on, and how it stands to it: for whoever asks why. Where it is about this
+    /// caller as one of a group, which.
+    pub(crate) fn standings(
+        &self,
+        asker: &Asker<'_>,
+        operation: Operation<'_>,
+    ) -> Vec<(&str, Standing<'_>, Option<&str>)> {
         let Operation::Call(call) = operation else { return Vec::new() };
         let Target::One(kind, name) = target(call) else { return Vec::new() };
         let arguments = self.arguments(kind, &name, call);
         let rules = self.naming(kind, &name);
-        rules.map(|rule| (&*rule.label, rule.standing(asker, arguments.as_ref()))).collect()
+        let stands = |rule: &Rule| rule.standing(asker, arguments.as_ref());
+        rules.map(|rule| (&*rule.label, stands(rule), rule.by_group(asker))).collect()
     }
 
     /// The limits that hold for an operation: which, and how many calls a minute.
@@ -378,7 +388,7 @@ impl Rule {
     /// Whether it is about this caller. A token that went from client to client (RFC 8693) is worth what all of them may do
     /// and is forbidden what one of them may not: a second client is no way around a rule about the first.
     fn is_about(&self, asker: &Asker<'_>) -> bool {
-        let Callers { people, clients, grants } = &self.callers;
+        let Callers { people, clients, grants, groups } = &self.callers;
         let person = |people: &Vec<String>| {
             asker.person.is_some_and(|person| people.iter().any(|one| *one == *person))
         };
@@ -397,6 +407,13 @@ impl Rule {
         people.as_ref().is_none_or(person)
             && clients.as_ref().is_none_or(client)
             && grants.as_ref().is_none_or(grant)
+            && groups.as_ref().is_none_or(|groups| groups.iter().any(|group| group.has(asker)))
+    }
+
+    /// The group by which it is about this caller.
+    fn by_group(&self, asker: &Asker<'_>) -> Option<&str> {
+        let mut groups = self.callers.groups.iter().flatten().filter(|group| group.has(asker));
+        groups.next().map(|group| group.name.as_str()).filter(|_| self.is_about(asker))
     }
 
     /// How it stands to a call of what it names. What cannot be told of arguments is against the caller both ways.
@@ -416,6 +433,18 @@ impl Rule {
                 Verdict::Met => Standing::Fits,
                 Verdict::Unmet(at) | Verdict::Unclear(at) => Standing::OtherArguments(at),
             },
+        }
+    }
+}
+
+impl Group {
+    /// Whether this person is in it. A token is asked for names that begin with an issuer and for no others, so that nobody
+    /// else's word brings anybody into a group of the operator's.
+    fn has(&self, asker: &Asker<'_>) -> bool {
+        let Some(person) = asker.person else { return false };
+        match &self.members {
+            Members::Listed(people) => people.iter().any(|one| **one == *person),
+            Members::Claimed(name) => asker.groups.contains(name),
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Identity {
     pub key: Option<[u8; 32]>,
     pub actors: Box<[String]>,
     pub details: Option<AuthorizationDetails>,
+    /// Of another server's person: the issuer and the name there.
+    pub groups: Box<[String]>,
     /// What its calls are counted by, where that is not the subject: only of a caller without a token.
     pub counted_as: Option<Box<str>>,
 }
@@ -108,6 +110,13 @@ impl Authenticated {
     /// scope does. A resource sees such tokens after [`crate::ProtectedResource::with_authorization_details`] alone.
     pub fn details(&self) -> Option<&AuthorizationDetails> {
         self.0.details.as_ref()
+    }
+
+    /// The groups of the person, where another authorization server's token names them
+    /// ([`crate::issuer::TrustedIssuer::groups_claim`]): each the issuer and the name there, with a space between, like
+    /// [`Self::subject`].
+    pub fn groups(&self) -> &[String] {
+        &self.0.groups
     }
 
     /// The token's `exp`.

@@ -92,6 +92,7 @@ mod tests {
             key: None,
             actors: Box::default(),
             details: None,
+            groups: Box::default(),
             counted_as: None,
         }))
     }

@@ -14,7 +14,7 @@ use hallpass_core::{
     basic,
     jwt::{
         AccessTokenError, Expectations,
-        foreign_token::{self, Introspected, IntrospectionError},
+        foreign_token::{self, Introspected, IntrospectionError, Style},
     },
     parameters,
     secret::SecretString,
@@ -141,7 +141,7 @@ impl Introspector {
         &self,
         issuer: &str,
         token: &str,
-        scope_claims: &[String],
+        style: &Style<'_>,
         now: Timestamp,
     ) -> Result<(Arc<Introspected>, Timestamp), Reason> {
         if token.len() > LONGEST_TOKEN {
@@ -160,7 +160,7 @@ impl Introspector {
             Ok(answer) => answer,
             Err(guard) => {
                 let expected = Expectations { issuer, audiences: &[], now, leeway: LEEWAY };
-                let answer = self.answer(token, &expected, scope_claims).await.map_err(|silent| {
+                let answer = self.answer(token, &expected, style).await.map_err(|silent| {
                     tracing::warn!(issuer, error = %silent, "a token could not be introspected");
                     Reason::IntrospectionNotAvailable
                 })?;
@@ -176,7 +176,7 @@ impl Introspector {
         &self,
         token: &str,
         expected: &Expectations<'_>,
-        scope_claims: &[String],
+        style: &Style<'_>,
     ) -> Result<Answer, Silent> {
         let _place = self.places.acquire().await.map_err(|_| FetchError::Busy)?;
         let now = expected.now;
@@ -185,7 +185,7 @@ impl Introspector {
             return Err(FetchError::Busy.into());
         }
         let said = match self.question(token).await {
-            Ok(body) => foreign_token::introspected(&body, expected, scope_claims),
+            Ok(body) => foreign_token::introspected(&body, expected, style),
             Err(silent) => {
                 self.pausing.store(now.plus(PAUSE).millis(), Ordering::Release);
                 return Err(silent);

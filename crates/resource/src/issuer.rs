@@ -30,6 +30,8 @@ pub struct TrustedIssuer {
     pub typ: TokenType,
     /// The claims that hold scopes; without any, `scope` as a text with spaces.
     pub scope_claims: Vec<String>,
+    /// The claim that holds the groups of a person. Without it nobody of this server is in any.
+    pub groups_claim: Option<String>,
     /// What its scopes are called here.
     pub scopes: ScopeNames,
 }
@@ -125,9 +127,14 @@ impl TrustedIssuer {
     pub(crate) fn verify(&self, token: &str, keys: &KeySet, now: Timestamp) -> Result<Identity, Reason> {
         let audiences: Vec<&str> = self.audiences.iter().map(String::as_str).collect();
         let expected = Expectations { issuer: &self.issuer, audiences: &audiences, now, leeway: LEEWAY };
-        let style = Style { typ: self.typ, scope_claims: &self.scope_claims };
-        let token = foreign_token::verify(token, keys, &expected, &style)?.into_inner();
+        let token = foreign_token::verify(token, keys, &expected, &self.style())?.into_inner();
         Ok(self.identity(token))
+    }
+
+    /// How its tokens are read.
+    fn style(&self) -> Style<'_> {
+        let groups_claim = self.groups_claim.as_deref();
+        Style { typ: self.typ, scope_claims: &self.scope_claims, groups_claim }
     }
 
     /// Asks about a token, and until when the answer may be used.
@@ -137,7 +144,7 @@ impl TrustedIssuer {
         token: &str,
         now: Timestamp,
     ) -> Result<(Identity, Timestamp), Reason> {
-        let (found, until) = introspector.ask(&self.issuer, token, &self.scope_claims, now).await?;
+        let (found, until) = introspector.ask(&self.issuer, token, &self.style(), now).await?;
         let token = found.at(&self.audiences)?;
         Ok((self.identity(token), until))
     }
@@ -147,6 +154,8 @@ impl TrustedIssuer {
         let client_id = qualified(&self.issuer, &token.client_id);
         let subject =
             if token.is_machine { client_id.clone() } else { qualified(&self.issuer, &token.subject) };
+        // A machine is no person, and groups are of people.
+        let groups = if token.is_machine { Vec::new() } else { token.groups };
         Identity {
             issuer: Some(Arc::clone(&self.issuer)),
             subject: subject.into(),
@@ -157,6 +166,7 @@ impl TrustedIssuer {
             key: token.key,
             actors: token.actors.iter().map(|actor| qualified(&self.issuer, actor)).collect(),
             details: token.details,
+            groups: groups.iter().map(|group| qualified(&self.issuer, group)).collect(),
             counted_as: None,
         }
     }

@@ -192,6 +192,7 @@ impl ProtectedResource {
             key: None,
             actors: Box::default(),
             details: None,
+            groups: Box::default(),
             counted_as: Some(counted_as.into()),
         })))
     }

@@ -92,6 +92,7 @@ pub(crate) fn verify(
         key,
         actors: token.actors.into(),
         details: token.details,
+        groups: Box::default(),
         counted_as: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::place::PlaceArgs;
 use crate::{
-    config::{self, Protected},
+    config::{self, Config, Protected},
     say,
 };
 use anyhow::{Context, bail};
@@ -27,6 +27,10 @@ pub struct ExplainArgs {
     /// Who calls: the name of an account, or NAME:SUB for a person of the authorization server NAME. Without it, a machine.
     #[arg(long = "as", value_name = "NAME")]
     person: Option<String>,
+    /// A group that the token of a person of another authorization server names, as NAME:GROUP. May be repeated. Groups of the
+    /// configuration file need none: who is in them is known.
+    #[arg(long = "group", value_name = "NAME:GROUP", requires = "person")]
+    groups: Vec<String>,
     /// Nobody calls: there is no token.
     #[arg(long, conflicts_with_all = ["person", "client", "grant", "scope"])]
     anonymous: bool,
@@ -84,8 +88,10 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     };
     let grant =
         args.grant.as_deref().map(|id| GrantId::parse(id).context("--grant is not the id of a grant"));
+    let groups = groups(&config, &args)?;
     let question = Question {
         person: person.as_deref(),
+        groups: &groups,
         client: if args.anonymous { hallpass_resource::ANONYMOUS } else { &client },
         anonymous: args.anonymous,
         grant: grant.transpose()?,
@@ -100,6 +106,20 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     }
     let passes = found.decision == "allowed" || found.dry_run;
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The groups of a token, which can name those of its own authorization server alone.
+fn groups(config: &Config, args: &ExplainArgs) -> anyhow::Result<Vec<String>> {
+    let server = |written: &str| written.split_once(':').map(|(name, _)| name.to_owned());
+    let of = args.person.as_deref().and_then(server);
+    let named = |group: &String| {
+        let group_of = server(group).filter(|name| Some(name) == of.as_ref());
+        let found = group_of.and_then(|_| config::foreign(&config.authorization_servers, group));
+        found.with_context(|| {
+            format!("--group {group:?} is not NAME:GROUP with the authorization server NAME that --as names")
+        })
+    };
+    args.groups.iter().map(named).collect()
 }
 
 /// Scopes that the server has: with another one the answer would be about a token that nobody can get.
@@ -151,7 +171,8 @@ fn show(server: &Protected, scope: &Scope, found: &Explanation) {
         say!("  asks for    {scopes}");
     }
     for rule in &found.rules {
-        say!("  rule        {}: {}", rule.rule, rule.stands);
+        let group = rule.group.as_ref().map(|group| format!(", by the group {group}"));
+        say!("  rule        {}: {}{}", rule.rule, rule.stands, group.unwrap_or_default());
     }
     if found.dry_run {
         say!("  dry run     the rules of this server only tell: the call passes");
@@ -159,7 +180,10 @@ fn show(server: &Protected, scope: &Scope, found: &Explanation) {
 }
 
 fn described(server: &Protected, scope: &Scope, found: &Explanation) -> Value {
-    let rules = found.rules.iter().map(|rule| json!({ "rule": rule.rule, "stands": rule.stands }));
+    let rules = found
+        .rules
+        .iter()
+        .map(|rule| json!({ "rule": rule.rule, "stands": rule.stands, "group": rule.group }));
     json!({
         "server": server.name,
         "scope": scope.to_string(),

@@ -70,6 +70,9 @@ pub struct ConfigFile {
     /// `[[authorization_server]]`.
     #[serde(default)]
     pub authorization_server: Vec<AuthorizationServerEntry>,
+    /// `[groups]`: people under a name, for rules.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Spanned<Vec<String>>>,
     /// `[[connection]]`.
     #[serde(default)]
     pub connection: Vec<ConnectionEntry>,
@@ -301,6 +304,8 @@ pub struct RuleEntry {
     pub people: Option<Spanned<Vec<String>>>,
     /// Ids of clients that it is about.
     pub clients: Option<Spanned<Vec<String>>>,
+    /// Names of groups that it is about.
+    pub groups: Option<Spanned<Vec<String>>>,
     /// Ids of grants that it is about.
     pub grants: Option<Spanned<Vec<String>>>,
     /// Conditions on arguments.

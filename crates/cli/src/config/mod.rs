@@ -8,6 +8,7 @@ mod cross_domain;
 mod database;
 mod duration;
 mod file;
+mod groups;
 mod issuers;
 mod limits;
 mod local;
@@ -46,8 +47,10 @@ use hallpass_store::RotationWindows;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    collections::BTreeMap,
     time::Duration,
 };
+    sync::Arc,
 use toml::Spanned;
 use trust::Trust;
 
@@ -139,6 +142,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let config = check.config(&file, folder);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
+        groups: BTreeMap::new(),
         _ => Err(check.problems),
     }
 }
@@ -178,6 +182,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn wrong<T>(&mut self, at: &Spanned<T>, what: impl Into<String>, fix: impl Into<String>) {
+    /// `[groups]`, with who is in them, for the rules that name them.
+    groups: BTreeMap<String, Arc<[String]>>,
         self.wrong_at(at.span().start, what, fix);
     }
 
@@ -193,6 +199,7 @@ impl Check<'_> {
         for entry in &file.server {
             if let Some((resource, server)) = self.server(entry, folder, issuer.as_ref(), &servers) {
                 resources.push(resource);
+        self.groups(&file.groups);
                 servers.push(server);
             }
         }

@@ -4,11 +4,7 @@ use super::{
     Check,
     file::{ChallengeScopes, RuleEntry, ServerEntry, Unlisted},
 };
-use hallpass_core::{
-    id::{GrantId, PersonId},
-    mcp::Constraints,
-    scope::Scope,
-};
+use hallpass_core::{id::GrantId, mcp::Constraints, scope::Scope};
 use hallpass_gateway::{Callers, Policy, Rule};
 use hallpass_server::ScopeEntry;
 use toml::Spanned;
@@ -106,29 +102,21 @@ impl Check<'_> {
     /// What is open is so for everybody, and nothing has to be brought for it.
     fn opens(&mut self, rule: &Spanned<RuleEntry>) {
         let entry = rule.get_ref();
-        let for_some = entry.people.is_some() || entry.clients.is_some() || entry.grants.is_some();
+        let people = entry.people.is_some() || entry.groups.is_some();
+        let for_some = people || entry.clients.is_some() || entry.grants.is_some();
         if entry.open && (for_some || entry.deny || entry.scopes.is_some()) {
             self.wrong(
                 rule,
                 "a rule that opens something is for anybody, and takes no scopes",
-                "remove open, or people, clients, grants, scopes and deny",
+                "remove open, or people, groups, clients, grants, scopes and deny",
             );
         }
     }
 
     /// People and grants by id: a name can become somebody else's.
     fn about(&mut self, entry: &RuleEntry) -> Callers {
-        let people = entry.people.as_ref().map(|people| {
-            let known = |id: &String| PersonId::parse(id).is_some() || self.foreign(id).is_some();
-            if let Some(bad) = people.get_ref().iter().find(|id| !known(id)) {
-                self.wrong(
-                    people,
-                    format!("{bad:?} is not the id of a person"),
-                    "write the id that `hallpass user list` shows, or NAME:SUB for a person of another authorization server; a name could be given to somebody else later",
-                );
-            }
-            self.named(people.get_ref())
-        });
+        let people = entry.people.as_ref().map(|people| self.people(people));
+        let groups = entry.groups.as_ref().map(|groups| self.in_groups(groups));
         let clients = entry.clients.as_ref().map(|clients| {
             if clients.get_ref().iter().any(String::is_empty) {
                 self.wrong(
@@ -146,11 +134,11 @@ impl Check<'_> {
             }
             ids
         });
-        Callers { people, clients, grants }
+        Callers { people, clients, grants, groups }
     }
 
     /// As callers are called: those of another authorization server by its issuer too.
-    fn named(&self, written: &[String]) -> Vec<String> {
+    pub(super) fn named(&self, written: &[String]) -> Vec<String> {
         written.iter().map(|id| self.foreign(id).unwrap_or_else(|| id.clone())).collect()
     }
 

@@ -36,6 +36,8 @@ pub struct AuthorizationServerEntry {
     pub token_type: Option<Spanned<String>>,
     /// The claims that hold scopes. Default: `scope` as a text.
     pub scope_claims: Option<Spanned<Vec<String>>>,
+    /// The claim that holds the groups of a person. Default: none.
+    pub groups_claim: Option<Spanned<String>>,
 }
 
 /// `introspection = { … }`.
@@ -78,6 +80,8 @@ pub struct AuthorizationServer {
     pub typ: TokenType,
     /// The claims that hold scopes.
     pub scope_claims: Vec<String>,
+    /// The claim that holds groups.
+    pub groups_claim: Option<String>,
 }
 
 /// How tokens are verified.
@@ -177,6 +181,7 @@ impl Check<'_> {
             }
             let (verified, typ) = (self.verified_by(entry, folder), self.token_type(entry));
             let scope_claims = self.scope_claims(entry);
+            let groups_claim = self.groups_claim(entry);
             if let (Ok(issuer), Some(verified)) = (parsed, verified)
                 && self.problems.len() == before
             {
@@ -186,6 +191,7 @@ impl Check<'_> {
                     verified,
                     typ,
                     scope_claims,
+                    groups_claim,
                 });
             }
         }
@@ -292,6 +298,16 @@ impl Check<'_> {
             );
         }
         at.get_ref().clone()
+    }
+
+    fn groups_claim(&mut self, entry: &AuthorizationServerEntry) -> Option<String> {
+        let at = entry.groups_claim.as_ref()?;
+        let name = at.get_ref();
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = "groups_claim is the claim of its access tokens that holds groups";
+            self.wrong(at, what, "write its name, such as \"groups\" or \"cognito:groups\"");
+        }
+        Some(name.clone())
     }
 
     /// Whose tokens a server takes. `scopes` are all that it has.

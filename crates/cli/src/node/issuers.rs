@@ -38,6 +38,7 @@ impl Issuers {
                 verification: self.verification(of)?,
                 typ: of.typ,
                 scope_claims: of.scope_claims.clone(),
+                groups_claim: of.groups_claim.clone(),
                 scopes: trusted.scopes.clone(),
             })
         };

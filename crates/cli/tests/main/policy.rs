@@ -82,3 +82,47 @@ fn rs_035_the_operator_is_told_which_rule_decides_and_why() {
     let (code, said) = explain(file, &["tools/call", "other"]);
     assert!(code == 0 && said.contains("dry run"), "{said}");
 }
+
+const GROUPS: &str = r#"
+[[authorization_server]]
+name = "company"
+issuer = "https://login.example/"
+groups_claim = "groups"
+
+[groups]
+staff = ["company:ann"]
+
+[[server]]
+name = "mail"
+path = "/mail"
+upstream = "http://127.0.0.1:3002/mcp"
+authorization_servers = ["company"]
+
+[[server.rules]]
+tools = ["send"]
+groups = ["staff", "company:admins"]
+"#;
+
+#[test]
+fn rs_035_the_operator_is_told_by_which_group_a_rule_is_about_somebody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hallpass.toml");
+    std::fs::write(&path, format!("{FILE}{GROUPS}")).unwrap();
+    let ask = |more: &[&str]| {
+        explain(path.to_str().unwrap(), &[&["tools/call", "send", "--server", "mail"], more].concat())
+    };
+    for (more, code, part) in [
+        (&["--as", "company:ann"][..], 0, "by the group staff"),
+        (&["--as", "company:bob"], 1, "is for other callers\n"),
+        (&["--as", "company:bob", "--group", "company:admins"], 0, "by the group company:admins"),
+        (&["--as", "company:bob", "--group", "staff"], 1, "is not NAME:GROUP"),
+        (&["--as", "company:bob", "--group", "other:admins"], 1, "is not NAME:GROUP"),
+        (&["--client", "staff"], 1, "is for other callers\n"),
+    ] {
+        let (found, said) = ask(more);
+        assert!(found == code && said.contains(part), "{more:?}: {said}");
+    }
+    let (_, said) = ask(&["--as", "company:ann", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(json["rules"][0]["group"], "staff");
+}

@@ -239,3 +239,43 @@ fn a_session_of_a_stdio_server_goes_on_over_a_reload_unless_its_command_changed(
     assert_eq!(ping().status, 404, "the client initializes again");
     assert!(node.stop());
 }
+
+#[test]
+fn rs_035_who_is_in_a_group_is_what_the_last_file_says_also_for_tokens_from_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log, port) = (folder.path().join("hallpass.toml"), folder.path().join("log"), free_port());
+    let with = |staff: &str| {
+        format!(
+            "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n[groups]\nstaff = [{staff}]\n\
+             [[server]]\nname = \"mcp\"\npath = \"/mcp\"\n[[server.rules]]\ntools = [\"time\"]\ngroups = [\"staff\"]\n"
+        )
+    };
+    fs::write(&file, with("")).unwrap();
+    let (node, id) = serve(&file, port, false, &log);
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
+    let token = tokens["access_token"].as_str().unwrap();
+    let claims = hallpass_core::encoding::from_base64url(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let bearer = format!("Bearer {token}");
+    let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "time", "arguments": {} } });
+    let status = || http::json(port, "/mcp", &call, &[("Authorization", &bearer)]).unwrap().status;
+    let becomes = |expected: u16| {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while status() != expected {
+            assert!(Instant::now() < deadline, "{expected} never came");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    assert_eq!(status(), 403);
+    fs::write(&file, with(&claims["sub"].to_string())).unwrap();
+    hang_up(id);
+    becomes(200);
+    // A group that is no more is a mistake in the file, and what held before goes on.
+    fs::write(&file, with(&claims["sub"].to_string()).replace("staff = ", "stuff = ")).unwrap();
+    hang_up(id);
+    assert!(comes(&log, "configuration_refused").contains("groups names \"staff\""));
+    assert_eq!(status(), 200);
+    fs::write(&file, with("")).unwrap();
+    hang_up(id);
+    becomes(403);
+}

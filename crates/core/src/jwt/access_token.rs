@@ -220,6 +220,9 @@ pub enum AccessTokenError {
     /// `act` is not a chain of names, or longer than one may be.
     #[error("the chain of actors is malformed")]
     ActorForm,
+    /// The groups of the person are malformed, too many, or somewhere else. They may be what the person may not do.
+    #[error("the groups are malformed, too many, or not in the token")]
+    GroupsForm,
     /// `authorization_details` that we do not understand. They say what the token is not good for.
     #[error("the authorization details are not understood")]
     Details,

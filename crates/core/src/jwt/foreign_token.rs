@@ -24,6 +24,8 @@ use serde_json::{Map, Value};
 pub const MAX_ANSWER: usize = 64 * 1024;
 /// Most audiences of one token.
 const MAX_AUDIENCES: usize = 32;
+/// Most groups of one token: Entra writes up to 200.
+const MAX_GROUPS: usize = 256;
 
 /// What a server writes into the header of its access tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct Style<'a> {
     pub typ: TokenType,
     /// The claims that hold scopes, each as a text with spaces or as a list. Without any, `scope` as a text (RS-034).
     pub scope_claims: &'a [String],
+    /// The claim that holds the groups of a person, as a list or as one text. Without it nobody has any.
+    pub groups_claim: Option<&'a str>,
 }
 
 /// What a token says, once it is known to be genuine and for us.
@@ -63,6 +67,8 @@ pub struct ForeignToken {
     pub actors: Vec<String>,
     /// `authorization_details`: which tools it is for.
     pub details: Option<AuthorizationDetails>,
+    /// The groups of the person, by that server's names.
+    pub groups: Vec<String>,
 }
 
 /// A token that its server calls active. For whom it is has still to be asked: [`Self::at`] is the only way in.
@@ -132,19 +138,19 @@ pub fn verify(
         return Err(AccessTokenError::OtherKind);
     }
     let subject = name(&claims, "sub").ok_or(AccessTokenError::SubjectForm)?;
-    let token = read(&claims, Some(subject), expected, style.scope_claims)?;
+    let token = read(&claims, Some(subject), expected, style)?;
     Ok(Verified::new(token))
 }
 
 /// Reads the answer of an introspection endpoint (RFC 7662 §2.2). `expected.audiences` is not looked at:
-/// [`Introspected::at`] compares.
+/// [`Introspected::at`] compares. Nor is the `typ` of `style`: there is no header.
 ///
 /// # Errors
 /// That the answer is none, or what is wrong with the token.
 pub fn introspected(
     answer: &[u8],
     expected: &Expectations<'_>,
-    scope_claims: &[String],
+    style: &Style<'_>,
 ) -> Result<Introspected, IntrospectionError> {
     let claims = json::parse_object(answer, Limits { bytes: MAX_ANSWER, ..Limits::default() })?;
     match claims.get("active") {
@@ -172,7 +178,7 @@ pub fn introspected(
         Some(_) => Some(name(&claims, "sub").ok_or(AccessTokenError::SubjectForm)?),
         None => None,
     };
-    let token = read(&claims, subject, expected, scope_claims)?;
+    let token = read(&claims, subject, expected, style)?;
     let bound = claims.get("token_type").and_then(Value::as_str);
     if bound.is_some_and(|typ| typ.eq_ignore_ascii_case("DPoP")) && token.key.is_none() {
         return Err(AccessTokenError::ConfirmationForm.into());
@@ -185,7 +191,7 @@ fn read(
     claims: &Map<String, Value>,
     subject: Option<&str>,
     expected: &Expectations<'_>,
-    scope_claims: &[String],
+    style: &Style<'_>,
 ) -> Result<ForeignToken, AccessTokenError> {
     let (_, expires_at) = times(claims, expected)?;
     let client_id = client_id(claims).ok_or(AccessTokenError::ClientIdForm)?;
@@ -204,12 +210,33 @@ fn read(
         subject: subject.unwrap_or(client_id).to_owned(),
         client_id: client_id.to_owned(),
         is_machine: subject.is_none_or(|subject| is_of_the_client(claims, subject, client_id)),
-        scope: scope(claims, scope_claims)?,
+        scope: scope(claims, style.scope_claims)?,
         expires_at,
         key,
         actors,
         details: details(claims)?,
+        groups: groups(claims, style.groups_claim)?,
     })
+}
+
+/// The groups that a claim names. What is not understood is refused and not left out, since a rule may forbid something to a
+/// group; so is a token that says that they are elsewhere, as Entra's of somebody in very many.
+fn groups(claims: &Map<String, Value>, claim: Option<&str>) -> Result<Vec<String>, AccessTokenError> {
+    let Some(claim) = claim else { return Ok(Vec::new()) };
+    let elsewhere = claims.get("_claim_names").is_some_and(|names| names.get(claim).is_some())
+        || claims.get("hasgroups") == Some(&Value::Bool(true));
+    let usable = |value: &Value| {
+        let text = value.as_str()?;
+        let fits = !text.is_empty() && text.len() <= MAX_CLAIM_LENGTH && is_printable(text);
+        fits.then(|| text.to_owned())
+    };
+    let found = match claims.get(claim) {
+        _ if elsewhere => None,
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(values)) if values.len() <= MAX_GROUPS => values.iter().map(usable).collect(),
+        Some(one) => usable(one).map(|one| vec![one]),
+    };
+    found.ok_or(AccessTokenError::GroupsForm)
 }
 
 /// `client_id` (RFC 9068 §2.2), or what servers say in its place that have not read that: `azp` (Keycloak, Auth0, Entra v2),

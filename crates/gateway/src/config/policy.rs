@@ -1,6 +1,7 @@
 //! Who may do what, as an operator says it.
 
 use hallpass_core::{id::GrantId, mcp::Constraints, scope::Scope};
+use std::sync::Arc;
 
 /// What the tools, prompts and resources of a server take, and for whom.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,26 @@ pub struct Callers {
     pub clients: Option<Vec<String>>,
     /// Grants: single installations of a client.
     pub grants: Option<Vec<GrantId>>,
+    /// People, by a group that they are in.
+    pub groups: Option<Vec<Group>>,
+}
+
+/// People under one name. Neither a machine nor a client is ever in one, whatever it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// As the operator writes it.
+    pub name: String,
+    /// Who is in it.
+    pub members: Members,
+}
+
+/// Who is in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// These people, by the `sub` of their tokens.
+    Listed(Arc<[String]>),
+    /// Of whom a token says so: the name as in [`hallpass_resource::Authenticated::groups`], which begins with an issuer.
+    Claimed(String),
 }
 
 /// What to do with what no rule names.

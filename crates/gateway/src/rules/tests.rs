@@ -8,6 +8,7 @@ pub(crate) const ANN: Asker<'_> = Asker {
     person: Some("ann"),
     client: "c",
     machine: None,
+    groups: &[],
     actors: &[],
     grant: None,
     anonymous: false,
@@ -205,8 +206,7 @@ fn line(tools: &[&str], scopes: &str) -> Line {
 }
 
 fn by<'a>(person: Option<&'a str>, client: &'a str, actors: &'a [String]) -> Asker<'a> {
-    let machine = None;
-    Asker { person, client, machine, actors, grant: None, anonymous: false, schemes: None, details: None }
+    Asker { person, client, actors, ..ANN }
 }
 
 #[test]
@@ -262,6 +262,96 @@ fn rs_035_t_31_a_second_client_is_no_way_around_a_rule_about_the_first() {
     assert_eq!(ask("good", &["good", "bad"], "list"), "#2: Caller");
     assert_eq!(ask("good", &["good", "bad"], "li\u{200b}st"), "#2: Caller", "who forbids all means all");
     assert_eq!(ask("good", &[], "list"), "#3: allowed");
+}
+
+/// A group of the operator's, and one that tokens of another authorization server name.
+fn groups(names: &[&str]) -> Callers {
+    let group = |name: &&str| match *name {
+        "staff" => Members::Listed(strings(&["ann", "bob"]).into()),
+        other => Members::Claimed(format!("https://login.example {other}")),
+    };
+    let groups = names.iter().map(|name| Group { name: (*name).to_owned(), members: group(name) });
+    Callers { groups: Some(groups.collect()), ..Callers::default() }
+}
+
+#[test]
+fn rs_035_who_is_in_a_group_and_who_only_looks_so() {
+    let in_both = Callers { clients: Some(strings(&["good"])), ..groups(&["staff"]) };
+    let rules = [
+        Line { callers: groups(&["staff"]), ..line(&["delete"], "write") },
+        Line { callers: groups(&["admins", "staff"]), ..line(&["audit"], "") },
+        Line { callers: in_both, ..line(&["pay"], "") },
+        Line { callers: groups(&["guests"]), deny: true, ..line(&["*"], "") },
+        Line { callers: groups(&[]), ..line(&["never"], "") },
+        line(&["list"], ""),
+    ];
+    let ask = |person, client, named: &[&str], tool| {
+        let named = strings(named);
+        let asker = Asker { person, client, groups: &named, ..ANN };
+        decision(&rules, Unlisted::Deny, &asker, "write", &json!({ "name": tool }))
+    };
+    let (admins, guests) = ("https://login.example admins", "https://login.example guests");
+    for (person, client, named, tool, said) in [
+        (Some("ann"), "c", &[][..], "delete", "#1: allowed"),
+        (Some("bob"), "c", &[], "delete", "#1: allowed"),
+        (Some("eve"), "c", &[], "delete", "#1: Caller"),
+        (Some("Ann"), "c", &[], "delete", "#1: Caller"),
+        (None, "ann", &[], "delete", "#1: Caller"),
+        (Some("eve"), "staff", &[], "delete", "#1: Caller"),
+        (Some("staff"), "staff", &[], "delete", "#1: Caller"),
+        (Some("eve"), "c", &["staff"], "delete", "#1: Caller"),
+        (Some("eve"), "c", &["https://login.example staff"], "delete", "#1: Caller"),
+        (Some("eve"), "c", &[admins], "audit", "#2: allowed"),
+        (Some("eve"), "c", &["admins", "https://other.example admins"], "audit", "#2: Caller"),
+        (None, "c", &[admins], "audit", "#2: Caller"),
+        (Some("ann"), "c", &[], "audit", "#2: allowed"),
+        (Some("ann"), "good", &[], "pay", "#3: allowed"),
+        (Some("ann"), "bad", &[], "pay", "#3: Caller"),
+        (Some("eve"), "good", &[], "pay", "#3: Caller"),
+        (Some("ann"), "c", &[guests], "list", "#4: Caller"),
+        (Some("ann"), "c", &[], "list", "#6: allowed"),
+        (Some("ann"), "c", &[], "never", "#5: Caller"),
+    ] {
+        assert_eq!(ask(person, client, named, tool), said, "{person:?} {client} {named:?} {tool}");
+    }
+}
+
+#[test]
+fn rs_035_lists_and_explanations_know_groups() {
+    let policy = Policy {
+        rules: vec![
+            Line { callers: groups(&["staff", "admins"]), ..line(&["delete"], "") },
+            line(&["list"], ""),
+        ],
+        unlisted: Unlisted::Deny,
+        ..Policy::default()
+    };
+    let rules = Rules::new(Scope::none(), &policy);
+    let named = strings(&["https://login.example admins"]);
+    let eve = Asker { person: Some("eve"), ..ANN };
+    let admin = Asker { groups: &named, ..eve };
+    for (asker, shown) in [(ANN, true), (eve, false), (admin, true), (Viewer::of(&admin).asker(), true)] {
+        assert_eq!(rules.shows(&asker, Kind::Tool, "delete"), shown, "{asker:?}");
+        assert!(rules.shows(&asker, Kind::Tool, "list") && rules.hides());
+    }
+    let text = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "delete" } });
+    let message = Message::parse(text.to_string().as_bytes(), Message::LIMITS).unwrap();
+    let by = |asker: Asker<'_>| {
+        let question = crate::Question {
+            person: asker.person,
+            groups: asker.groups,
+            client: "c",
+            grant: None,
+            anonymous: false,
+            scope: &Scope::none(),
+            message: &message,
+        };
+        let found = crate::explain(&Scope::none(), &policy, &question);
+        (found.decision, found.rules[0].group.clone())
+    };
+    assert_eq!(by(ANN), ("allowed", Some("staff".into())));
+    assert_eq!(by(admin), ("allowed", Some("admins".into())));
+    assert_eq!(by(eve), ("denied", None));
 }
 
 #[test]

@@ -145,6 +145,7 @@ async fn crowd() -> Crowd {
         verification: Verification::Keys(Arc::new(keys)),
         typ: TokenType::AccessToken,
         scope_claims: vec![],
+        groups_claim: None,
         scopes: ScopeNames::default(),
     };
     let open = Rule { tools: vec!["say".into()], open: true, ..Rule::default() };

@@ -7,7 +7,7 @@ use hallpass_core::{
     jwt::{AccessToken, access_token::AccessTokenSigner, foreign_token::TokenType},
     scope::Scope,
 };
-use hallpass_gateway::{CallLog, CallRecord, CallerLimits, Callers, GatewayConfig, Rule};
+use hallpass_gateway::{CallLog, CallRecord, CallerLimits, Callers, GatewayConfig, Group, Members, Rule};
 use hallpass_resource::{KeySource, ScopeNames, TrustedIssuer, Verification};
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,7 @@ fn trusting(key: &SigningKey) -> TrustedIssuer {
         verification: Verification::Keys(Arc::new(keys)),
         typ: TokenType::AccessToken,
         scope_claims: vec![],
+        groups_claim: None,
         scopes: ScopeNames::default(),
     }
 }
@@ -107,6 +108,65 @@ async fn rs_035_rules_about_people_clients_and_grants_here_are_not_about_theirs(
     // The text of the name in a token of ours is still a token of ours.
     let forged = format!("Bearer {}", world.token_of(|token| token.subject = format!("{OTHER} bob")));
     assert_eq!(world.post(CALL, &[("authorization", &forged)]).await.status, 403);
+}
+
+#[tokio::test]
+async fn rs_035_a_group_is_believed_of_whose_it_is_and_of_nobody_else() {
+    let group = |name: &str, members| Group { name: name.into(), members };
+    let groups = Some(vec![
+        group("staff", Members::Listed(vec!["bob".to_owned()].into())),
+        group("login:admins", Members::Claimed(format!("{OTHER} admins"))),
+    ]);
+    let callers = Callers { groups, ..Callers::default() };
+    let rule = Rule { tools: vec!["read".into()], callers, ..Rule::default() };
+    let (world, key) = both("echo", |config| {
+        config.servers[0].policy.rules = vec![rule];
+        config.servers[0].issuers[0].groups_claim = Some("groups".into());
+    })
+    .await;
+    let ours = |person: &str, client: &str| {
+        let change =
+            |token: &mut AccessToken| (token.subject, token.client_id) = (person.into(), client.into());
+        format!("Bearer {}", world.token_of(change))
+    };
+    // `AccessToken` writes no such claim, so that this one is signed by hand.
+    let theirs = |subject: &str, groups: serde_json::Value| with_groups(&key, OTHER, subject, &groups);
+    for (token, status) in [
+        (ours("bob", "client"), 200),
+        (ours("ann", "client"), 403),
+        (ours("ann", "staff"), 403),
+        (ours("staff", "client"), 403),
+        (ours("ann", &format!("{OTHER} admins")), 403),
+        (theirs("eve", serde_json::json!(["admins", "x"])), 200),
+        (theirs("eve", serde_json::json!("admins")), 200),
+        (theirs("eve", serde_json::json!(["staff"])), 403),
+        (theirs("bob", serde_json::json!([])), 403),
+        (theirs("eve", serde_json::json!([format!("{OTHER} admins")])), 403),
+        // A machine is in no group.
+        (theirs("client", serde_json::json!(["admins"])), 403),
+        // What is not understood could be what a rule forbids.
+        (theirs("eve", serde_json::json!({ "admins": true })), 401),
+    ] {
+        let answer = world.post(CALL, &[("authorization", &token)]).await;
+        assert_eq!(answer.status, status, "{} of {token}", answer.text);
+    }
+    // A claim of ours, by the same name, is none: our accounts are in the groups of the configuration alone.
+    let forged = with_groups(&world.key, ORIGIN, "eve", &serde_json::json!(["admins", "staff"]));
+    assert_eq!(world.post(CALL, &[("authorization", &forged)]).await.status, 403);
+}
+
+/// The claims of [`claims`], with groups.
+fn with_groups(key: &SigningKey, issuer: &str, subject: &str, groups: &serde_json::Value) -> String {
+    let token = AccessToken { issuer: issuer.into(), subject: subject.into(), ..claims() };
+    let signed = AccessTokenSigner::new(key).sign(&token).unwrap();
+    let part = |at| signed.expose().split('.').nth(at).unwrap().to_owned();
+    let payload = hallpass_core::encoding::from_base64url(&part(1)).unwrap();
+    let mut said: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    said["groups"] = groups.clone();
+    let payload = hallpass_core::encoding::base64url(said.to_string().as_bytes());
+    let text = format!("{}.{payload}", part(0));
+    let signature = key.sign_bytes(text.as_bytes()).unwrap();
+    format!("Bearer {text}.{}", hallpass_core::encoding::base64url(&signature))
 }
 
 #[tokio::test]

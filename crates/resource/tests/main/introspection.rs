@@ -113,6 +113,7 @@ impl Server {
             verification: Verification::Introspection(Arc::new(introspector)),
             typ: TokenType::AccessToken,
             scope_claims: vec![],
+            groups_claim: None,
             scopes: ScopeNames::default(),
         };
         resource(world, vec![trusted])

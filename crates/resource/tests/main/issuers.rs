@@ -23,6 +23,7 @@ pub fn trusting(issuer: &str, keys: &Arc<KeySource>) -> TrustedIssuer {
         verification: Verification::Keys(Arc::clone(keys)),
         typ: TokenType::AccessToken,
         scope_claims: vec![],
+        groups_claim: None,
         scopes: ScopeNames::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{problems, *};
 use hallpass_core::jwt::foreign_token::TokenType;
+use hallpass_gateway::Members;
 
 const FILE: &str = r#"
 public_url = "https://mcp.example.com"
@@ -11,6 +12,11 @@ name = "company"
 issuer = "https://login.example/tenant/"
 token_type = "jwt"
 scope_claims = ["scp"]
+groups_claim = "groups"
+
+[groups]
+staff = ["AaIt0x18ovBNi-BYpVLE7w", "company:bob"]
+nobody = []
 
 [[server]]
 name = "files"
@@ -27,6 +33,10 @@ scope_prefix = "api://files/"
 tools = ["*"]
 people = ["company:ann"]
 clients = ["company:app", "https://c.example/client.json"]
+
+[[server.rules]]
+tools = ["*"]
+groups = ["staff", "company:admins"]
 "#;
 
 #[test]
@@ -42,6 +52,12 @@ fn a_server_may_trust_others_before_us() {
     assert_eq!(callers.people.as_deref(), Some(&["https://login.example/tenant/ ann".to_owned()][..]));
     let clients = callers.clients.as_deref().unwrap();
     assert_eq!(clients, ["https://login.example/tenant/ app", "https://c.example/client.json"]);
+    let groups = config.servers[0].policy.rules[1].callers.groups.clone().unwrap();
+    let named: Vec<&str> = groups.iter().map(|group| &*group.name).collect();
+    assert_eq!(named, ["staff", "company:admins"]);
+    let members = ["AaIt0x18ovBNi-BYpVLE7w", "https://login.example/tenant/ bob"].map(str::to_owned);
+    assert_eq!(groups[0].members, Members::Listed(members.to_vec().into()));
+    assert_eq!(groups[1].members, Members::Claimed("https://login.example/tenant/ admins".into()));
     let usual = parse(GOOD, Path::new("/x")).unwrap();
     assert!(usual.servers[0].trust.own && usual.servers[0].trust.others.is_empty());
 }
@@ -68,6 +84,15 @@ fn t_101_what_is_wrong_with_another_authorization_server_is_told_with_its_fix() 
         ("\"Files.Read\",", "\"Files Read\",", "is no scope"),
         ("\"company:ann\"", "\"other:ann\"", "not the id of a person"),
         ("\"company:ann\"", "\"company:\"", "not the id of a person"),
+        ("\"staff\", \"c", "\"stuff\", \"c", "groups names \"stuff\""),
+        ("company:admins", "other:admins", "groups names \"other:admins\""),
+        ("company:admins", "company:", "groups names \"company:\""),
+        ("groups_claim = \"groups\"\n", "", "has no groups_claim"),
+        ("\"groups\"\n", "\"gro ups\"\n", "groups_claim is the claim"),
+        ("company:bob", "bob", "\"bob\" is not the id of a person"),
+        ("nobody =", "\"company:x\" =", "cannot be the name of a group"),
+        ("nobody =", "\"\" =", "cannot be the name of a group"),
+        ("groups = [\"staff\", ", "open = true\ngroups = [\"staff\", ", "for anybody"),
     ] {
         let text = FILE.replacen(from, to, 1);
         assert_ne!(text, FILE, "{from}");

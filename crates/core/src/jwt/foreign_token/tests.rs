@@ -164,6 +164,38 @@ fn rs_034_scopes_in_the_claims_that_were_named_and_in_no_other() {
 }
 
 #[test]
+fn rs_035_groups_in_the_claim_that_was_named_and_what_is_not_understood_is_refused() {
+    let groups = |claim, changes: &Value| {
+        let style = Style { groups_claim: claim, ..Style::default() };
+        let signed = judge("at+jwt", &style, &with(changes)).map(|token| token.groups);
+        let said = introspected(answer(changes).to_string().as_bytes(), &expected(), &style);
+        let said = said.and_then(|found| Ok(found.at(&[AUDIENCE.to_owned()])?.groups));
+        assert_eq!(said.ok(), signed.clone().ok(), "{changes}");
+        signed
+    };
+    let said = json!({ "groups": ["staff", "a b"], "https://a.example/groups": "one", "roles": ["admin"] });
+    assert_eq!(groups(None, &said).unwrap(), [""; 0]);
+    assert_eq!(groups(Some("groups"), &said).unwrap(), ["staff", "a b"]);
+    assert_eq!(groups(Some("https://a.example/groups"), &said).unwrap(), ["one"]);
+    assert_eq!(groups(Some("groups"), &json!({})).unwrap(), [""; 0]);
+    assert_eq!(groups(Some("groups"), &json!({ "groups": vec!["a"; 256] })).unwrap().len(), 256);
+    for bad in [
+        json!({ "groups": vec!["a"; 257] }),
+        json!({ "groups": [1] }),
+        json!({ "groups": ["staff", ["staff"]] }),
+        json!({ "groups": [""] }),
+        json!({ "groups": ["a\nb"] }),
+        json!({ "groups": { "staff": true } }),
+        json!({ "groups": true }),
+        json!({ "_claim_names": { "groups": "src1" } }),
+        json!({ "groups": ["staff"], "hasgroups": true }),
+    ] {
+        assert_eq!(groups(Some("groups"), &bad), Err(AccessTokenError::GroupsForm), "{bad}");
+        assert_eq!(groups(None, &bad).unwrap(), [""; 0], "nobody asked for it: {bad}");
+    }
+}
+
+#[test]
 fn rs_026_no_secret_is_made_of_a_public_key() {
     let keys = KeySet::from_keys(vec![key().verifying_key()]);
     let kid = key().key_id();
@@ -188,7 +220,7 @@ fn answer(changes: &Value) -> Value {
 }
 
 fn asked(answer: &Value) -> Result<Introspected, IntrospectionError> {
-    introspected(answer.to_string().as_bytes(), &expected(), &[])
+    introspected(answer.to_string().as_bytes(), &expected(), &Style::default())
 }
 
 #[test]
@@ -224,7 +256,7 @@ fn rs_031_what_is_no_answer_is_no_verdict() {
         assert_eq!(asked(&bad).err(), Some(IntrospectionError::NoVerdict), "{bad}");
     }
     for bad in ["", "true", "[]", r#"{"active":false,"active":true}"#] {
-        let found = introspected(bad.as_bytes(), &expected(), &[]);
+        let found = introspected(bad.as_bytes(), &expected(), &Style::default());
         assert!(matches!(found, Err(IntrospectionError::Json(_))), "{bad}");
     }
 }
