@@ -276,6 +276,7 @@ fn gateway(
             },
             callers: server.callers,
             caller_audience: server.caller_audience.clone(),
+            recorded: server.recorded.clone(),
             upstream_credential: match (&server.connection, &server.upstream_token) {
                 (Some(name), _) => Some(connections::of(app, name)),
                 (None, Some(settings)) => Some(upstream_tokens::of(app, settings)),
@@ -342,6 +343,7 @@ impl CallLog for Calls {
             grant: record.grant,
             method: record.method,
             target: record.target,
+            arguments: record.arguments,
             rule: record.rule,
             took: u64::try_from(record.took.as_millis()).unwrap_or(u64::MAX),
         };

@@ -1,9 +1,18 @@
-//! What the operator sees of each call: who, through what, which method, how it went. Never arguments, never tokens.
+//! What the operator sees of each call: who, through what, which method, how it went. Never tokens, and of
+//! arguments those alone that the operator named, which go to the audit log and not into this one.
 
-use crate::{message::Call, refuse::Refusal, router::Server, rules::Denied, span::Span};
+use crate::{
+    message::Call,
+    refuse::Refusal,
+    router::Server,
+    rules::Denied,
+    span::Span,
+    tools::{Kind, Operation, Target, target},
+};
 use hallpass_core::id::{GrantId, RequestId};
 use hallpass_resource::{Authenticated, Reason};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
+use serde_json::{Map, Value};
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -36,6 +45,8 @@ pub struct CallRecord<'a> {
     pub method: Option<&'a str>,
     /// The tool, prompt or resource, as the client wrote it.
     pub target: Option<&'a str>,
+    /// The arguments of the tool that an operator wants to be written, as they are to be written.
+    pub arguments: Option<&'a Map<String, Value>>,
     /// The rule that decided whether it may be.
     pub rule: Option<&'a str>,
     /// Why it would have been refused, where the rules only tell.
@@ -174,6 +185,7 @@ fn tell(
     outcome: CallOutcome,
 ) {
     let Some(calls) = &server.calls else { return };
+    let arguments = call.and_then(|call| recorded(server, call));
     calls.call(&CallRecord {
         server: &server.name,
         issuer: caller.and_then(Authenticated::foreign_issuer),
@@ -183,6 +195,7 @@ fn tell(
         grant: caller.and_then(Authenticated::grant).map(|reference| reference.grant),
         method: call.map(|call| call.operation().method()),
         target: call.and_then(|call| call.operation().name()),
+        arguments: arguments.as_ref(),
         rule: trace.rule,
         let_through: trace.let_through,
         took: trace.started.elapsed(),
@@ -191,6 +204,12 @@ fn tell(
         span: trace.span.filter(|span| span.recorded),
         outcome,
     });
+}
+
+fn recorded(server: &Server, call: &Call) -> Option<Map<String, Value>> {
+    let Operation::Call(message) = call.operation() else { return None };
+    let Target::One(Kind::Tool, tool) = target(message) else { return None };
+    server.recorded.of(&tool, || message.arguments())
 }
 
 /// The name of a refusal, from a closed list.

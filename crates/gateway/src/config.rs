@@ -8,6 +8,7 @@ use crate::{
     assertion::SignsCallers,
     audit::{CallLog, CallerAddress},
     challenge::StyleFor,
+    recorded::RecordedArguments,
     session::SessionSealer,
     span::Tracing,
     upstream_credential::UpstreamCredential,
@@ -95,6 +96,8 @@ pub struct ProtectedServer {
     pub caller_audience: Option<String>,
     /// How we are known to it. On stdio only what people connected, in a variable.
     pub upstream_credential: Option<UpstreamCredential>,
+    /// The arguments of its tools that [`CallLog`] is told.
+    pub recorded: RecordedArguments,
     /// What a browser sees that opens the path without a token, in place of JSON.
     pub page: Option<BrowserPage>,
 }

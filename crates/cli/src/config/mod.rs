@@ -41,16 +41,18 @@ use hallpass_core::{
     scope::Scope,
     uri::{Issuer, ResourceUri, UriError},
 };
-use hallpass_gateway::{CallerLimits, Limits as GatewayLimits, Policy, StyleFor, UpstreamCredential};
+use hallpass_gateway::{
+    CallerLimits, Limits as GatewayLimits, Policy, RecordedArguments, StyleFor, UpstreamCredential,
+};
 use hallpass_server::{Cidr, Resource, ScopeEntry, Settings, upstream_token::UpstreamTokenSettings};
 use hallpass_store::RotationWindows;
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    collections::BTreeMap,
+    sync::Arc,
     time::Duration,
 };
-    sync::Arc,
 use toml::Spanned;
 use trust::Trust;
 
@@ -79,6 +81,8 @@ pub struct Protected {
     pub upstream_tls: UpstreamTls,
     /// Whose tokens it takes.
     pub trust: Trust,
+    /// The arguments of its tools that the audit log has.
+    pub recorded: RecordedArguments,
     /// The service whose tokens of the person it gets.
     pub connection: Option<String>,
 }
@@ -138,11 +142,11 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
         absent: Vec::new(),
         certificates: Vec::new(),
         trusted: Vec::new(),
+        groups: BTreeMap::new(),
     };
     let config = check.config(&file, folder);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
-        groups: BTreeMap::new(),
         _ => Err(check.problems),
     }
 }
@@ -178,12 +182,12 @@ struct Check<'a> {
     certificates: Vec<NamedFile>,
     /// Other authorization servers, for whatever names them.
     trusted: Vec<AuthorizationServer>,
+    /// `[groups]`, with who is in them, for the rules that name them.
+    groups: BTreeMap<String, Arc<[String]>>,
 }
 
 impl Check<'_> {
     fn wrong<T>(&mut self, at: &Spanned<T>, what: impl Into<String>, fix: impl Into<String>) {
-    /// `[groups]`, with who is in them, for the rules that name them.
-    groups: BTreeMap<String, Arc<[String]>>,
         self.wrong_at(at.span().start, what, fix);
     }
 
@@ -195,11 +199,11 @@ impl Check<'_> {
         let issuer = self.issuer(&file.public_url);
         let listen = self.listen(&file.listen, issuer.as_ref());
         self.authorization_servers(&file.authorization_server, folder, issuer.as_ref());
+        self.groups(&file.groups);
         let (mut resources, mut servers) = (Vec::new(), Vec::new());
         for entry in &file.server {
             if let Some((resource, server)) = self.server(entry, folder, issuer.as_ref(), &servers) {
                 resources.push(resource);
-        self.groups(&file.groups);
                 servers.push(server);
             }
         }
@@ -225,6 +229,7 @@ impl Check<'_> {
         self.keys(&file.keys, &mut settings.keys);
         self.limits(&file.limits, &mut settings.limits);
         let state = folder.join(self.state_folder(file.state.as_ref()));
+        self.recorded(&file.audit, &mut servers);
         settings.audit = self.audit(&file.audit, folder, &state);
         self.who_may_be_a_client(file, folder, &mut settings);
         settings.identity_providers = self.identity_providers(&file.identity_provider, folder);
@@ -467,6 +472,7 @@ impl Check<'_> {
                     upstream_tls,
                     upstream_token,
                     trust,
+                    recorded: RecordedArguments::default(),
                     connection: None,
                 };
                 Some((resource, protected))

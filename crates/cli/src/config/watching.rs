@@ -1,9 +1,10 @@
 //! `[audit]` and `[admin]`: where the lines of the security decisions go, and where numbers and health are served.
 
-use super::Check;
+use super::{Check, Protected};
+use hallpass_gateway::RecordedArguments;
 use hallpass_server::audit::{AuditSettings, AuditTo, OnFailure};
 use serde::Deserialize;
-use std::{net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use toml::Spanned;
 
 /// `[audit]`.
@@ -23,6 +24,8 @@ pub struct AuditEntry {
     /// Whether each call through the gateway is a line.
     #[serde(default)]
     pub calls: bool,
+    /// `[audit.arguments.SERVER]`: tools, each with the arguments that such a line has.
+    pub arguments: Option<Spanned<BTreeMap<String, BTreeMap<String, Vec<String>>>>>,
     /// "continue" or "refuse".
     pub on_failure: Option<Failure>,
 }
@@ -55,6 +58,9 @@ pub struct AdminEntry {
     pub listen: Option<Spanned<String>>,
 }
 
+/// Arguments of one tool in a line, so that a line is short.
+const MOST_ARGUMENTS: usize = 16;
+
 /// Begins the node's name of the commands that change something beside a running server.
 const OPERATOR: &str = "operator";
 
@@ -84,6 +90,36 @@ impl Check<'_> {
             Err(_) => {
                 self.wrong(at, "listen is not an address with a port", "write \"127.0.0.1:9090\"");
                 None
+            }
+        }
+    }
+
+    /// The arguments that lines of calls have, which are those that stand here and no others.
+    pub(super) fn recorded(&mut self, entry: &AuditEntry, servers: &mut [Protected]) {
+        let Some(at) = &entry.arguments else { return };
+        if !entry.calls {
+            self.wrong(
+                at,
+                "arguments are written into the lines of calls, and there are none",
+                "add calls = true to [audit], or remove the arguments",
+            );
+        }
+        for (name, tools) in at.get_ref() {
+            let Some(server) = servers.iter_mut().find(|server| server.name == *name) else {
+                let what = format!("[audit.arguments] names {name:?}, and no [[server]] has this name");
+                self.wrong(at, what, "write [audit.arguments.NAME] with the name of a server");
+                continue;
+            };
+            server.recorded = RecordedArguments(tools.clone().into_iter().collect());
+            let unusable = |names: &Vec<String>| {
+                !(1..=MOST_ARGUMENTS).contains(&names.len())
+                    || names.iter().any(|name| name.is_empty() || name.len() > 64 || name.contains('*'))
+            };
+            for (tool, _) in
+                tools.iter().filter(|(tool, names)| tool.is_empty() || tool.contains('*') || unusable(names))
+            {
+                let what = format!("the arguments of {tool:?} that the audit log is to have");
+                self.wrong(at, what, "write the name of a tool and 1 to 16 names of its arguments, without patterns: read_file = [\"path\"]");
             }
         }
     }

@@ -282,3 +282,35 @@ fn t_98_an_audit_log_on_standard_output_is_nothing_else_and_verifies() {
     assert_eq!(code, 0, "{said}{complaints}");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["lines"], 2, "{said}");
 }
+
+#[test]
+fn rs_067_t_98_a_line_of_a_call_has_the_arguments_that_the_file_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let file = folder.path().join("hallpass.toml");
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n[audit]\ncalls = true\n\
+         [audit.arguments.mcp]\necho = [\"text\", \"api_key\"]\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
+    );
+    fs::write(&file, &text).unwrap();
+    let serve = super::node::command(&["serve", "--config", file.to_str().unwrap()]);
+    let node = Node::spawn_until(serve, port, std::process::Stdio::null(), "Setup link");
+    let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let canary = "canary-of-an-argument";
+    let arguments = serde_json::json!({ "text": "shown", "api_key": canary, "other": canary });
+    for tool in ["echo", "add"] {
+        let params = serde_json::json!({ "name": tool, "arguments": arguments });
+        let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        super::http::json(port, "/mcp", &call, &[("Authorization", &bearer)]).unwrap();
+    }
+    assert!(node.stop());
+    let (_, shown, _) =
+        super::node::finished(&["audit", "tail", "--json", "--config", file.to_str().unwrap()]);
+    assert!(!shown.contains(canary), "{shown}");
+    let lines: Vec<serde_json::Value> =
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |tool: &str| lines.iter().find(|line| line["target"] == tool).unwrap()["arguments"].clone();
+    assert_eq!(of("echo"), serde_json::json!({ "text": "shown", "api_key": "[redacted]" }));
+    assert_eq!(of("add"), serde_json::Value::Null);
+}

@@ -3,8 +3,8 @@
 use crate::support::{Answer, START, World, world_with};
 use hallpass_core::{mcp::Constraints, scope::Scope};
 use hallpass_gateway::{
-    CallLog, CallOutcome, CallRecord, CallerLimits, Callers, ChallengeScopes, ChallengeStyle, Policy, Rule,
-    StyleFor,
+    CallLog, CallOutcome, CallRecord, CallerLimits, Callers, ChallengeScopes, ChallengeStyle, Policy,
+    RecordedArguments, Rule, StyleFor,
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -279,4 +279,51 @@ async fn rs_065_t_88_deep_wide_and_colliding_messages_cost_little() {
         assert_eq!(answer.status, status, "{:?}", params.get(..20));
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
+}
+
+/// What the log was told of arguments, and all of it that could be told in any other way.
+#[derive(Default)]
+struct Arguments(Mutex<Vec<(String, String)>>);
+
+impl CallLog for Arguments {
+    fn call(&self, record: &CallRecord<'_>) {
+        let arguments = record.arguments.map(|map| Value::Object(map.clone()).to_string());
+        let rest = format!("{:?}", CallRecord { arguments: None, ..*record });
+        self.0.lock().unwrap().push((arguments.unwrap_or_default(), rest));
+    }
+}
+
+#[tokio::test]
+async fn rs_067_t_98_the_log_is_told_the_arguments_that_were_named_and_of_no_other_call() {
+    let told = Arc::new(Arguments::default());
+    let log = Arc::clone(&told);
+    let (world, _) = world(|config| {
+        config.calls = Some(log);
+        let named = |tool: &str| (tool.to_owned(), ["path", "token"].map(str::to_owned).to_vec());
+        config.servers[0].recorded = RecordedArguments(vec![named("read"), named("delete")]);
+    })
+    .await;
+    let canary = "canary-of-an-argument";
+    let arguments = json!({ "path": "/public/a", "token": canary, "other": canary, canary: 1 });
+    let (whole, refused) = (r#"{"path":"/public/a","token":"[redacted]"}"#, r#"{"path":"/etc"}"#);
+    for (who, params, status, said) in [
+        ("ann", json!({ "name": "read", "arguments": arguments }), 200, whole),
+        ("ann", json!({ "name": "read", "arguments": { "path": "/etc", "x": canary } }), 403, refused),
+        ("bob", json!({ "name": "delete", "arguments": arguments }), 403, whole),
+        ("ann", json!({ "name": "report", "arguments": arguments }), 200, ""),
+        ("ann", json!({ "name": "reads", "arguments": arguments }), 200, ""),
+        ("ann", json!({ "name": "read", "arguments": { "path": [canary] } }), 403, r#"{"path":"[list]"}"#),
+    ] {
+        assert_eq!(call(&world, who, "files:read files:write", params).await.status, status);
+        let (arguments, rest) = told.0.lock().unwrap().pop().unwrap();
+        assert_eq!(arguments, said);
+        assert!(!rest.contains(canary) && !arguments.contains(canary), "{rest}");
+    }
+    let prompt = json!({ "jsonrpc": "2.0", "id": 7, "method": "prompts/get", "params": { "name": "read", "arguments": arguments } });
+    assert_eq!(world.post(&prompt.to_string(), &[]).await.status, 200);
+    assert_eq!(told.0.lock().unwrap().pop().unwrap().0, "", "a prompt is no tool");
+    let stranger = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": "read", "arguments": arguments } });
+    let bad = [("authorization", "Bearer bad")];
+    assert_eq!(world.post(&stranger.to_string(), &bad).await.status, 401);
+    assert_eq!(told.0.lock().unwrap().pop().unwrap().0, "", "nobody without a token writes into it");
 }

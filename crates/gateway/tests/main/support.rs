@@ -146,6 +146,7 @@ pub fn server(path: &str, upstream: &str) -> ProtectedServer {
         callers: hallpass_gateway::CallerLimits::default(),
         caller_audience: None,
         upstream_credential: None,
+        recorded: hallpass_gateway::RecordedArguments::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use hallpass_core::{
     time::Timestamp,
 };
 use hallpass_store::{Grant, Person};
+use serde_json::{Map, Value};
 
 /// A person.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub struct Call<'a> {
     pub method: Option<&'a str>,
     /// The tool, prompt or resource, as the client wrote it.
     pub target: Option<&'a str>,
+    /// The arguments that an operator wants to be written, cut and without secrets.
+    pub arguments: Option<&'a Map<String, Value>>,
     /// The rule that decided: an operator's text.
     pub rule: Option<&'a str>,
     /// Until its answer began, in milliseconds.

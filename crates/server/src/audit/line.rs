@@ -32,7 +32,7 @@ struct Body<'a>(Circumstances, Kind, Facts<'a>);
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(circumstances, kind, facts) = self;
-        let mut out = serializer.serialize_struct("Line", 33)?;
+        let mut out = serializer.serialize_struct("Line", 34)?;
         macro_rules! put {
             ($($name:literal $value:expr;)+) => { $(
                 if let Some(value) = $value { out.serialize_field($name, &value)?; }
@@ -56,6 +56,7 @@ impl Serialize for Body<'_> {
             "link" facts.link();
             "method" facts.call.and_then(Call::method);
             "target" facts.call.and_then(Call::target);
+            "arguments" facts.call.and_then(|call| call.arguments);
             "rule" facts.call.and_then(|call| call.rule);
             "status" facts.status;
             "ms" facts.call.map(|call| call.took);
@@ -209,5 +210,32 @@ mod tests {
         assert_eq!(read["client_name"], name);
         assert_eq!(read["event"], "client_registered");
         assert_eq!(read["at"], "2026-11-27T19:29:04.123Z");
+    }
+
+    #[test]
+    fn rs_067_t_98_arguments_are_a_member_of_their_own_in_the_line_of_a_call() {
+        let circumstances = Circumstances { at: Timestamp::from_millis(0), request: None, address: None };
+        let name = "pa\"th\u{202e}";
+        let arguments = serde_json::Map::from_iter([(name.to_owned(), "/a\n\"}".into())]);
+        let of = |arguments| {
+            let call = Call {
+                server: "files",
+                person: None,
+                foreign: None,
+                client: None,
+                actors: crate::audit::Actors(&[]),
+                grant: None,
+                method: Some("tools/call"),
+                target: Some("read"),
+                arguments,
+                rule: None,
+                took: 0,
+            };
+            let text = members(circumstances, Kind::CallAnswered, call.facts());
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+            serde_json::from_str::<serde_json::Value>(&format!("{{{text}}}")).unwrap()
+        };
+        assert_eq!(of(Some(&arguments))["arguments"][name], "/a\n\"}");
+        assert!(of(None).get("arguments").is_none());
     }
 }

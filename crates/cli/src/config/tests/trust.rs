@@ -2,7 +2,7 @@
 
 use super::{problems, *};
 use hallpass_core::jwt::foreign_token::TokenType;
-use hallpass_gateway::Members;
+use hallpass_gateway::{Members, RecordedArguments};
 
 const FILE: &str = r#"
 public_url = "https://mcp.example.com"
@@ -154,4 +154,22 @@ fn rs_031_of_several_servers_one_may_be_asked() {
     assert!(parse(&long, folder.path()).unwrap_err()[0].what.contains("between 0s and 60s"));
     let away = file("\"a\"").replace("secret_file = \"secret\"", "secret_file = \"none\"");
     assert!(parse(&away, folder.path()).is_err());
+}
+
+#[test]
+fn rs_067_arguments_for_the_audit_log_are_named_by_server_and_tool() {
+    let audit = "\n[audit]\ncalls = true\n[audit.arguments.files]\nread_file = [\"path\"]\n";
+    let config = parse(&format!("{FILE}{audit}"), Path::new("/x")).unwrap();
+    let named = vec![("read_file".to_owned(), vec!["path".to_owned()])];
+    assert_eq!(config.servers[0].recorded, RecordedArguments(named));
+    for (from, to, what) in [
+        ("calls = true\n", "", "and there are none"),
+        ("arguments.files", "arguments.flies", "names \"flies\""),
+        ("[\"path\"]", "[]", "the arguments of \"read_file\""),
+        ("[\"path\"]", "[\"*\"]", "the arguments of \"read_file\""),
+        ("read_file", "\"read_*\"", "the arguments of \"read_*\""),
+    ] {
+        let found = problems(&format!("{FILE}{}", audit.replacen(from, to, 1)));
+        assert!(found.iter().any(|problem| problem.what.contains(what)), "{what}: {found:?}");
+    }
 }
