@@ -8,8 +8,6 @@
 //!
 //! It costs one look at each byte of a head, and at none of a body whose length was said.
 
-use http::{HeaderMap, header};
-
 /// As much of a line as is kept while its end has not come. Nothing that says a length is longer.
 const LONGEST: usize = 128;
 
@@ -131,11 +129,6 @@ impl Framing {
         self.place = next;
         true
     }
-}
-
-/// Whether the length is not said twice: of HTTP/2, whose library compares the first with what comes.
-pub fn is_said_once(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_none()
 }
 
 /// What is known of the body with one field more. Nothing for a second word on it, and for one that is not plain.

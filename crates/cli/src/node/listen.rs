@@ -1,6 +1,6 @@
 //! Accepting connections: bounded in number and in the time that a peer may take to say something.
 
-use super::{framing, host, patient::Patient, version};
+use super::{host, patient::Patient, version};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -161,10 +161,7 @@ async fn connection(
         };
         async move {
             if !host::is_named_once(request.version(), request.uri(), request.headers()) {
-                return Ok(refused("name the host once\n"));
-            }
-            if request.version() == http::Version::HTTP_2 && !framing::is_said_once(request.headers()) {
-                return Ok(refused("say the length once\n"));
+                return Ok(no_host());
             }
             match way {
                 Way::Short(call) => Ok(call(request.map(Body::new)).await),
@@ -196,8 +193,8 @@ enum Way<C> {
 }
 
 /// The connection ends with it: whoever sent this is not understood, and what follows might not be meant as a request.
-fn refused(why: &'static str) -> http::Response<Body> {
-    let mut answer = http::Response::new(Body::from(why));
+fn no_host() -> http::Response<Body> {
+    let mut answer = http::Response::new(Body::from("name the host once\n"));
     *answer.status_mut() = http::StatusCode::BAD_REQUEST;
     answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     answer

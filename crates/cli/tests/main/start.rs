@@ -96,8 +96,11 @@ fn wrong_usage_is_2_and_a_wrong_url_says_so() {
 
 #[test]
 fn a_command_that_is_missing_or_in_the_wrong_place_is_wrong_usage_and_starts_nothing() {
-    for typed in [&["run", "--"][..], &["run", "--port", "1", "--"]] {
-        let (code, out, err) = finished(typed);
+    let folder = tempfile::tempdir().unwrap();
+    let (port, state) = (free_port().to_string(), folder.path().join("state"));
+    let options = ["run", "--port", &port, "--state", state.to_str().unwrap()];
+    for typed in [&["--"][..], &["--verbose", "--"]] {
+        let (code, out, err) = finished(&[&options[..], typed].concat());
         assert!(code == 2 && out.is_empty() && err.contains("no command is behind --"), "{err}");
     }
     for typed in [&["run", "npx", "-y", "server"][..], &["-v", "run", "--port", "1", "npx", "-y", "server"]] {
