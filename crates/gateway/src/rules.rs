@@ -297,8 +297,8 @@ impl Rules {
         let Target::One(kind, name) = target(call) else { return Vec::new() };
         let arguments = self.arguments(kind, &name, call);
         let rules = self.naming(kind, &name);
-        let stands = |rule: &Rule| rule.standing(asker, arguments.as_ref());
-        rules.map(|rule| (&*rule.label, stands(rule), rule.by_group(asker))).collect()
+        let arguments = arguments.as_ref();
+        rules.map(|rule| (&*rule.label, rule.standing(asker, arguments), rule.by_group(asker))).collect()
     }
 
     /// The limits that hold for an operation: which, and how many calls a minute.
