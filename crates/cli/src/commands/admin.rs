@@ -87,7 +87,10 @@ async fn recover(place: &Place, name: Option<&str>, json: bool) -> anyhow::Resul
                 "passwords are off in [sign_in]: `hallpass user add` and `hallpass user link` make an account for who signs in at a provider"
             );
         }
-        (_, []) => {
+        (Some(name), []) => bail!(
+            "there is no account {name:?}, and no other yet: without a name, the link is that of the first account"
+        ),
+        (None, []) => {
             if let Some(link) =
                 hallpass_server::new_setup_link(&*place.store, &place.settings, &SystemEntropy, place.now)
                     .await?

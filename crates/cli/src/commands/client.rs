@@ -13,7 +13,8 @@ use hallpass_core::{
     secret::SecretString,
 };
 use hallpass_server::{
-    ClientRecord, MAX_SECRETS, OperatorClient, TOKEN_EXCHANGE, audit::Event, digest_of_secret, initial_access,
+    ClientRecord, MAX_SECRETS, OperatorClient, OperatorClientError, TOKEN_EXCHANGE, audit::Event,
+    digest_of_secret, initial_access,
 };
 use hallpass_store::StoredClient;
 use std::{
@@ -263,7 +264,7 @@ async fn add(args: AddArgs) -> anyhow::Result<()> {
     if id.starts_with("https://") {
         bail!("a client with the URL of its document as its id belongs into the configuration: [[client]]");
     }
-    let checked = OperatorClient::new(&id, &record)?;
+    let checked = OperatorClient::new(&id, &record).map_err(in_flags)?;
     if place.settings.is_workload(&id) {
         bail!("there is a workload {id:?} in the configuration already: give the client another --id");
     }
@@ -355,6 +356,34 @@ fn grant_types(args: &AddArgs) -> Vec<String> {
 
 fn new_secret() -> SecretString {
     SecretString::new(format!("hps_{}", encoding::base64url(&entropy::random::<32>(&SystemEntropy))))
+}
+
+/// A complaint about a client, in the words of the command line where those of the configuration are others.
+fn in_flags(error: OperatorClientError) -> anyhow::Error {
+    let pairs = [
+        (
+            OperatorClientError::NoRedirects,
+            "there is no redirect URI: say where answers may go with --redirect-uri, or with a vendor's --redirect-rule; a device takes --device, a program without people --machine",
+        ),
+        (
+            OperatorClientError::Keys,
+            "--auth private_key_jwt takes either --jwks-file or --jwks-uri, and no other --auth takes any",
+        ),
+        (OperatorClientError::KeySet, "the file of --jwks-file is not a set of public keys"),
+        (OperatorClientError::KeyPlace, "--jwks-uri is not an https URL"),
+        (
+            OperatorClientError::MachineWithoutProof,
+            "a machine proves who it is: --auth client_secret_basic, or private_key_jwt",
+        ),
+        (
+            OperatorClientError::ExchangeWithoutProof,
+            "a client that exchanges the tokens of others proves who it is: --auth client_secret_basic, or private_key_jwt",
+        ),
+    ];
+    match pairs.into_iter().find(|(one, _)| *one == error) {
+        Some((_, words)) => anyhow::anyhow!(words),
+        None => error.into(),
+    }
 }
 
 async fn existing(place: &Place, id: &str) -> anyhow::Result<StoredClient> {

@@ -81,6 +81,9 @@ fn backup(file: &Path, place: &PlaceArgs) -> anyhow::Result<()> {
 
 async fn copy_all(from: &Path, to: &Path, replace: bool, as_json: bool) -> anyhow::Result<()> {
     let (source, target) = (Side::read(from)?, Side::read(to)?);
+    if source.is(&target) {
+        bail!("--from and --to are the same place: name another one to copy to");
+    }
     let key = target.key_to_bring(&source)?;
     note(&format!("from {}\nto   {}", source.said(), target.said()));
     if let Place::File(_) = target.place {
@@ -112,6 +115,12 @@ struct Side {
 
 impl Side {
     fn read(named: &Path) -> anyhow::Result<Self> {
+        // Not repeated: there may be a password in it.
+        if named.to_str().is_some_and(|named| named.contains("://")) {
+            bail!(
+                "--from and --to take a state folder or a configuration file, never a URL: name the database in a file's [database] (url_file), where no list of processes shows its password"
+            );
+        }
         if named.extension().is_none_or(|extension| extension != "toml") {
             let place = Place::File(named.join("hallpass.sqlite"));
             return Ok(Self { place, state: named.to_owned() });
@@ -127,6 +136,12 @@ impl Side {
             }),
         };
         Ok(Self { place, state: config.state })
+    }
+
+    /// Whether both are one file, however it is spelt.
+    fn is(&self, other: &Self) -> bool {
+        let (Place::File(one), Place::File(two)) = (&self.place, &other.place) else { return false };
+        one == two || one.canonicalize().is_ok_and(|one| two.canonicalize().is_ok_and(|two| one == two))
     }
 
     /// Without the URL: there may be a password in it.

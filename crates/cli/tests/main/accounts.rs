@@ -242,6 +242,8 @@ fn t_101_a_lost_link_or_password_is_recovered_without_a_server() {
     let lost = Node::run(folder.path(), port);
     let first = lost.setup_link.clone().unwrap();
     assert!(lost.stop());
+    let (status, link, err) = run(&["admin", "recover", "eve"]);
+    assert!(status == 1 && link.is_empty() && err.contains("no account \"eve\""), "{link}{err}");
     let (status, link, err) = run(&["admin", "recover"]);
     assert!(status == 0 && link.contains("/setup?code=") && err.contains("no account yet"), "{link}{err}");
     let node = Node::run(folder.path(), port);

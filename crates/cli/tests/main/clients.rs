@@ -100,7 +100,24 @@ fn as_133_as_061_a_client_is_made_changed_over_and_removed_by_command() {
     assert_eq!(run(&["client", "remove", id]).0, 1);
     assert!(run(&["client", "token", "--valid", "1h"]).1.starts_with("hpi_"));
     for (words, what) in [
-        (vec!["client", "add", "--name", "x"], "no redirect URI"),
+        (vec!["client", "add", "--name", "x"], "with --redirect-uri"),
+        (
+            vec!["client", "add", "--name", "x", "--machine", "--scopes", "a", "--auth", "none"],
+            "--auth client_secret_basic",
+        ),
+        (
+            vec![
+                "client",
+                "add",
+                "--name",
+                "x",
+                "--redirect-uri",
+                "https://a.example/",
+                "--auth",
+                "private_key_jwt",
+            ],
+            "--jwks-file",
+        ),
         (vec!["client", "add", "--name", "x", "--redirect-uri", "javascript:x"], "redirect URI"),
         (vec!["client", "add", "--name", "x", "--redirect-rule", "nobody"], "docs/clients.md"),
         (

@@ -70,6 +70,13 @@ fn p23_from_a_file_to_postgresql_and_back_nobody_signs_in_again() {
     let (code, _, err) = store(&["copy", "--from", from, "--to", to]);
     assert!(code == 1 && err.contains("another hallpass server is using"), "{err}");
     assert!(node.stop());
+    let again = format!("{from}/../state");
+    for same in [from, again.as_str()] {
+        let (code, _, err) = store(&["copy", "--from", from, "--to", same, "--replace"]);
+        assert!(code == 1 && err.contains("the same place"), "{err}");
+    }
+    let (code, _, err) = store(&["copy", "--from", from, "--to", &database.url]);
+    assert!(code == 1 && err.contains("[database]") && !err.contains("postgres://"), "{err}");
     let (code, out, err) = store(&["copy", "--from", from, "--to", to, "--json"]);
     assert!(code == 0 && err.contains("found the same") && !err.contains("postgres://"), "{err}");
     assert!(out.contains(r#"{"rows":1,"table":"grants"}"#), "{out}");
