@@ -21,7 +21,16 @@ pub enum Change {
 
 /// Reads the feed for ever and tells `tell` what changed. The first call is [`Change::Loaded`]; there is another when
 /// the store went back behind the cursor.
-pub async fn follow(app: Arc<App>, mut tell: impl FnMut(Change) + Send) {
+pub async fn follow(app: Arc<App>, tell: impl FnMut(Change) + Send) {
+    follow_by(app, tell, tokio::time::sleep).await;
+}
+
+/// The same by another clock: `pause` is all the time that passes between two reads.
+pub async fn follow_by<F: Future<Output = ()> + Send>(
+    app: Arc<App>,
+    mut tell: impl FnMut(Change) + Send,
+    pause: impl Fn(Duration) -> F + Send,
+) {
     let (mut cursor, mut failing, mut late) = (None, false, false);
     loop {
         match step(&app, cursor).await {
@@ -44,14 +53,14 @@ pub async fn follow(app: Arc<App>, mut tell: impl FnMut(Change) + Send) {
                     );
                 }
                 (failing, late) = (true, now_late);
-                tokio::time::sleep(INTERVAL).await;
+                pause(INTERVAL).await;
                 continue;
             }
         }
         if std::mem::take(&mut failing) {
             tracing::info!("the feed of revocations is read again");
         }
-        tokio::time::sleep(INTERVAL).await;
+        pause(INTERVAL).await;
     }
 }
 

@@ -241,7 +241,7 @@ async fn as_059_as_136_a_blocked_client_is_refused_on_every_node_within_a_second
 }
 
 #[tokio::test]
-async fn as_136_as_133_a_client_of_the_store_lives_changes_over_and_dies() {
+async fn as_136_as_133_as_147_a_client_of_the_store_lives_changes_over_and_dies() {
     let server = Server::start().await;
     let mut record = json!({
         "name": "Stored", "redirect_uris": [REDIRECT], "grant_types": ["authorization_code", "refresh_token"],

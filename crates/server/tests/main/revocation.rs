@@ -1,8 +1,16 @@
 //! Taking back: by the client, by the person, everywhere.
 
 use crate::support::*;
+use hallpass_server::feed::Change;
 use hallpass_store::Revoked;
 use http::StatusCode;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 #[tokio::test]
 async fn as_203_as_204_as_205_b_31_t_31_a_client_revokes_its_own_tokens_only() {
@@ -153,4 +161,95 @@ async fn as_227_a_browser_that_was_closed_meanwhile_can_take_access_back() {
     let done = browser.submit(&page, "/account", &["csrf", "grant"], &[("action", "revoke")]).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     assert_eq!(server.refresh(&client, text(&tokens, "refresh_token")).await.error(), "invalid_grant");
+}
+
+/// Time is what the follower pauses for, so nothing here depends on how fast the machine is. The revocation comes at the
+/// worst moment, right after a read.
+#[tokio::test]
+async fn as_207_p23_a_gateway_is_told_of_a_revocation_within_a_second() {
+    let server = Server::start().await;
+    let other = server.beside().await;
+    let (client, tokens) = server.granted().await;
+    let token = text(&tokens, "refresh_token");
+    let (passed, pauses) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (revoked_at, told_at) = (AtomicU64::new(u64::MAX), Mutex::new(None));
+    let done = tokio::sync::Notify::new();
+    // Copies of references, for each pause one.
+    let (server, client, passed, pauses) = (&server, &*client, &passed, &pauses);
+    let (revoked_at, told_at, done) = (&revoked_at, &told_at, &done);
+    let pause = move |length: Duration| async move {
+        let turn = {
+            let mut pauses = pauses.lock().unwrap();
+            pauses.push(length);
+            pauses.len()
+        };
+        if turn == 3 {
+            revoked_at.store(passed.load(Ordering::SeqCst), Ordering::SeqCst);
+            let revoked = server.form("/revoke", &[("client_id", client), ("token", token)]).await;
+            assert_eq!(revoked.status, StatusCode::OK);
+        }
+        // The store of both is gone, and is asked again as often.
+        if turn == 8 {
+            server.app.store.close().await.unwrap();
+        }
+        if turn == 12 {
+            done.notify_one();
+        }
+        passed.fetch_add(u64::try_from(length.as_millis()).unwrap(), Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    };
+    let tell = |change: Change| {
+        let (Change::Loaded(entries, _) | Change::Added(entries, _)) = change else { return };
+        if entries.iter().any(|entry| matches!(entry.what, Revoked::Grant(_))) {
+            told_at.lock().unwrap().get_or_insert(passed.load(Ordering::SeqCst));
+        }
+    };
+    tokio::select! {
+        () = hallpass_server::feed::follow_by(Arc::clone(&other.app), tell, pause) => panic!("it follows for ever"),
+        () = done.notified() => {}
+    }
+    let told = told_at.lock().unwrap().expect("it was told");
+    let late = told - revoked_at.load(Ordering::SeqCst);
+    assert!(late > 0 && late < 1_000, "{late} ms");
+    let pauses = pauses.lock().unwrap();
+    assert!(pauses.iter().all(|pause| *pause < Duration::from_secs(1)), "{pauses:?}");
+}
+
+/// Whoever could go on by refreshing after an end would not have been ended.
+#[tokio::test]
+async fn as_147_a_disabled_account_and_a_new_password_end_every_refresh() {
+    for disabled in [true, false] {
+        let server = Server::start().await;
+        let (client, tokens) = server.granted().await;
+        let kept = server.refresh(&client, text(&tokens, "refresh_token")).await;
+        assert_eq!(kept.status, StatusCode::OK, "alive before");
+        let token = text(&kept.json(), "refresh_token").to_owned();
+        let (store, now) = (&*server.app.store, server.now());
+        let person = store.person_by_name(NAME.into()).await.unwrap().unwrap().id;
+        if disabled {
+            let until = server.app.settings.tokens_until(now);
+            assert!(store.person_disable(person, true, until, now).await.unwrap());
+        } else {
+            let link =
+                hallpass_server::invitation_link(store, &server.app.settings, person, now).await.unwrap();
+            assert_eq!(
+                server.refresh(&client, &token).await.status,
+                StatusCode::OK,
+                "a link alone ends nothing"
+            );
+            let mut browser = Browser::new(&server);
+            let page = browser.get(link.expose().strip_prefix(ISSUER).unwrap()).await;
+            let typed = [("password", "another long password")];
+            let changed = browser.submit(&page, "/invitation", &["csrf", "code"], &typed).await;
+            assert_eq!(changed.status, StatusCode::SEE_OTHER, "{changed:?}");
+        }
+        let refused = server.refresh(&client, &token).await;
+        assert_eq!(
+            (refused.status, refused.error().as_str()),
+            (StatusCode::BAD_REQUEST, "invalid_grant"),
+            "disabled: {disabled}"
+        );
+        let again = text(&tokens, "refresh_token");
+        assert_eq!(server.refresh(&client, again).await.error(), "invalid_grant", "nor its predecessor");
+    }
 }
