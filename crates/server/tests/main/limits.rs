@@ -215,3 +215,99 @@ async fn t_29_as_100_a_hundred_thousand_guesses_are_throttled_and_the_victim_is_
     // 120 at once, and two more in each of the hundred seconds.
     assert!((99_000..99_900).contains(&told), "{told}");
 }
+
+/// Method, path, how many come through in a minute, in how many seconds the next one would, and whether people read it.
+const LIMITED: [(&str, &str, u32, &str, bool); 13] = [
+    ("GET", "/authorize", 3, "20", true),
+    ("POST", "/device", 4, "15", true),
+    ("POST", "/sign-in", 4, "15", true),
+    ("POST", "/sign-in/code", 4, "15", true),
+    ("POST", "/setup", 4, "15", true),
+    ("POST", "/invitation", 4, "15", true),
+    ("POST", "/account/second-factor", 4, "15", true),
+    ("POST", "/register", 5, "12", false),
+    ("POST", "/par", 2, "30", false),
+    ("POST", "/device_authorization", 2, "30", false),
+    ("POST", "/token", 2, "30", false),
+    ("POST", "/revoke", 2, "30", false),
+    ("POST", "/introspect", 2, "30", false),
+];
+
+/// A request of this client, which nobody knows, from an address of its own.
+fn from(last: usize, (method, path): (&str, &str), client: &str) -> http::Request<axum::body::Body> {
+    let kind = if path == "/register" { "application/json" } else { "application/x-www-form-urlencoded" };
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(axum::body::Body::from(if method == "GET" {
+            String::new()
+        } else {
+            format!("client_id={client}")
+        }))
+        .unwrap();
+    let peer = std::net::SocketAddr::from(([192, 0, 2, u8::try_from(last).unwrap()], 4711));
+    request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+    request
+}
+
+/// That somebody is turned away, and for how long, in the words of this endpoint.
+fn assert_turned_away(answer: &Answer, (path, wait, is_page): (&str, &str, bool)) {
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (StatusCode::TOO_MANY_REQUESTS, wait),
+        "{path}: {answer:?}"
+    );
+    assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+    if is_page {
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8", "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        assert!(
+            answer.text.contains("Too many requests") && answer.target().is_none(),
+            "{path}: {}",
+            answer.text
+        );
+    } else {
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+        assert_eq!(answer.error(), "temporarily_unavailable", "{path}");
+        assert!(!text(&answer.json(), "error_description").is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn as_223_each_endpoint_says_429_in_its_own_shape_and_when_to_come_back() {
+    let mut settings = settings();
+    let limits = &mut settings.limits;
+    (limits.authorizations, limits.sign_ins) = (3, 4);
+    (limits.registrations, limits.failures) = (5, 2);
+    let server = Server::with(settings).await;
+    // A limited row that is not in the list above would be tested by nobody.
+    for route in hallpass_server::router::table().0.iter().filter(|route| route.limited.is_some()) {
+        assert!(LIMITED.iter().any(|(_, path, ..)| *path == route.path), "{}", route.path);
+    }
+    for (at, (method, path, most, wait, is_page)) in LIMITED.into_iter().enumerate() {
+        let ask = |last| server.send(from(last, (method, path), "nobody"));
+        for turn in 0..most {
+            let answer = ask(at).await;
+            assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path} {turn}");
+        }
+        assert_turned_away(&ask(at).await, (path, wait, is_page));
+        assert_ne!(ask(100 + at).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}: another address");
+        if is_page && method == "POST" {
+            let form = server.send(from(at, ("GET", path), "")).await;
+            assert_ne!(form.status, StatusCode::TOO_MANY_REQUESTS, "{path}: looking at a form is no try");
+        }
+        server.push(wait.parse().unwrap());
+        assert_ne!(ask(at).await.status, StatusCode::TOO_MANY_REQUESTS, "{path}: when it was told to");
+        if wait != "30" {
+            continue;
+        }
+        // Guesses in many names: the address is stopped whatever name comes next.
+        for name in 0..20 {
+            let guess = server.send(from(200 + at, (method, path), &format!("nobody{name}"))).await;
+            assert_eq!(guess.error(), "invalid_client", "{path} {name}");
+        }
+        let next = server.send(from(200 + at, (method, path), "another")).await;
+        assert_turned_away(&next, (path, "3", false));
+    }
+}
