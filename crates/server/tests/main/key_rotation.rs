@@ -176,3 +176,63 @@ async fn as_030_documents_have_a_lifetime_and_a_validator() {
         assert_eq!((other.status, other.text), (StatusCode::OK, first.text));
     }
 }
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|part| part == needle)
+}
+
+/// What only the private key has: `d`, and of an RSA key its exponent and primes and what follows from them, in pieces.
+fn private_parts(algorithm: Algorithm, document: &[u8]) -> Vec<&[u8]> {
+    let after = |marker: &[u8]| {
+        let at = document.windows(marker.len()).position(|part| part == marker).unwrap() + marker.len();
+        vec![&document[at..at + 32]]
+    };
+    match algorithm {
+        // RFC 5915 §3 and RFC 8410 §7: what stands before the 32 bytes.
+        Algorithm::Es256 => after(&[0x02, 0x01, 0x01, 0x04, 0x20]),
+        Algorithm::EdDsa => after(&[0x04, 0x22, 0x04, 0x20]),
+        Algorithm::Rs256 => document[document.len() - 800..].chunks(32).step_by(5).collect(),
+    }
+}
+
+#[tokio::test]
+async fn as_187_t_49_no_private_key_stands_in_the_database_or_its_log() {
+    use hallpass_core::encoding::base64url;
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
+        let mut settings = settings();
+        settings.keys.algorithm = algorithm;
+        let server = Server::with(settings).await;
+        server.granted().await;
+        let files = || {
+            let folder = std::fs::read_dir(server.folder.path()).unwrap();
+            let files = folder.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+            files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect::<Vec<_>>()
+        };
+        let running = files();
+        assert!(
+            running.iter().any(|(path, bytes)| path.to_str().unwrap().ends_with("-wal") && !bytes.is_empty())
+        );
+        let stored = server.app.store.keys_read().await.unwrap();
+        server.app.store.close().await.unwrap();
+        let stopped = files();
+        // Where a sealed key is, it is found.
+        let sealed = &stored[0].sealed[..32];
+        assert!(running.iter().any(|(_, bytes)| holds(bytes, sealed)));
+        assert!(stopped.iter().any(|(_, bytes)| holds(bytes, sealed)));
+        let current = server.app.tokens.current();
+        let key = current.signer.key();
+        assert_eq!((key.algorithm(), key.key_id()), (algorithm, &*stored[0].kid));
+        let document = key.to_pkcs8().unwrap();
+        for (path, bytes) in running.iter().chain(&stopped) {
+            assert!(!holds(bytes, &document), "{algorithm} {}", path.display());
+            for part in private_parts(algorithm, &document) {
+                let hex: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+                // The last letter of an encoding may stand for bits of what follows.
+                let letters = base64url(part);
+                for form in [part, hex.as_bytes(), &letters.as_bytes()[..letters.len() - 1]] {
+                    assert!(!holds(bytes, form), "{algorithm} {}", path.display());
+                }
+            }
+        }
+    }
+}
