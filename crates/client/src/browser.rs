@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cl_038_b_40_only_web_pages_are_opened() {
+    fn cl_038_b_40_t_61_only_web_pages_are_opened() {
         for (url, expected) in [
             ("javascript:alert(1)", BrowserError::Scheme),
             ("JavaScript:alert(1)", BrowserError::Scheme),

@@ -264,7 +264,7 @@ async fn as_051_gzip_is_neither_asked_for_nor_decoded() {
 }
 
 #[tokio::test]
-async fn as_051_requests_to_one_host_are_bounded() {
+async fn as_051_t_54_requests_to_one_host_are_bounded() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let peak = Arc::clone(&most);
     let (port, heads) = serve(move |mut stream, _| {
@@ -323,7 +323,7 @@ async fn as_052_errors_and_no_store_are_not_kept() {
 }
 
 #[tokio::test]
-async fn as_052_a_stampede_is_one_request() {
+async fn as_052_t_54_a_stampede_is_one_request() {
     for status in ["200 OK", "500 x"] {
         let (port, heads) = serve(move |mut stream, _| async move {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -57,6 +57,11 @@ impl<'a> Proofs<'a> {
         Self { claims, of }
     }
 
+    /// Whether a test has this ID in its own name.
+    pub fn is_named(&self, id: Id) -> bool {
+        self.claims.iter().any(|(_, claims)| claims.ids.contains(&id))
+    }
+
     /// The tests of a row, in the order of files and names.
     pub fn of(&self, id: Id) -> &[&'a Test] {
         self.of.get(&id).map_or(&[], Vec::as_slice)

@@ -2,7 +2,7 @@
 
 use super::id::Id;
 use super::proofs::{ALSO_PATH, Also, Proofs};
-use super::table::{Document, Row, State};
+use super::table::{Document, Level, Row, State};
 use crate::check::finding::Finding;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -15,10 +15,7 @@ pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: u
     let mut findings = Vec::new();
     for document in documents {
         for row in document.rows() {
-            findings.extend(
-                state(row, !proofs.of(row.id).is_empty())
-                    .map(|what| Finding::new(&document.path, row.line, what)),
-            );
+            findings.extend(state(row, proofs).map(|what| Finding::new(&document.path, row.line, what)));
         }
     }
     let known: BTreeSet<Id> = documents.iter().flat_map(Document::rows).map(|row| row.id).collect();
@@ -28,12 +25,16 @@ pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: u
     findings
 }
 
-fn state(row: &Row, has_test: bool) -> Option<String> {
-    let id = row.id;
+fn state(row: &Row, proofs: &Proofs<'_>) -> Option<String> {
+    let (id, has_test) = (row.id, !proofs.of(row.id).is_empty());
     match row.state {
         State::Shipped if row.level.needs_test() && !has_test => Some(format!(
             "{id} is shipped and has no test: name it in a test, list one in also.tsv, or make the row `untested` and say why"
         )),
+        // Whoever looks for an attack looks for its number, and also.tsv is not where they look.
+        State::Shipped if row.level == Level::Threat && !proofs.is_named(id) => {
+            Some(format!("{id} is a threat, and no test has its number in its name: also.tsv is not enough"))
+        }
         State::Untested if has_test => Some(format!(
             "{id} is `untested` and has a test: make it `shipped`, and OWED in matrix/rules.rs smaller"
         )),
@@ -115,6 +116,28 @@ mod tests {
         let found = found(&["other"], &[], 1);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("rows.tsv:2: AS-001 is shipped and has no test"), "{found:?}");
+    }
+
+    #[test]
+    fn a_threat_has_a_test_with_its_number_in_the_name() {
+        const THREAT: &str = "# One\nT-05\tthreat\tall\tshipped\t\tx\ty\n";
+        let documents = [Document::parse("List", "rows.tsv", THREAT).unwrap()];
+        let found = |name: &str| {
+            let tests = [Test { path: "a.rs".into(), name: name.into(), line: 7 }];
+            let also = if name == "whole" {
+                vec![Also { id: Id::parse("T-05").unwrap(), test: "whole".into(), line: 3 }]
+            } else {
+                Vec::new()
+            };
+            let findings = check(&documents, &also, &Proofs::new(&tests, &also), 0);
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(found("t_05_pasted"), Vec::<String>::new());
+        let whole = found("whole");
+        assert!(
+            whole.len() == 1 && whole[0].starts_with("rows.tsv:2: T-05 is a threat, and no"),
+            "{whole:?}"
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ async fn rs_014_preflights_need_no_token() {
 }
 
 #[tokio::test]
-async fn t_53_rs_060_dns_rebinding_is_refused_with_a_valid_token() {
+async fn t_53_t_61_rs_060_dns_rebinding_is_refused_with_a_valid_token() {
     let world = world_with("echo", |config| config.local = true).await;
     for (more, status) in [
         (&[("host", "localhost:8080")][..], 200),

@@ -195,7 +195,7 @@ async fn as_153_resource_and_scope_are_honoured_and_the_ceiling_is_never_passed(
 }
 
 #[tokio::test]
-async fn as_153_rs_033_sub_is_the_client_and_no_persons() {
+async fn as_153_rs_033_t_33_sub_is_the_client_and_no_persons() {
     let server = Server::with(with(vec![machine("nightly", |_| {})])).await;
     server.set_up().await;
     let person = server.app.store.people_list(None, 1).await.unwrap()[0].id.to_string();

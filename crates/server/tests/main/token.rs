@@ -77,7 +77,7 @@ async fn as_112_b_04_t_32_a_replay_without_the_verifier_or_by_another_client_rev
 }
 
 #[tokio::test]
-async fn as_113_as_114_as_117_as_119_b_21_b_42_mistakes_burn_nothing() {
+async fn as_113_as_114_as_117_as_119_b_21_b_42_t_05_mistakes_burn_nothing() {
     let server = Server::start().await;
     let (client, other) = (server.register(REDIRECT).await, server.register(REDIRECT).await);
     let mut browser = server.set_up().await;
@@ -138,7 +138,7 @@ async fn as_120_m11_a_code_after_sign_out_everywhere_opens_nothing() {
 }
 
 #[tokio::test]
-async fn b_22_t_03_only_s256_with_the_right_verifier_passes() {
+async fn as_116_b_22_t_03_only_s256_with_the_right_verifier_passes() {
     let server = Server::start().await;
     let client = server.register(REDIRECT).await;
     let mut browser = server.set_up().await;
@@ -151,6 +151,25 @@ async fn b_22_t_03_only_s256_with_the_right_verifier_passes() {
         }
         let page = browser.get(&query(&request)).await;
         assert_eq!(page.answered("error").as_deref(), Some("invalid_request"), "{challenge:?} {method:?}");
+        assert_eq!(page.answered("code"), None, "{challenge:?} {method:?}");
+    }
+    // A fresh code each time: a code that was used would be refused for that.
+    let other = "M25iVXpKU3puUjFaYWg3T1NDTDQtcW1ROUY5YXlwalNoc0hhakxifmZHag";
+    for (verifier, error) in [
+        ("", "invalid_request"),
+        (other, "invalid_grant"),
+        // What `plain` would compare.
+        (CHALLENGE, "invalid_grant"),
+        (&VERIFIER[..VERIFIER.len() - 1], "invalid_grant"),
+        (&*VERIFIER.to_lowercase(), "invalid_grant"),
+    ] {
+        let code = browser.allow(&Server::request(&client)).await;
+        let refused = server.redeem_with(&client, &code, &[("code_verifier", verifier)]).await;
+        assert_eq!((refused.status, &*refused.error()), (StatusCode::BAD_REQUEST, error), "{verifier}");
+        assert_eq!(refused.json().get("access_token"), None);
+        // It was the verifier: the same code passes with the right one.
+        let right = server.redeem_with(&client, &code, &[("code_verifier", VERIFIER)]).await;
+        assert_eq!(right.status, StatusCode::OK, "{verifier}: {right:?}");
     }
 }
 

@@ -119,7 +119,7 @@ async fn cl_012_t_51_a_server_cannot_send_us_inside_the_network() {
 }
 
 #[tokio::test]
-async fn cl_030_t_08_a_foreign_callback_neither_ends_nor_finishes_the_sign_in() {
+async fn cl_030_t_05_t_08_a_foreign_callback_neither_ends_nor_finishes_the_sign_in() {
     let world = World::new().await;
     let act = |url: &str| {
         let url = url.to_owned();
