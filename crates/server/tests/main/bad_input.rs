@@ -48,36 +48,52 @@ async fn as_004_as_010_t_34_nothing_of_a_query_counts_at_the_token_endpoint() {
     assert_eq!(server.redeem(&client, &code).await.status, StatusCode::OK);
 }
 
+fn typed(path: &str, media_types: &[&str], body: &'static str) -> Request<Body> {
+    let request = Request::post(path);
+    let request = media_types.iter().fold(request, |request, kind| request.header("content-type", *kind));
+    request.body(Body::from(body)).unwrap()
+}
+
+/// None, several at once, and all that is not a form.
+const NO_FORM: [&[&str]; 8] = [
+    &[],
+    &[""],
+    &["application/json"],
+    &["multipart/form-data; boundary=x"],
+    &["text/plain"],
+    &["application/json, application/x-www-form-urlencoded"],
+    &["application/x-www-form-urlencodedx"],
+    &[FORM, FORM],
+];
+
+const REGISTRATION: &str = r#"{"redirect_uris":["http://127.0.0.1/cb"]}"#;
+
 #[tokio::test]
 async fn as_005_media_types() {
     let server = Server::start().await;
-    for path in ["/token", "/revoke"] {
-        for media_type in [
-            "application/json",
-            "multipart/form-data; boundary=x",
-            "text/plain",
-            "",
-            "application/json, application/x-www-form-urlencoded",
-            "application/x-www-form-urlencodedx",
-        ] {
-            let request = Request::post(path)
-                .header("content-type", media_type)
-                .body(Body::from("grant_type=x"))
-                .unwrap();
-            let answer = server.send(request).await;
+    for path in ["/token", "/revoke", "/introspect", "/par", "/device_authorization"] {
+        for media_types in NO_FORM {
+            let answer = server.send(typed(path, media_types, "grant_type=x")).await;
             assert_eq!(
                 (answer.status, answer.error().as_str()),
                 (StatusCode::BAD_REQUEST, "invalid_request"),
-                "{path} {media_type}"
+                "{path} {media_types:?}"
             );
             assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
         }
-        let request = Request::post(path)
-            .header("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8")
-            .body(Body::from("client_id=x"))
-            .unwrap();
-        assert_eq!(server.send(request).await.error(), "invalid_client");
+        let usual = ["Application/X-WWW-Form-Urlencoded; charset=UTF-8"];
+        assert_eq!(server.send(typed(path, &usual, "client_id=x")).await.error(), "invalid_client", "{path}");
     }
+    for media_types in [&[][..], &[""], &["text/plain"], &[FORM], &["application/jsonx"]] {
+        let answer = server.send(typed("/register", media_types, REGISTRATION)).await;
+        assert_eq!(
+            (answer.status, answer.error().as_str()),
+            (StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            "{media_types:?}"
+        );
+    }
+    let usual = server.send(typed("/register", &["Application/JSON; charset=utf-8"], REGISTRATION)).await;
+    assert_eq!(usual.status, StatusCode::CREATED, "{usual:?}");
 }
 
 #[tokio::test]
