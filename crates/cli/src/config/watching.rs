@@ -25,10 +25,13 @@ pub struct AuditEntry {
     #[serde(default)]
     pub calls: bool,
     /// `[audit.arguments.SERVER]`: tools, each with the arguments that such a line has.
-    pub arguments: Option<Spanned<BTreeMap<String, BTreeMap<String, Vec<String>>>>>,
+    pub arguments: Option<Spanned<BTreeMap<String, ArgumentsOfTools>>>,
     /// "continue" or "refuse".
     pub on_failure: Option<Failure>,
 }
+
+/// Names of arguments by tool.
+type ArgumentsOfTools = BTreeMap<String, Vec<String>>;
 
 /// Where lines go.
 #[derive(Clone, Copy, Deserialize)]

@@ -109,7 +109,7 @@ impl Framing {
     /// A line without its end; the beginning of one that is long.
     fn judge(&mut self, line: &[u8]) -> bool {
         let next = match self.place {
-            Place::Start if line.is_empty() => Some(Place::Start),
+            Place::Start | Place::Trailers if line.is_empty() => Some(Place::Start),
             Place::Start => Some(Place::Fields(Length::Unsaid)),
             Place::Fields(length) if line.is_empty() => Some(match length {
                 Length::Unsaid | Length::Bytes(0) => Place::Start,
@@ -121,7 +121,6 @@ impl Framing {
                 size(line).map(|size| if size == 0 { Place::Trailers } else { Place::Chunk(size) })
             }
             Place::ChunkEnd => line.is_empty().then_some(Place::Size),
-            Place::Trailers if line.is_empty() => Some(Place::Start),
             // There are no lines in a body.
             place @ (Place::Trailers | Place::Body(_) | Place::Chunk(_)) => Some(place),
         };

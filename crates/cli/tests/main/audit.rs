@@ -293,8 +293,8 @@ fn rs_067_t_98_a_line_of_a_call_has_the_arguments_that_the_file_names() {
          [audit.arguments.mcp]\necho = [\"text\", \"api_key\"]\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
     );
     fs::write(&file, &text).unwrap();
-    let serve = super::node::command(&["serve", "--config", file.to_str().unwrap()]);
-    let node = Node::spawn_until(serve, port, std::process::Stdio::null(), "Setup link");
+    let serve = command(&["serve", "--config", file.to_str().unwrap()]);
+    let node = Node::spawn_until(serve, port, Stdio::null(), "Setup link");
     let (_, _, tokens) = person::granted(port, node.setup_link.as_deref());
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     let canary = "canary-of-an-argument";
@@ -302,11 +302,10 @@ fn rs_067_t_98_a_line_of_a_call_has_the_arguments_that_the_file_names() {
     for tool in ["echo", "add"] {
         let params = serde_json::json!({ "name": tool, "arguments": arguments });
         let call = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
-        super::http::json(port, "/mcp", &call, &[("Authorization", &bearer)]).unwrap();
+        http::json(port, "/mcp", &call, &[("Authorization", &bearer)]).unwrap();
     }
     assert!(node.stop());
-    let (_, shown, _) =
-        super::node::finished(&["audit", "tail", "--json", "--config", file.to_str().unwrap()]);
+    let (_, shown, _) = finished(&["audit", "tail", "--json", "--config", file.to_str().unwrap()]);
     assert!(!shown.contains(canary), "{shown}");
     let lines: Vec<serde_json::Value> =
         shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -21,7 +21,7 @@ fn server(path: &str) -> ProtectedServer {
         callers: CallerLimits::default(),
         caller_audience: None,
         upstream_credential: None,
-        recorded: crate::RecordedArguments::default(),
+        recorded: RecordedArguments::default(),
     }
 }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 
 /// What was told of each call: person, client, and who acts.
 #[derive(Default)]
-struct Told(Mutex<Vec<(Option<String>, String, Vec<String>)>>);
+struct Told(Mutex<Vec<Line>>);
+
+/// Person, client, all that act.
+type Line = (Option<String>, String, Vec<String>);
 
 impl CallLog for Told {
     fn call(&self, record: &CallRecord<'_>) {
@@ -39,7 +42,8 @@ async fn world(rules: Vec<Rule>) -> (World, Arc<Told>) {
 
 async fn call(world: &World, (subject, client, actors): (&str, &str, &[&str]), tool: &str) -> u16 {
     let token = world.token_of(|token| {
-        (subject.clone_into(&mut token.subject), client.clone_into(&mut token.client_id));
+        subject.clone_into(&mut token.subject);
+        client.clone_into(&mut token.client_id);
         token.actors = actors.iter().map(|name| (*name).to_owned()).collect();
     });
     let call = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool } });

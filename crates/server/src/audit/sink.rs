@@ -88,7 +88,7 @@ impl Sink {
         let keys = Arc::clone(&parts.keys);
         let mut writer =
             Writer { parts, head, out, shared: Arc::clone(&shared), synced: Instant::now(), dirty: false };
-        let first = writer.own(Event::log_opened(opened));
+        let first = writer.own(&Event::log_opened(opened));
         // What cannot be written at the start is told at once, and the node does not start.
         writer.write(&[first])?;
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
@@ -189,7 +189,7 @@ impl Writer {
                 let mut batch = std::mem::take(&mut lines);
                 let lost = self.shared.lost.load(Ordering::Relaxed);
                 if lost > 0 {
-                    batch.push(self.own(Event::counted(super::Kind::LinesLost, lost)));
+                    batch.push(self.own(&Event::counted(super::Kind::LinesLost, lost)));
                 }
                 let written = self.write(&batch);
                 if written.is_ok() {
@@ -290,9 +290,9 @@ impl Writer {
         let left = batch.len();
         let lost = self.shared.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            batch.push(self.own(Event::counted(super::Kind::LinesLost, lost)));
+            batch.push(self.own(&Event::counted(super::Kind::LinesLost, lost)));
         }
-        batch.push(self.own(Event::log_closed()));
+        batch.push(self.own(&Event::log_closed()));
         match self.write(&batch) {
             Ok(()) => {
                 if let Some(Ok(())) = self.out.as_ref().map(LogFile::sync) {
@@ -309,7 +309,7 @@ impl Writer {
         self.shared.written.notify_all();
     }
 
-    fn own(&self, event: Event<'_>) -> String {
+    fn own(&self, event: &Event<'_>) -> String {
         let at = self.parts.clock.now();
         let circumstances = Circumstances { at, request: None, address: None };
         line::members(circumstances, event.kind, event.facts)

@@ -146,7 +146,7 @@ pub async fn grant(
     // Last, when nothing can be refused any more: an innocent mistake burns no assertion.
     spend(app, &assertion, incoming).await?;
     let machine = client_credentials::issued(app, cx, workload.id(), (resource, &scope));
-    let issued = Issued { key, subject, ..machine };
+    let issued = Issued { subject, key, ..machine };
     let response = super::issue::issue(app, &issued, cx.now)?;
     let (resource, text) = (issued.resource, scope.to_string());
     let event =

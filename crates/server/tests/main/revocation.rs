@@ -238,7 +238,7 @@ async fn as_147_a_disabled_account_and_a_new_password_end_every_refresh() {
                 "a link alone ends nothing"
             );
             let mut browser = Browser::new(&server);
-            let page = browser.get(link.expose().strip_prefix(ISSUER).unwrap()).await;
+            let page = browser.get(link.link.expose().strip_prefix(ISSUER).unwrap()).await;
             let typed = [("password", "another long password")];
             let changed = browser.submit(&page, "/invitation", &["csrf", "code"], &typed).await;
             assert_eq!(changed.status, StatusCode::SEE_OTHER, "{changed:?}");
