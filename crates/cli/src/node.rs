@@ -269,11 +269,7 @@ fn gateway(
             upstream,
             title: Some(resource.title.clone()),
             policy: server.policy.clone(),
-            bound_tokens: match (config.settings.proofs.offered, resource.bound_tokens_only) {
-                (_, true) => BoundTokens::Required,
-                (true, false) => BoundTokens::Offered,
-                (false, false) => BoundTokens::NotListed,
-            },
+            bound_tokens: bound_tokens(config.settings.proofs.offered, resource.bound_tokens_only),
             callers: server.callers,
             caller_audience: server.caller_audience.clone(),
             recorded: server.recorded.clone(),
@@ -311,6 +307,14 @@ fn gateway(
         challenge_styles: config.challenge_styles.clone(),
         caller_signer: Some(Arc::new(SignsForUs(Arc::clone(app)))),
     })
+}
+
+const fn bound_tokens(offered: bool, only: bool) -> BoundTokens {
+    match (offered, only) {
+        (_, true) => BoundTokens::Required,
+        (true, false) => BoundTokens::Offered,
+        (false, false) => BoundTokens::NotListed,
+    }
 }
 
 /// With the key of the moment.
