@@ -290,14 +290,16 @@ async fn repeat(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<(
             Ok(())
         }
         Some(Kind::SignedOut | Kind::SessionEnded) => browser(place, line, done).await,
-        Some(Kind::SignedOutEverywhere) => person(place, line, done).await,
+        Some(Kind::SignedOutEverywhere) => person(place, line, done).await.map(|_| ()),
         Some(Kind::InvitationUsed) => {
-            done.passwords.extend(line.name.clone());
-            person(place, line, done).await
+            if person(place, line, done).await? {
+                done.passwords.extend(line.name.clone());
+            }
+            Ok(())
         }
         Some(Kind::PersonDisabled) => {
             done.wanted.extend(line.person_id().map(|id| (id, true)));
-            person(place, line, done).await
+            person(place, line, done).await.map(|_| ())
         }
         Some(Kind::PersonEnabled) => {
             done.wanted.extend(line.person_id().map(|id| (id, false)));
@@ -383,22 +385,23 @@ async fn browser(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<
     Ok(())
 }
 
-/// The epoch is raised until it is what it was: then nothing that was void is good again.
-async fn person(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<()> {
-    let (Some(id), Some(epoch)) = (line.person_id(), line.epoch) else { return Ok(()) };
+/// The epoch is raised until it is what it was: then nothing that was void is good again. Whether there was anything to raise.
+async fn person(place: &Place, line: &Line, done: &mut Done) -> anyhow::Result<bool> {
+    let (Some(id), Some(epoch)) = (line.person_id(), line.epoch) else { return Ok(false) };
     let Some(found) = place.store.person_read(id).await? else {
         done.not_here += 1;
-        return Ok(());
+        return Ok(false);
     };
     let mut at = found.epoch;
-    done.signed_out += u64::from(at < epoch);
+    let behind = at < epoch;
+    done.signed_out += u64::from(behind);
     while at < epoch {
         match place.store.person_epoch_raise(id, place.tokens_until(), place.now).await? {
             Some(raised) => at = raised,
             None => break,
         }
     }
-    Ok(())
+    Ok(behind)
 }
 
 async fn settle(place: &Place, done: &mut Done) -> anyhow::Result<()> {
