@@ -96,6 +96,34 @@ async fn as_005_media_types() {
     assert_eq!(usual.status, StatusCode::CREATED, "{usual:?}");
 }
 
+/// The forms of pages too: with any other type nothing of them counts.
+#[tokio::test]
+async fn as_005_the_forms_of_pages_take_nothing_else() {
+    let server = Server::start().await;
+    let mut person = server.set_up().await;
+    let page = person.get("/account").await;
+    let csrf = page.hidden("csrf").unwrap();
+    let table = hallpass_server::router::table().0;
+    let pages = table.iter().filter(|route| {
+        route.class == hallpass_server::router::Class::Page && route.methods.contains(&Method::POST)
+    });
+    let body: &'static str =
+        Box::leak(format!("csrf={csrf}&action=everywhere&decision=allow").into_boxed_str());
+    let mut refused = 0;
+    for path in pages.map(|route| route.path) {
+        for media_types in NO_FORM {
+            server.push(2);
+            let answer = person.send(typed(path, media_types, body)).await;
+            // Some are not there for this person at all, or not now, and say so first.
+            let expected = [400, 303, 403, 404];
+            assert!(expected.contains(&answer.status.as_u16()), "{path} {media_types:?}: {answer:?}");
+            refused += u32::from(answer.status == StatusCode::BAD_REQUEST);
+        }
+    }
+    assert!(refused >= 7 * 8, "{refused}");
+    assert_eq!(person.get("/account").await.status, StatusCode::OK, "nobody was signed out");
+}
+
 #[tokio::test]
 async fn as_006_as_007_as_011_as_013_broken_bodies() {
     let server = Server::start().await;

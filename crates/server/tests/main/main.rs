@@ -14,6 +14,7 @@ mod assertions;
 mod audit;
 mod authorize;
 mod bad_input;
+mod broken_steps;
 mod clients;
 mod clock_steps;
 mod connections;
