@@ -19,6 +19,8 @@ use anyhow::{Context, Result, bail};
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub const ROUNDS: usize = 2;
+/// The same where a commit on disk is compared with a commit on disk: a disk is busier in one second than in the next.
+const ROUNDS_ON_DISK: usize = 6;
 /// What redemption and refresh have to reach: of the durable floor, and times the peer.
 const OF_FLOOR: f64 = 0.65;
 const TIMES_PEER: f64 = 12.0;
@@ -141,11 +143,11 @@ impl Bench<'_> {
         let mut peers = Peers::start(self, &format!("code:{}", CODES * seconds))?;
         let peers_works: Vec<OfPeer> = peers.all.iter().map(Peer::redemptions).collect::<Result<_>>()?;
         let (mut bare, mut own) = (Rounds::new(), Rounds::new());
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS_ON_DISK {
             bare.run(self, &floor.process, floor.address, same(&Same::form(&floor.host()))).await?;
             let works = each(|| Redemptions(Arc::clone(&self.account)));
             own.run(self, &self.subject.process, self.address(), works).await?;
-            for (at, works) in peers_works.iter().enumerate() {
+            for (at, works) in peers_works.iter().enumerate().filter(|_| round < ROUNDS) {
                 peers.run(self, at, each(|| works.clone())).await?;
             }
         }
@@ -181,10 +183,10 @@ impl Bench<'_> {
         let of = |peer: &Peer| peer.refreshes(CONNECTIONS);
         let mut peers_works: Vec<_> = peers.all.iter().map(of).collect::<Result<_>>()?;
         let (mut bare, mut own) = (Rounds::new(), Rounds::new());
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS_ON_DISK {
             bare.run(self, &floor.process, floor.address, same(&Same::form(&floor.host()))).await?;
             works = own.run(self, &self.subject.process, self.address(), works).await?;
-            for (at, works) in peers_works.iter_mut().enumerate() {
+            for (at, works) in peers_works.iter_mut().enumerate().filter(|_| round < ROUNDS) {
                 *works = peers.run(self, at, std::mem::take(works)).await?;
             }
         }

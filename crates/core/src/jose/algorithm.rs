@@ -16,6 +16,14 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Bytes of a signature by a key that we generate.
+    pub(crate) const fn signature_length(self) -> usize {
+        match self {
+            Self::Es256 | Self::EdDsa => 64,
+            Self::Rs256 => 256,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Es256, Self::EdDsa, Self::Rs256];
 

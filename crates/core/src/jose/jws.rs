@@ -153,8 +153,10 @@ impl Signer {
 
     /// Signs `payload` as a compact JWS.
     pub fn sign(&self, payload: &[u8]) -> Result<String, SigningFailed> {
-        // Room for the largest signature of a key that we generate, so that the text is allocated once.
-        let mut text = String::with_capacity(self.header.len() + payload.len().div_ceil(3) * 4 + 346);
+        // Allocated once. Room for more than there is makes a large piece of memory of a small one, which costs each token.
+        let room = self.key.algorithm().signature_length();
+        let length = |bytes: usize| bytes.div_ceil(3) * 4;
+        let mut text = String::with_capacity(self.header.len() + length(payload.len()) + length(room) + 2);
         text.push_str(&self.header);
         text.push('.');
         encoding::push_base64url(&mut text, payload);

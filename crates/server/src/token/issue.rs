@@ -4,7 +4,7 @@ use super::TokenRefusal;
 use crate::app::App;
 use hallpass_core::{
     authorization_details::AuthorizationDetails,
-    entropy,
+    entropy::{self, IdEntropy},
     id::GrantId,
     jwt::{
         AccessToken, GrantReference,
@@ -80,7 +80,8 @@ pub fn issue(app: &App, issued: &Issued<'_>, now: Timestamp) -> Result<TokenResp
             grant: issued.grant,
             generation: issued.generation,
             epoch: issued.epoch,
-            salt: entropy::random(&*app.entropy),
+            // It tells tokens apart and is no secret.
+            salt: entropy::random(&IdEntropy),
         },
         key_thumbprint: issued.key,
         actors: issued.actors.to_vec(),
