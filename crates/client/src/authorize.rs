@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn cl_033_cl_034_cl_035_which_scopes() {
+    fn cl_033_cl_034_cl_035_which_scopes_are_asked_for_and_no_others() {
         let scope = |text: &str| Scope::parse(text).unwrap();
         let (challenged, resource, offline) = (scope("x y"), scope("a b"), scope("openid offline_access"));
         let ask = |sources: ScopeSources<'_>| scope_to_ask(sources).to_string();

@@ -5,6 +5,7 @@ mod page;
 mod proofs;
 mod rules;
 mod scan;
+mod shows;
 mod table;
 
 use crate::check::files;
@@ -44,7 +45,7 @@ fn judge(root: &Path) -> Result<(String, Vec<Finding>)> {
     let documents = table::documents()?;
     let also = proofs::also()?;
     let tests = scan::tests(root)?;
-    let proofs = proofs::Proofs::new(&tests, &also);
+    let proofs = proofs::Proofs::new(&tests, &also).with_one_sided(proofs::one_sided()?);
     Ok((page::write(&documents, &proofs), rules::check(&documents, &also, &proofs, rules::OWED)))
 }
 

@@ -12,7 +12,7 @@ const OPENING: &str = "\
 
 What the standards, known mistakes and known attacks ask of an authorization server, a gateway and a client for MCP, what
 of it hallpass does, and which test shows it. `cargo xtask matrix` writes this page from the table of requirements and the
-names of the tests; `cargo xtask check` fails when a binding row that is shipped has no test.
+names of the tests; `cargo xtask check` fails when a binding row that is shipped has no test, or none of what is refused.
 
 ";
 
@@ -23,6 +23,11 @@ const LEGEND: &str = "\
 tests of a part are listed. A row with \"not offered\" is an option that hallpass does not have. *Derived*: follows from a
 security goal or an incident, not from the wording of a standard. The texts are ours and short; the cited source wins. A
 section number with `?` was not compared with the text yet.
+
+Tests: `+` shows that what is right goes through, `−` that what is wrong is refused or does not happen, `±` both. These marks
+are found by words, not by judgment: an assertion of a refusal (a status of 400 and above, an error, nothing where something
+would be), a name that says what must not be. Of a binding row that is shipped one test at least is `−` or `±`; where there is nothing
+to refuse the row says so.
 
 Revisions of MCP: 03 is 2025-03-26, 06 is 2025-06-18, 11 is 2025-11-25, 26 is 2026-07-28; `06+` that one and later; `ext` an
 extension; `opt` only where the feature is offered.
@@ -55,13 +60,16 @@ pub fn write(documents: &[Document], proofs: &Proofs<'_>) -> String {
 struct Count {
     rows: usize,
     proven: usize,
+    refused: usize,
     unproven: usize,
     later: usize,
 }
 
 impl Count {
-    fn add(&mut self, row: &Row, has_test: bool) {
+    fn add(&mut self, row: &Row, proofs: &Proofs<'_>) {
+        let has_test = !proofs.of(row.id).is_empty();
         self.rows += 1;
+        self.refused += usize::from(row.state == State::Shipped && proofs.refuses(row.id));
         match row.state {
             State::Later => self.later += 1,
             State::Shipped if has_test => self.proven += 1,
@@ -71,14 +79,13 @@ impl Count {
 }
 
 fn summary(page: &mut String, documents: &[Document], proofs: &Proofs<'_>) {
-    page.push_str("## Summary\n\n| | Level | Rows | Shipped with tests | Shipped without | Later |\n|---|---|--:|--:|--:|--:|\n");
+    page.push_str("## Summary\n\n| | Level | Rows | Shipped with tests | of them of what is refused | Shipped without | Later |\n|---|---|--:|--:|--:|--:|--:|\n");
     let mut all = Count::default();
     for document in documents {
         let mut levels: BTreeMap<Level, Count> = BTreeMap::new();
         for row in document.rows() {
-            let has_test = !proofs.of(row.id).is_empty();
-            levels.entry(row.level).or_default().add(row, has_test);
-            all.add(row, has_test);
+            levels.entry(row.level).or_default().add(row, proofs);
+            all.add(row, proofs);
         }
         for (level, count) in levels {
             line(page, &format!("[{}](#{})", document.title, anchor(document.title)), level.name(), count);
@@ -89,8 +96,8 @@ fn summary(page: &mut String, documents: &[Document], proofs: &Proofs<'_>) {
 }
 
 fn line(page: &mut String, title: &str, level: &str, count: Count) {
-    let Count { rows, proven, unproven, later } = count;
-    let _ = writeln!(page, "| {title} | {level} | {rows} | {proven} | {unproven} | {later} |");
+    let Count { rows, proven, refused, unproven, later } = count;
+    let _ = writeln!(page, "| {title} | {level} | {rows} | {proven} | {refused} | {unproven} | {later} |");
 }
 
 /// How a heading is linked to on the usual hosts.
@@ -156,7 +163,8 @@ fn list(page: &mut String, document: &Document, proofs: &Proofs<'_>) {
             "| | Requirement | Level | Revisions | Source | State | Tests |\n|---|---|---|---|---|---|---|\n",
         );
         for row in &section.rows {
-            let tests: Vec<String> = proofs.of(row.id).iter().map(|test| link(test)).collect();
+            let mut tests: Vec<String> = proofs.of(row.id).iter().map(|test| link(test)).collect();
+            tests.extend(proofs.why_one_sided(row.id).map(|why| format!("nothing to refuse: {}", cell(why))));
             let note = if row.note.is_empty() { String::new() } else { format!(": {}", row.note) };
             let state = format!("**{}**{note}", row.state.name());
             let cells =
@@ -171,7 +179,8 @@ fn list(page: &mut String, document: &Document, proofs: &Proofs<'_>) {
 fn link(test: &Test) -> String {
     let short = test.path.strip_prefix("crates/").unwrap_or(&test.path);
     let short = short.replace("/src/", "/").replace("/tests/main/", "/");
-    format!("[{short}](../{}) `{}`", test.path, test.name.replace('|', "\\|").replace('`', "'"))
+    let name = test.name.replace('|', "\\|").replace('`', "'");
+    format!("{} [{short}](../{}) `{name}`", test.shows.mark(), test.path)
 }
 
 /// Text that must not end a cell or open markup.
@@ -205,7 +214,7 @@ mod tests {
         let documents = [Document::parse("The list", "rows.tsv", ROWS).unwrap()];
         let place = |(at, name): (usize, &&str)| {
             let path = if at == 0 { "crates/server/tests/main/token.rs" } else { "crates/core/src/uri.rs" };
-            Test { path: path.into(), name: (*name).to_owned(), line: 1 }
+            Test::at(path, name, 1)
         };
         let tests: Vec<Test> = names.iter().enumerate().map(place).collect();
         write(&documents, &Proofs::new(&tests, &[]))
@@ -215,10 +224,10 @@ mod tests {
     fn the_summary_counts_each_level() {
         let page = page(&["as_001_a"]);
         for line in [
-            "| [The list](#the-list) | MUST | 3 | 1 | 1 | 1 |",
-            "| [The list](#the-list) | SHOULD | 1 | 0 | 1 | 0 |",
-            "| [The list](#the-list) | MAY | 1 | 0 | 0 | 1 |",
-            "| **All** |  | 5 | 1 | 2 | 2 |",
+            "| [The list](#the-list) | MUST | 3 | 1 | 0 | 1 | 1 |",
+            "| [The list](#the-list) | SHOULD | 1 | 0 | 0 | 1 | 0 |",
+            "| [The list](#the-list) | MAY | 1 | 0 | 0 | 0 | 1 |",
+            "| **All** |  | 5 | 1 | 0 | 2 | 2 |",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }
@@ -243,7 +252,7 @@ mod tests {
     #[test]
     fn a_row_lists_its_tests_with_their_files_and_breaks_no_table() {
         let page = page(&["as_001_b", "as_001_a"]);
-        let tests = "[core/uri.rs](../crates/core/src/uri.rs) `as_001_a`<br>[server/token.rs](../crates/server/tests/main/token.rs) `as_001_b`";
+        let tests = "+ [core/uri.rs](../crates/core/src/uri.rs) `as_001_a`<br>+ [server/token.rs](../crates/server/tests/main/token.rs) `as_001_b`";
         let row = format!("| AS-001 | Never a\\|b. | MUST NOT | all | RFC 1 §2? | **shipped** | {tests} |\n");
         assert!(page.contains(&row), "{page}");
         assert!(page.contains("| **later**: machines |  |\n"));

@@ -9,24 +9,34 @@ use std::collections::BTreeMap;
 pub const ALSO_PATH: &str = "xtask/src/matrix/also.tsv";
 const ALSO: &str = include_str!("also.tsv");
 
-/// One line of the table.
-#[derive(Debug)]
-pub struct Also {
+/// The rows of which nothing can be refused: ID, tab, why.
+pub const ONE_SIDED_PATH: &str = "xtask/src/matrix/one_sided.tsv";
+const ONE_SIDED: &str = include_str!("one_sided.tsv");
+
+/// One line of a table.
+#[derive(Clone, Debug)]
+pub struct Said {
     pub id: Id,
-    pub test: String,
+    /// The name of a test, or a reason.
+    pub text: String,
     pub line: usize,
 }
 
-/// The table.
-pub fn also() -> Result<Vec<Also>> {
-    parse(ALSO)
+/// The table of what tests prove beside their names.
+pub fn also() -> Result<Vec<Said>> {
+    parse(ALSO_PATH, ALSO)
 }
 
-fn parse(text: &str) -> Result<Vec<Also>> {
+/// The table of rows with one side.
+pub fn one_sided() -> Result<Vec<Said>> {
+    parse(ONE_SIDED_PATH, ONE_SIDED)
+}
+
+fn parse(path: &str, text: &str) -> Result<Vec<Said>> {
     let read = |(at, line): (usize, &str)| {
-        let (id, name) = line.split_once('\t').with_context(|| format!("{ALSO_PATH}:{}: no tab", at + 1))?;
-        let id = Id::parse(id).with_context(|| format!("{ALSO_PATH}:{}: `{id}` is no ID", at + 1))?;
-        Ok(Also { id, test: name.to_owned(), line: at + 1 })
+        let (id, text) = line.split_once('\t').with_context(|| format!("{path}:{}: no tab", at + 1))?;
+        let id = Id::parse(id).with_context(|| format!("{path}:{}: `{id}` is no ID", at + 1))?;
+        Ok(Said { id, text: text.to_owned(), line: at + 1 })
     };
     text.lines().enumerate().map(read).collect()
 }
@@ -35,11 +45,13 @@ fn parse(text: &str) -> Result<Vec<Also>> {
 pub struct Proofs<'a> {
     pub claims: Vec<(&'a Test, Claims)>,
     of: BTreeMap<Id, Vec<&'a Test>>,
+    /// Rows of which nothing can be refused, as their table says.
+    pub one_sided: Vec<Said>,
 }
 
 impl<'a> Proofs<'a> {
     /// Puts names and table together.
-    pub fn new(tests: &'a [Test], also: &[Also]) -> Self {
+    pub fn new(tests: &'a [Test], also: &[Said]) -> Self {
         let claims: Vec<(&Test, Claims)> = tests.iter().map(|test| (test, claims(&test.name))).collect();
         let mut of: BTreeMap<Id, Vec<&Test>> = BTreeMap::new();
         for (test, claimed) in &claims {
@@ -48,13 +60,28 @@ impl<'a> Proofs<'a> {
             }
         }
         for entry in also {
-            of.entry(entry.id).or_default().extend(tests.iter().filter(|test| test.name == entry.test));
+            of.entry(entry.id).or_default().extend(tests.iter().filter(|test| test.name == entry.text));
         }
         for tests in of.values_mut() {
             tests.sort();
             tests.dedup();
         }
-        Self { claims, of }
+        Self { claims, of, one_sided: Vec::new() }
+    }
+
+    /// The same, with the rows of which nothing can be refused.
+    pub fn with_one_sided(self, one_sided: Vec<Said>) -> Self {
+        Self { one_sided, ..self }
+    }
+
+    /// Why nothing of this row can be refused, if so.
+    pub fn why_one_sided(&self, id: Id) -> Option<&str> {
+        self.one_sided.iter().find(|said| said.id == id).map(|said| said.text.as_str())
+    }
+
+    /// Whether some test of the row shows what is refused.
+    pub fn refuses(&self, id: Id) -> bool {
+        self.of(id).iter().any(|test| test.shows.refuses)
     }
 
     /// Whether a test has this ID in its own name.
@@ -73,13 +100,13 @@ mod tests {
     use super::*;
 
     fn test(name: &str) -> Test {
-        Test { path: "a.rs".into(), name: name.into(), line: 1 }
+        Test::at("a.rs", name, 1)
     }
 
     #[test]
     fn names_and_table_are_put_together_each_test_once() {
         let tests = [test("z_as_001"), test("as_001_to_as_002"), test("whole_story")];
-        let also = parse("AS-002\twhole_story\nAS-002\tas_001_to_as_002\n").unwrap();
+        let also = parse("x.tsv", "AS-002\twhole_story\nAS-002\tas_001_to_as_002\n").unwrap();
         let proofs = Proofs::new(&tests, &also);
         let of =
             |id: &str| proofs.of(Id::parse(id).unwrap()).iter().map(|test| &*test.name).collect::<Vec<_>>();
@@ -90,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_broken_line_of_the_table_is_refused() {
-        assert!(parse("AS-001 x").is_err() && parse("AS-1\tx").is_err());
-        assert!(!also().unwrap().is_empty());
+        assert!(parse("x.tsv", "AS-001 x").is_err() && parse("x.tsv", "AS-1\tx").is_err());
+        assert!(!also().unwrap().is_empty() && !one_sided().unwrap().is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! What `--check` holds: shipped means proven, names are true, the list of what is owed does not grow.
 
 use super::id::Id;
-use super::proofs::{ALSO_PATH, Also, Proofs};
+use super::proofs::{ALSO_PATH, ONE_SIDED_PATH, Proofs, Said};
 use super::table::{Document, Level, Row, State};
 use crate::check::finding::Finding;
 use std::cmp::Ordering;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub const OWED: usize = 0;
 
 /// Checks rows, names of tests and the table of further proofs against each other.
-pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: usize) -> Vec<Finding> {
+pub fn check(documents: &[Document], also: &[Said], proofs: &Proofs<'_>, owed: usize) -> Vec<Finding> {
     let mut findings = Vec::new();
     for document in documents {
         for row in document.rows() {
@@ -21,6 +21,7 @@ pub fn check(documents: &[Document], also: &[Also], proofs: &Proofs<'_>, owed: u
     let known: BTreeSet<Id> = documents.iter().flat_map(Document::rows).map(|row| row.id).collect();
     names(&known, proofs, &mut findings);
     table(&known, also, proofs, &mut findings);
+    findings.extend(proofs.one_sided.iter().filter_map(|said| one_sided(&known, said, proofs)));
     findings.extend(count(documents, owed));
     findings
 }
@@ -34,6 +35,13 @@ fn state(row: &Row, proofs: &Proofs<'_>) -> Option<String> {
         // Whoever looks for an attack looks for its number, and also.tsv is not where they look.
         State::Shipped if row.level == Level::Threat && !proofs.is_named(id) => {
             Some(format!("{id} is a threat, and no test has its number in its name: also.tsv is not enough"))
+        }
+        State::Shipped
+            if row.level.needs_test() && !proofs.refuses(id) && proofs.why_one_sided(id).is_none() =>
+        {
+            Some(format!(
+                "{id} is shipped and none of its tests shows what is refused: write one, or say in {ONE_SIDED_PATH} why nothing is"
+            ))
         }
         State::Untested if has_test => Some(format!(
             "{id} is `untested` and has a test: make it `shipped`, and OWED in matrix/rules.rs smaller"
@@ -52,20 +60,31 @@ fn names(known: &BTreeSet<Id>, proofs: &Proofs<'_>, findings: &mut Vec<Finding>)
     }
 }
 
-fn table(known: &BTreeSet<Id>, also: &[Also], proofs: &Proofs<'_>, findings: &mut Vec<Finding>) {
+fn table(known: &BTreeSet<Id>, also: &[Said], proofs: &Proofs<'_>, findings: &mut Vec<Finding>) {
     for entry in also {
-        let mut named = proofs.claims.iter().filter(|(test, _)| test.name == entry.test).peekable();
+        let mut named = proofs.claims.iter().filter(|(test, _)| test.name == entry.text).peekable();
         let what = if !known.contains(&entry.id) {
             format!("{} is no requirement", entry.id)
         } else if named.peek().is_none() {
-            format!("there is no test `{}`", entry.test)
+            format!("there is no test `{}`", entry.text)
         } else if named.all(|(_, claims)| claims.ids.contains(&entry.id)) {
-            format!("`{}` names {} itself; take the line out", entry.test, entry.id)
+            format!("`{}` names {} itself; take the line out", entry.text, entry.id)
         } else {
             continue;
         };
         findings.push(Finding::new(ALSO_PATH, entry.line, what));
     }
+}
+
+fn one_sided(known: &BTreeSet<Id>, said: &Said, proofs: &Proofs<'_>) -> Option<Finding> {
+    let what = if !known.contains(&said.id) {
+        format!("{} is no requirement", said.id)
+    } else if proofs.refuses(said.id) {
+        format!("a test of {} shows what is refused; take the line out", said.id)
+    } else {
+        return None;
+    };
+    Some(Finding::new(ONE_SIDED_PATH, said.line, what))
 }
 
 fn count(documents: &[Document], owed: usize) -> Option<Finding> {
@@ -96,11 +115,10 @@ mod tests {
 
     fn found(tests: &[&str], also: &[(&str, &str)], owed: usize) -> Vec<String> {
         let documents = [Document::parse("List", "rows.tsv", ROWS).unwrap()];
-        let tests: Vec<Test> =
-            tests.iter().map(|name| Test { path: "a.rs".into(), name: (*name).into(), line: 7 }).collect();
+        let tests: Vec<Test> = tests.iter().map(|name| Test::at("a.rs", name, 7).refusing()).collect();
         let entry =
-            |(id, test): &(&str, &str)| Also { id: Id::parse(id).unwrap(), test: (*test).into(), line: 3 };
-        let also: Vec<Also> = also.iter().map(entry).collect();
+            |(id, test): &(&str, &str)| Said { id: Id::parse(id).unwrap(), text: (*test).into(), line: 3 };
+        let also: Vec<Said> = also.iter().map(entry).collect();
         let findings = check(&documents, &also, &Proofs::new(&tests, &also), owed);
         findings.iter().map(ToString::to_string).collect()
     }
@@ -119,13 +137,33 @@ mod tests {
     }
 
     #[test]
+    fn a_binding_row_has_a_test_of_what_is_refused_or_says_why_there_is_none() {
+        const ROW: &str = "# One\nAS-001\tMUST\tall\tshipped\t\tx\ty\nAS-002\tSHOULD\tall\tshipped\t\tx\ty\n";
+        let documents = [Document::parse("List", "rows.tsv", ROW).unwrap()];
+        let served = Test::at("a.rs", "as_001_as_002_a", 7);
+        let why = |id: &str| Said { id: Id::parse(id).unwrap(), text: "a document".into(), line: 3 };
+        let found = |test: &Test, one_sided: &[Said]| {
+            let tests = [test.clone()];
+            let proofs = Proofs::new(&tests, &[]).with_one_sided(one_sided.to_vec());
+            let findings = check(&documents, &[], &proofs, 0);
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let bare = found(&served, &[]);
+        assert!(bare.len() == 1 && bare[0].starts_with("rows.tsv:2: AS-001 is shipped and none"), "{bare:?}");
+        assert_eq!(found(&served, &[why("AS-001")]), Vec::<String>::new());
+        assert_eq!(found(&served.clone().refusing(), &[]), Vec::<String>::new());
+        assert!(found(&served.clone().refusing(), &[why("AS-001")])[0].ends_with("take the line out"));
+        assert!(found(&served, &[why("AS-001"), why("AS-009")])[0].contains("AS-009 is no requirement"));
+    }
+
+    #[test]
     fn a_threat_has_a_test_with_its_number_in_the_name() {
         const THREAT: &str = "# One\nT-05\tthreat\tall\tshipped\t\tx\ty\n";
         let documents = [Document::parse("List", "rows.tsv", THREAT).unwrap()];
         let found = |name: &str| {
-            let tests = [Test { path: "a.rs".into(), name: name.into(), line: 7 }];
+            let tests = [Test::at("a.rs", name, 7).refusing()];
             let also = if name == "whole" {
-                vec![Also { id: Id::parse("T-05").unwrap(), test: "whole".into(), line: 3 }]
+                vec![Said { id: Id::parse("T-05").unwrap(), text: "whole".into(), line: 3 }]
             } else {
                 Vec::new()
             };

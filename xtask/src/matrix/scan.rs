@@ -1,5 +1,6 @@
 //! Finds all tests: Rust functions under a test attribute, the properties of a suite macro, titles of JavaScript tests.
 
+use super::shows::Shows;
 use crate::check::{files, source::Source};
 use anyhow::{Context, Result};
 use std::fs;
@@ -14,23 +15,49 @@ pub struct Test {
     pub name: String,
     /// Counts from 1.
     pub line: usize,
+    /// Whether it is about what goes through, or what does not.
+    pub shows: Shows,
+}
+
+impl Test {
+    /// Whose text is read later, where it stands.
+    pub fn at(path: &str, name: &str, line: usize) -> Self {
+        Self { path: path.to_owned(), name: name.to_owned(), line, shows: Shows::default() }
+    }
+
+    #[cfg(test)]
+    pub fn refusing(self) -> Self {
+        self.showing("assert!(!x);")
+    }
+
+    fn showing(self, body: &str) -> Self {
+        Self { shows: Shows::of(&self.name, body), ..self }
+    }
 }
 
 /// All tests of the repository, in the order of their files and names.
 pub fn tests(root: &Path) -> Result<Vec<Test>> {
     let sources = files::sources(root)?;
-    let rust: Vec<(&str, Source)> = sources
+    let rust: Vec<(&str, &str, Source)> = sources
         .iter()
         .filter(|(path, _)| files::has_extension(path, "rs"))
-        .map(|(path, text)| (path.as_str(), Source::read(text)))
+        .map(|(path, text)| (path.as_str(), text.as_str(), Source::read(text)))
         .collect();
     let mut found = Vec::new();
-    for (path, source) in &rust {
+    for (path, _, source) in &rust {
         found.extend(functions(path, &source.code));
         found.extend(suite(path, &source.code).into_iter().map(|test| defined(test, &rust)));
     }
+    for test in &mut found {
+        if let Some((_, text, source)) = rust.iter().find(|(path, _, _)| *path == test.path) {
+            *test = test.clone().showing(&body(text, &source.code, test.line));
+        }
+    }
     for (path, text) in scripts(root)? {
-        found.extend(titles(&path, &text));
+        found.extend(titles(&path, &text).into_iter().map(|test| {
+            let body = script_body(&text, test.line);
+            test.showing(&body)
+        }));
     }
     found.sort();
     Ok(found)
@@ -51,11 +78,46 @@ fn functions(path: &str, code: &str) -> Vec<Test> {
         }
         let Some(name) = function(rest) else { continue };
         if is_test && !ignored && !name.is_empty() {
-            found.push(Test { path: path.to_owned(), name: name.to_owned(), line: at + 1 });
+            found.push(Test::at(path, name, at + 1));
         }
         (is_test, ignored) = (false, false);
     }
     found
+}
+
+/// The text of the function that begins on this line, to the brace that closes it. The braces are those of the code, the
+/// text has its literals too.
+fn body(text: &str, code: &str, line: usize) -> String {
+    let (mut depth, mut opened) = (0_usize, false);
+    let mut lines = Vec::new();
+    for (line, code) in text.lines().zip(code.lines()).skip(line - 1) {
+        lines.push(line);
+        for found in code.chars() {
+            match found {
+                '{' => (depth, opened) = (depth + 1, true),
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        if opened && depth == 0 {
+            break;
+        }
+    }
+    lines.join("\n")
+}
+
+/// The text of a JavaScript test: to the line that closes it, which stands as far in as the one that opens it.
+fn script_body(text: &str, line: usize) -> String {
+    let mut lines = text.lines().skip(line - 1);
+    let Some(first) = lines.next() else { return String::new() };
+    let indent = first.len() - first.trim_start().len();
+    let ends =
+        |line: &&str| line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}');
+    let mut body = vec![first];
+    if !first.trim_end().ends_with("});") {
+        body.extend(lines.take_while(|line| !ends(line)));
+    }
+    body.join("\n")
 }
 
 /// What follows the bracket that closes an attribute; nothing when it goes on in the next line.
@@ -95,7 +157,7 @@ fn suite(path: &str, code: &str) -> Vec<Test> {
             && name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if is_name {
-            found.push(Test { path: path.to_owned(), name: name.to_owned(), line: at + 1 });
+            found.push(Test::at(path, name, at + 1));
         }
         let now = (before + line.matches('{').count()).saturating_sub(line.matches('}').count());
         depth = (now > 0).then_some(now);
@@ -104,10 +166,10 @@ fn suite(path: &str, code: &str) -> Vec<Test> {
 }
 
 /// A property of a suite is shown where its code stands: in the macro's folder.
-fn defined(test: Test, sources: &[(&str, Source)]) -> Test {
+fn defined(test: Test, sources: &[(&str, &str, Source)]) -> Test {
     let folder = test.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let begins = format!("fn {}(", test.name);
-    for (path, source) in sources.iter().filter(|(path, _)| path.starts_with(folder)) {
+    for (path, _, source) in sources.iter().filter(|(path, _, _)| path.starts_with(folder)) {
         if let Some(at) = source.code.lines().position(|line| line.contains(&begins)) {
             return Test { path: (*path).to_owned(), line: at + 1, ..test };
         }
@@ -141,7 +203,7 @@ fn titles(path: &str, text: &str) -> Vec<Test> {
             }
             let after = line.get(begin + opening.len()..).unwrap_or_default().trim_start();
             if let Some(name) = quoted(after) {
-                found.push(Test { path: path.to_owned(), name: name.to_owned(), line: at + 1 });
+                found.push(Test::at(path, name, at + 1));
             }
         }
     }
@@ -230,7 +292,7 @@ mod tests {
         assert_eq!(rust(SUITE), Vec::<String>::new());
         let code = Source::read("\npub async fn t_04_one_winner(store: S) {}");
         let other = Source::read("fn the_sweep_ends() {}");
-        let sources = [("store/contract/single.rs", code), ("other/lib.rs", other)];
+        let sources = [("store/contract/single.rs", "", code), ("other/lib.rs", "", other)];
         let placed: Vec<Test> = found.into_iter().map(|test| defined(test, &sources)).collect();
         assert_eq!((placed[0].path.as_str(), placed[0].line), ("store/contract/single.rs", 2));
         assert_eq!(placed[1].path, "store/contract/mod.rs");
@@ -245,10 +307,22 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_test_ends_where_it_ends() {
+        let text = "#[test]\nfn a() {\n    let x = \"}\"; // }\n    assert!(!y);\n}\nfn z() { w(); }\n";
+        let found = body(text, &Source::read(text).code, 2);
+        assert!(found.contains("assert!(!y)") && !found.contains("w()"), "{found}");
+        let text =
+            "test('a', async () => {\n  if (x) {\n    y();\n  }\n  assert.rejects(z);\n});\ntest('b', f);\n";
+        let found = script_body(text, 1);
+        assert!(found.contains("rejects") && !found.contains("'b'"), "{found}");
+        assert_eq!(script_body(text, 7), "test('b', f);");
+    }
+
+    #[test]
     fn all_kinds_are_found_in_a_repository() {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in [
-            ("crates/a/src/lib.rs", "#[test]\nfn as_001_a() {}"),
+            ("crates/a/src/lib.rs", "#[test]\nfn as_001_a() { assert!(!x); }"),
             ("crates/s/src/mod.rs", SUITE),
             ("xtask/src/main.rs", "#[test]\nfn b() {}"),
             ("tests/e2e/c.test.mjs", "test('c', f);"),
@@ -259,6 +333,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let found = tests(root.path()).unwrap();
+        assert_eq!(found[0].shows.mark(), "−");
         assert_eq!(names(found), ["as_001_a", "t_04_one_winner", "the_sweep_ends", "c", "b"]);
     }
 }

@@ -122,6 +122,10 @@ async fn rs_051_rs_063_the_mirror_is_written_by_us_and_parameters_pass_untouched
     assert_eq!(answer.seen("mcp-name"), ["=?base64?Z3LDtsOfZQ==?="]);
     assert_eq!(answer.seen("mcp-param-region"), ["us-west1"]);
     assert_eq!(answer.seen("mcp-param-x"), ["=?base64?YQ==?="]);
+    assert!(
+        answer.seen("authorization").is_empty() && !answer.text.contains("eyJ"),
+        "a secret is mirrored nowhere"
+    );
 }
 
 #[tokio::test]

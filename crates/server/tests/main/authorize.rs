@@ -227,7 +227,7 @@ async fn as_033_a_client_of_2025_03_26_finds_everything_at_the_root() {
 }
 
 #[tokio::test]
-async fn as_083_scopes_are_narrowed_and_the_answer_tells_the_truth() {
+async fn as_083_as_183_scopes_are_narrowed_and_no_other_is_in_the_token() {
     let server = Server::start().await;
     let client = server.register(REDIRECT).await;
     let mut browser = server.set_up().await;
@@ -244,6 +244,9 @@ async fn as_083_scopes_are_narrowed_and_the_answer_tells_the_truth() {
         let code = browser.allow(&request).await;
         let tokens = server.redeem(&client, &code).await.json();
         assert_eq!(text(&tokens, "scope"), granted, "{asked}");
+        // `offline_access` is about the refresh token and means nothing to a server.
+        let signed = claims(text(&tokens, "access_token"));
+        assert_eq!(text(&signed, "scope"), granted, "{asked}");
     }
 }
 
@@ -370,7 +373,12 @@ async fn as_016_t_15_a_sign_in_answers_303_and_goes_on_with_the_request() {
     let on = browser.sign_in(&form).await;
     assert_eq!(on.status, StatusCode::SEE_OTHER);
     let page = browser.get(on.header("location")).await;
-    assert!(browser.answer(&page, "allow").await.answered("code").is_some());
+    let allowed = browser.answer(&page, "allow").await;
+    assert!(allowed.answered("code").is_some());
+    for status in [on.status, allowed.status] {
+        // With these two a browser sends the form, password and all, to wherever it is sent on to (RFC 9700 §4.12).
+        assert!(![StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&status));
+    }
 }
 
 #[tokio::test]

@@ -103,6 +103,10 @@ async fn as_095_t_10_t_14_t_15_the_headers_of_every_page_by_every_method_for_eve
             }
         }
     }
+    assert!(
+        !seen.contains(&307) && !seen.contains(&308),
+        "they would send a form on, password and all: {seen:?}"
+    );
     for status in [200, 303, 400, 403, 404, 405, 413, 414] {
         assert!(seen.contains(&status), "{status} is not among {seen:?}");
     }
