@@ -43,7 +43,7 @@ pub use clients::{
         ClientRecord, EXCHANGE_LIFETIME, MAX_SECRETS, Machine, OperatorClient, OperatorClientError,
         TOKEN_EXCHANGE, digest_of_secret,
     },
-    registered::master_key_of as master_key_of_client,
+    registered::{is_registration, master_key_of as master_key_of_client},
 };
 pub use clock::SteadyClock;
 pub use cx::{Cx, address as caller_address};

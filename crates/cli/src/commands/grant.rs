@@ -11,6 +11,7 @@ use crate::{
 use anyhow::bail;
 use clap::Subcommand;
 use hallpass_core::id::{GrantId, PersonId};
+use hallpass_server::is_registration;
 use hallpass_store::Grant;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -155,6 +156,14 @@ async fn revoke(place: &Place, args: &RevokeArgs) -> anyhow::Result<()> {
             found += page.len();
             revoked += grants::revoke(place, page).await?;
         }
+        // Who mistyped an id while something is being stolen must not believe that it is over.
+        if let Some(client) = args.client.as_deref().filter(|_| found == 0)
+            && !is_there(place, client).await?
+        {
+            bail!(
+                "there is no client {client:?}: `hallpass grant list` shows those that were allowed, `hallpass client list` those that were made here"
+            );
+        }
     } else {
         let named = named(place, &args.ids).await?;
         found += named.len();
@@ -165,12 +174,24 @@ async fn revoke(place: &Place, args: &RevokeArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     note(&match (found, revoked) {
-        (0, _) => "there is nothing to revoke: `hallpass grant list` shows what is live".to_owned(),
+        (0, _) => "0 grants revoked: `hallpass grant list` shows what is live".to_owned(),
         (1, 1) => "revoked".to_owned(),
         (1, 0) => "it was revoked before".to_owned(),
         (_, _) => format!("{revoked} grants revoked"),
     });
     Ok(())
+}
+
+/// Whether there is a client of this id, though it has no grants. One that registered itself is known by its id alone, one with
+/// a document since somebody allowed it.
+async fn is_there(place: &Place, id: &str) -> anyhow::Result<bool> {
+    let written = place.settings.clients.iter().any(|client| client.id() == id);
+    let keys = place.keys().await?;
+    Ok(written
+        || place.settings.is_workload(id)
+        || place.store.client_read(id.to_owned()).await?.is_some()
+        || place.store.document_read(id.to_owned()).await?.is_some()
+        || is_registration(&keys, id))
 }
 
 /// All of them, or none: a mistyped id revokes nothing.

@@ -148,6 +148,23 @@ fn as_227_grants_of_a_client_an_account_or_everybody_are_revoked_at_once() {
     assert_eq!(run(&["grant", "list"]).1.lines().count(), 1, "a mistyped id revokes nothing");
     assert_eq!(run(&["grant", "revoke", "--all", "--yes"]).0, 0);
     assert!(run(&["grant", "list"]).1.is_empty());
+    // Nothing of a client that is there is a success, also for one that registered itself; a mistyped one is none.
+    let (status, out, _) = run(&["grant", "revoke", "--client", &first, "--json"]);
+    assert_eq!((status, out.trim()), (0, "{\"revoked\":0,\"revoked_before\":0}"));
+    let (_, made, _) =
+        run(&["client", "add", "--id", "reports", "--name", "R", "--redirect-uri", person::REDIRECT]);
+    assert!(made.contains("reports"), "{made}");
+    let (status, _, err) = run(&["grant", "revoke", "--client", "reports"]);
+    assert!(status == 0 && err.contains("0 grants"), "{err}");
+    let (head, tail) = first.split_at(20);
+    let forged = format!("{head}{}{}", if tail.starts_with('A') { 'B' } else { 'A' }, &tail[1..]);
+    for nobody in ["nobody", "https://unheard.example/client.json", &*forged] {
+        for more in [&[][..], &["--json"], &["--user", "ada"]] {
+            let (status, out, err) = run(&[&["grant", "revoke", "--client", nobody], more].concat());
+            assert!(status == 1 && out.is_empty(), "{nobody} {more:?}: {out}");
+            assert!(err.contains(&format!("there is no client {nobody:?}")), "{err}");
+        }
+    }
     // Signed in they still are.
     assert!(ada.allow(&first).is_some() && grace.allow(&second).is_some());
     assert_eq!(run(&["audit", "verify"]).0, 0);
@@ -212,7 +229,10 @@ fn as_185_what_a_command_did_is_json_for_scripts() {
         let made = run(&["user", command, "grace"]);
         let path = made["link"].as_str().unwrap().split_once(&port.to_string()).unwrap().1;
         assert_eq!(http::send(port, "GET", path, &[], "").unwrap().status, 200);
-        assert!(made["name"] == "grace" && made["id"].is_string() && made["expires_at"].is_u64(), "{made}");
+        assert!(
+            made["name"] == "grace" && made["id"].is_string() && made["expires_at"].is_u64(),
+            "{made}"
+        );
     }
     assert_eq!(run(&["user", "disable", "grace"])["disabled"], true);
     assert_eq!(run(&["user", "enable", "grace"])["disabled"], false);

@@ -100,6 +100,11 @@ pub fn read_head(keys: &KeyRing, id: &str) -> Option<Registration> {
     parse_head(&authentic(keys, id)?).map(|(registration, _)| registration)
 }
 
+/// Whether an id is a registration of ours: of a client that need not have any grant.
+pub fn is_registration(keys: &KeyRing, id: &str) -> bool {
+    read_head(keys, id).is_some()
+}
+
 /// Whether an id says that it was made under a master key which is not here yet: nobody knows whether it is one of ours.
 /// Whoever were told that it is not would throw its registration away.
 pub fn is_later(keys: &KeyRing, id: &str) -> bool {
