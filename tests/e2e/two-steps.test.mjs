@@ -19,7 +19,8 @@ test('cl_030 hallpass login --print-url, and --wait in another process', LIMIT, 
   const begun = await hallpass('login', url, '--print-url', '--json');
   assert.equal(begun.code, 0, begun.output);
   const { url: page, redirect_uri, ends_at } = JSON.parse(begun.stdout);
-  const left = ends_at - Date.now() / 1000;
+  assert.match(ends_at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  const left = (Date.parse(ends_at) - Date.now()) / 1000;
   assert.ok(left > 800 && left <= 900, `${left} s`);
   const status = await hallpass('status');
   assert.match(status.stdout, new RegExp(`^${url}\\n  account   default\\n  begun     for 14 min more: hallpass login ${url} --wait$`, 'm'));

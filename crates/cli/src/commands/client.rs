@@ -401,7 +401,7 @@ fn shown(client: &StoredClient) -> anyhow::Result<serde_json::Value> {
     if let Some(members) = shown.as_object_mut() {
         members.insert("client_id".into(), client.id.as_str().into());
         members.insert("secrets".into(), secrets.into());
-        members.insert("created_at".into(), client.created_at.seconds().into());
+        members.insert("created_at".into(), client.created_at.to_rfc3339().into());
     }
     Ok(shown)
 }
@@ -472,7 +472,7 @@ async fn token(place: &Place, valid: &str, json: bool) -> anyhow::Result<()> {
     let token = initial_access::issue(&keys, &SystemEntropy, until);
     if json {
         let issued =
-            serde_json::json!({ "initial_access_token": token.expose(), "expires_at": until.seconds() });
+            serde_json::json!({ "initial_access_token": token.expose(), "expires_at": until.to_rfc3339() });
         say!("{issued}");
     } else {
         say!("{}", token.expose());

@@ -94,8 +94,8 @@ async fn list(place: &Place, user: Option<&str>, json: bool) -> anyhow::Result<(
                 serde_json::json!({
                     "id": grant.id.to_string(), "person": grant.person.to_string(), "name": names.get(&grant.person), "client_id": grant.client_id,
                     "client_name": grant.client_name, "receiver": grant.redirect_host, "resource": grant.resource,
-                    "scope": grant.scope, "authorization_details": details(grant), "consented_at": grant.consented_at.seconds(),
-                    "refreshed_at": grant.rotated_at.seconds(), "used_from": grant.used_from, "generation": grant.generation,
+                    "scope": grant.scope, "authorization_details": details(grant), "consented_at": grant.consented_at.to_rfc3339(),
+                    "refreshed_at": grant.rotated_at.to_rfc3339(), "used_from": grant.used_from, "generation": grant.generation,
                 })
             })
             .collect();

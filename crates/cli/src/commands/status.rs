@@ -106,7 +106,7 @@ fn described_begun(begun: &Begun) -> Value {
         "issuer": begun.issuer,
         "scope": begun.scope.to_string(),
         "redirect_uri": begun.redirect_uri,
-        "ends_at": begun.ends_at.seconds(),
+        "ends_at": begun.ends_at.to_rfc3339(),
     })
 }
 
@@ -118,11 +118,11 @@ fn described(entry: &Entry) -> Value {
         "resource": entry.key.resource,
         "client_id": entry.client.client_id,
         "scope": entry.tokens.scope.to_string(),
-        "expires_at": entry.tokens.expires_at.map(Timestamp::seconds),
+        "expires_at": entry.tokens.expires_at.map(Timestamp::to_rfc3339),
         "renewable": entry.is_renewable(),
         "through": entry.through().map(|through| &through.server),
         "workload": entry.platform().map(|platform| platform.source.to_string()),
         "machine": entry.machine().is_some(),
-        "signed_in_at": entry.signed_in_at.seconds(),
+        "signed_in_at": entry.signed_in_at.to_rfc3339(),
     })
 }

@@ -116,7 +116,7 @@ fn described(begun: &BegunLogin, args: &LoginArgs) -> serde_json::Value {
         "account": args.client.account,
         "scope": begun.scope.to_string(),
         "redirect_uri": begun.redirect_uri,
-        "ends_at": begun.ends_at.seconds(),
+        "ends_at": begun.ends_at.to_rfc3339(),
     })
 }
 
@@ -128,7 +128,7 @@ fn result(done: &SignedIn, args: &LoginArgs) -> serde_json::Value {
         "resource": done.resource,
         "scope": done.scope.to_string(),
         "not_granted": done.not_granted().to_string(),
-        "expires_at": done.expires_at.map(hallpass_core::time::Timestamp::seconds),
+        "expires_at": done.expires_at.map(hallpass_core::time::Timestamp::to_rfc3339),
         "renewable": done.renewable,
     })
 }

@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a sign-in is needed.")]
 pub struct TokenArgs {
     /// URL of the MCP server, as at the sign-in.
     pub url: String,
-    /// Print JSON: the token and when it ends, in seconds since 1970.
+    /// Print JSON: the token and when it ends.
     #[arg(long)]
     pub json: bool,
     /// Where and as whom.
@@ -34,7 +34,7 @@ pub async fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
         Err(failed) => return Ok(explain(&args.url, &failed)),
     };
     if args.json {
-        let ends = token.expires_at.map(Timestamp::seconds);
+        let ends = token.expires_at.map(Timestamp::to_rfc3339);
         say!(
             "{}",
             json!({ "access_token": token.token.expose(), "token_type": "Bearer", "expires_at": ends })

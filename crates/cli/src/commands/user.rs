@@ -236,7 +236,7 @@ fn described(person: &Person, links: &[Link], factor: Option<&SecondFactor>) -> 
     let links: Vec<_> = links.iter().map(link::described).collect();
     serde_json::json!({
         "id": person.id.to_string(), "name": person.name, "disabled": person.disabled_at.is_some(),
-        "password": !person.password.is_empty(), "created_at": person.created_at.seconds(), "links": links,
+        "password": !person.password.is_empty(), "created_at": person.created_at.to_rfc3339(), "links": links,
         "second_factor": second_factor::described(factor),
     })
 }
@@ -255,7 +255,7 @@ async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
         if let Some(row) = row.as_object_mut() {
             row.insert("grants".to_owned(), grants.into());
             row.insert("sessions".to_owned(), browsers.into());
-            row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::seconds).into());
+            row.insert("disabled_at".to_owned(), person.disabled_at.map(Timestamp::to_rfc3339).into());
             row.insert("epoch".to_owned(), person.epoch.into());
         }
         say!("{}", serde_json::to_string_pretty(&row)?);
@@ -358,7 +358,7 @@ async fn add(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
 fn linked(person: &Person, link: Option<&OneTimeLink>) -> serde_json::Value {
     serde_json::json!({
         "id": person.id.to_string(), "name": person.name, "link": link.map(|one| one.link.expose()),
-        "expires_at": link.map(|one| one.expires_at.seconds()),
+        "expires_at": link.map(|one| one.expires_at.to_rfc3339()),
     })
 }
 

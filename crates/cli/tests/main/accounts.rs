@@ -230,7 +230,7 @@ fn as_185_what_a_command_did_is_json_for_scripts() {
         let path = made["link"].as_str().unwrap().split_once(&port.to_string()).unwrap().1;
         assert_eq!(http::send(port, "GET", path, &[], "").unwrap().status, 200);
         assert!(
-            made["name"] == "grace" && made["id"].is_string() && made["expires_at"].is_u64(),
+            made["name"] == "grace" && made["id"].is_string() && made["expires_at"].is_string(),
             "{made}"
         );
     }
@@ -252,6 +252,60 @@ fn as_185_what_a_command_did_is_json_for_scripts() {
     assert_eq!((&blocked["key"], &blocked["blocked_before"]), (&"evil.example".into(), &false.into()));
     assert_eq!(run(&["client", "unblock", "--host", "evil.example"])["unblocked"], true);
     assert!(run(&["client", "token"])["initial_access_token"].as_str().unwrap().starts_with("hpi_"));
+}
+
+/// How many times there are in it, each of which has to be one that people can read too.
+fn times(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    let is_time =
+        |name: &str| name.ends_with("_at") || ["since", "signs_from", "verifies_until"].contains(&name);
+    match value {
+        Value::Object(members) => {
+            let of = |(name, value): (&String, &Value)| match value {
+                Value::Null => 0,
+                value if is_time(name) => {
+                    let time = value.as_str().and_then(hallpass_core::time::Timestamp::from_rfc3339);
+                    usize::from(time.unwrap_or_else(|| panic!("{name}: {value}")).millis() > 0)
+                }
+                value => times(value),
+            };
+            members.iter().map(of).sum()
+        }
+        Value::Array(values) => values.iter().map(times).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+#[test]
+fn as_185_times_in_json_are_written_as_people_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let node = Node::run(folder.path(), port);
+    person::granted(port, node.setup_link.as_deref());
+    let add = ["client", "add", "--id", "a", "--name", "A", "--redirect-uri", person::REDIRECT];
+    for (words, expected) in [
+        (&add[..], 0),
+        (&["user", "add", "grace", "--json"], 1),
+        (&["user", "recover", "grace", "--json"], 1),
+        (&["user", "disable", "grace"], 0),
+        (&["user", "list", "--json"], 2),
+        (&["user", "show", "grace", "--json"], 2),
+        (&["user", "sessions", "ada", "--json"], 2),
+        (&["user", "second-factor", "ada", "--json"], 0),
+        (&["grant", "list", "--json"], 2),
+        (&["client", "list", "--json"], 1),
+        (&["client", "show", "a"], 1),
+        (&["client", "token", "--json"], 1),
+        (&["client", "block", "--host", "evil.example"], 0),
+        (&["client", "blocks", "--json"], 1),
+        (&["key", "rotate", "--json"], 2),
+        (&["key", "list", "--json"], 4),
+    ] {
+        let (code, out, err) = hallpass(folder.path(), port, words);
+        assert_eq!(code, 0, "{words:?}: {err}");
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap_or_default();
+        assert_eq!(times(&json), expected, "{words:?}: {out}");
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `hallpass exec` becomes the program that it runs.
 
-use super::node::command;
+use super::node::{command, finished};
 use hallpass_client::storage::{ClientCredentials, Entry, EntryKey, Store, TokenAuth, Tokens};
 use hallpass_core::{
     entropy::SystemEntropy,
     scope::Scope,
     secret::SecretString,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,8 +17,8 @@ use std::{
 
 const SERVER: &str = "http://127.0.0.1:9/mcp";
 
-/// A sign-in whose token does not end.
-fn sign_in(folder: &Path) {
+/// A sign-in whose token ends then, if at all.
+fn sign_in(folder: &Path, expires_at: Option<Timestamp>) {
     let now = SystemClock.now();
     let entry = Entry {
         key: EntryKey {
@@ -36,7 +36,7 @@ fn sign_in(folder: &Path) {
         tokens: Tokens {
             access_token: SecretString::new("token-canary"),
             issued_at: now,
-            expires_at: None,
+            expires_at,
             refresh_token: None,
             scope: Scope::none(),
             proof_key: None,
@@ -57,7 +57,7 @@ fn exec(folder: &Path, program: &[&str]) -> Command {
 #[test]
 fn who_ends_exec_ends_the_program_that_it_runs() {
     let folder = tempfile::tempdir().unwrap();
-    sign_in(folder.path());
+    sign_in(folder.path(), None);
     let script = "trap 'exit 7' USR1; echo $$ $MCP_TOKEN; while :; do sleep 0.05; done";
     let begin = || {
         let mut child = exec(folder.path(), &["sh", "-c", script]).spawn().unwrap();
@@ -83,4 +83,21 @@ fn who_ends_exec_ends_the_program_that_it_runs() {
     // And one that ends itself is seen to.
     let ended = exec(folder.path(), &["sh", "-c", "kill -KILL $$"]).status().unwrap();
     assert_eq!((ended.signal(), ended.code()), (Some(9), None));
+}
+
+#[test]
+fn the_end_of_a_token_is_written_as_people_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let end = Timestamp::from_millis(4_102_444_800_123);
+    sign_in(folder.path(), Some(end));
+    let said = |words: &[&str]| {
+        let (code, out, err) =
+            finished(&[words, &["--json", "--state", folder.path().to_str().unwrap()]].concat());
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()
+    };
+    assert_eq!(said(&["token", SERVER])["expires_at"], "2100-01-01T00:00:00.123Z");
+    let account = &said(&["status"])["accounts"][0];
+    assert_eq!(account["expires_at"], "2100-01-01T00:00:00.123Z");
+    assert!(account["signed_in_at"].as_str().unwrap().ends_with('Z'), "{account}");
 }

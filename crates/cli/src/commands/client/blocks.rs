@@ -126,7 +126,7 @@ pub async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
             .map(|block| {
                 serde_json::json!({
                     "kind": block.kind.name(), "key": block.key, "note": block.note,
-                    "since": block.created_at.seconds(),
+                    "since": block.created_at.to_rfc3339(),
                 })
             })
             .collect();

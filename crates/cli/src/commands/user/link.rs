@@ -88,9 +88,9 @@ pub async fn unlink(place: &Place, name: &str, who: &WhoThere) -> anyhow::Result
 /// For `--json`.
 pub fn described(link: &Link) -> serde_json::Value {
     serde_json::json!({
-        "issuer": link.issuer, "subject": link.subject, "linked_at": link.linked_at.seconds(),
-        "used_at": link.used_at.map(Timestamp::seconds),
-        "checked_at": link.sealed.is_some().then(|| link.checked_at.seconds()),
+        "issuer": link.issuer, "subject": link.subject, "linked_at": link.linked_at.to_rfc3339(),
+        "used_at": link.used_at.map(Timestamp::to_rfc3339),
+        "checked_at": link.sealed.is_some().then(|| link.checked_at.to_rfc3339()),
     })
 }
 

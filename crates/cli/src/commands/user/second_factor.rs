@@ -41,7 +41,7 @@ pub async fn run(place: &Place, name: &str, remove: bool, json: bool) -> anyhow:
 pub fn described(factor: Option<&SecondFactor>) -> serde_json::Value {
     factor.map_or(serde_json::Value::Null, |factor| {
         serde_json::json!({
-            "turned_on_at": factor.turned_on_at.seconds(), "recovery_codes_left": factor.codes_left,
+            "turned_on_at": factor.turned_on_at.to_rfc3339(), "recovery_codes_left": factor.codes_left,
         })
     })
 }

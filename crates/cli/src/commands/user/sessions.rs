@@ -35,7 +35,7 @@ pub async fn list(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
 fn described(session: &Session) -> serde_json::Value {
     serde_json::json!({
         "id": session.id.to_string(), "browser": session.browser, "signed_in_from": session.from,
-        "signed_in_at": session.signed_in_at.seconds(), "expires_at": session.expires_at.seconds(),
+        "signed_in_at": session.signed_in_at.to_rfc3339(), "expires_at": session.expires_at.to_rfc3339(),
         "second_factor": session.second_factor_at.is_some(),
     })
 }
