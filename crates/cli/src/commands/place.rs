@@ -49,9 +49,16 @@ pub struct Place {
     pub several_nodes: bool,
     /// Now.
     pub now: Timestamp,
+    /// The configuration file, where one was named.
+    pub file: Option<PathBuf>,
 }
 
 impl PlaceArgs {
+    /// The configuration file, where one is named.
+    pub fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The configuration.
     pub fn config(&self) -> anyhow::Result<config::Config> {
         let read = match &self.config {
@@ -61,12 +68,6 @@ impl PlaceArgs {
         read.map_err(|problems| {
             anyhow::anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })
-    }
-
-    /// The folder of the audit log.
-    pub fn audit_folder(&self) -> anyhow::Result<PathBuf> {
-        let config = self.config()?;
-        Ok(audit::folder(&config.settings, &config.state))
     }
 
     /// Opens the store. A running server sees what changes: sessions and grants are read from the store, and
@@ -89,7 +90,8 @@ impl PlaceArgs {
         let state = StateFolder::open(&folder)?;
         let store = node::store::open(&config, &state, false).await?;
         let several_nodes = config.database != config::Database::File;
-        let place = Place { settings: config.settings, store, state, several_nodes, now: SystemClock.now() };
+        let (settings, now, file) = (config.settings, SystemClock.now(), self.config.clone());
+        let place = Place { settings, store, state, several_nodes, now, file };
         place.fits().await?;
         Ok(place)
     }

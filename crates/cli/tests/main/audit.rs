@@ -313,3 +313,42 @@ fn rs_067_t_98_a_line_of_a_call_has_the_arguments_that_the_file_names() {
     assert_eq!(of("echo"), serde_json::json!({ "text": "shown", "api_key": "[redacted]" }));
     assert_eq!(of("add"), serde_json::Value::Null);
 }
+
+#[test]
+fn as_222_who_named_the_configuration_is_told_what_is_missing_and_not_to_name_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hallpass.toml");
+    let write = |audit: &str| {
+        let server = "[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n";
+        fs::write(
+            &file,
+            format!("public_url = \"http://localhost:8080\"\nstate = \"state\"\n{audit}{server}"),
+        )
+        .unwrap();
+    };
+    let config = file.to_str().unwrap();
+    let tail = || {
+        let (code, out, err) = finished(&["audit", "tail", "--config", config]);
+        assert!(code == 1 && out.is_empty() && !err.contains("name the"), "{out}{err}");
+        err
+    };
+    write("");
+    let begin = format!("start the server once, which begins it: hallpass serve --config {config}");
+    let state = folder.path().join("state");
+    let said = tail();
+    assert!(
+        said.contains(&format!("no state folder {}", state.display())) && said.contains(&begin),
+        "{said}"
+    );
+    fs::create_dir(&state).unwrap();
+    let said = tail();
+    assert!(said.contains(&format!("no audit log in {}", state.join("audit").display())), "{said}");
+    assert!(said.contains(&begin), "{said}");
+    // Below a file there can be no folder: that is no log that has not begun.
+    fs::write(state.join("audit"), "").unwrap();
+    assert!(tail().contains("cannot be read"));
+    fs::remove_file(state.join("audit")).unwrap();
+    write("[audit]\nto = \"stdout\"\n");
+    let said = tail();
+    assert!(said.contains("standard output") && !said.contains("start the server"), "{said}");
+}

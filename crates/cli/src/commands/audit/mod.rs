@@ -5,12 +5,16 @@ mod tail;
 
 use super::place::{Place, PlaceArgs};
 use crate::{config, output::note, say};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use hallpass_core::{seal::KeyRing, time::Timestamp};
-use hallpass_server::audit::{AuditTo, Broken, Finding, Found, Line, Verified, files, verify};
+use hallpass_server::{
+    Settings,
+    audit::{AuditTo, Broken, Finding, Found, Line, Verified, files, verify},
+};
 use hallpass_store::AuditHead;
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -141,11 +145,14 @@ pub fn read(keys: &KeyRing, files: &[Found], each: impl FnMut(Line, &str)) -> an
 
 /// The files that were named, or all of the folder.
 pub fn chosen(place: &Place, named: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
-    if named.is_empty() {
-        of_folder(&place.audit_folder())
-    } else {
-        Ok(named.iter().map(|path| of(path)).collect())
+    if !named.is_empty() {
+        return Ok(named.iter().map(|path| of(path)).collect());
     }
+    let found = of_folder(&place.audit_folder())?;
+    if found.is_empty() {
+        return Err(none_there(&place.settings, place.state.path(), place.file.as_deref()));
+    }
+    Ok(found)
 }
 
 /// A file by its name: that of its node and its number, or any other for what was collected from standard output.
@@ -156,18 +163,37 @@ fn of(path: &Path) -> Found {
     Found { node: node.to_owned(), number, path: path.to_owned() }
 }
 
+/// None where the folder is not there.
 fn of_folder(folder: &Path) -> anyhow::Result<Vec<Found>> {
-    let found = files(folder, None)
-        .with_context(|| format!("there is no audit log in {}", folder.display()))
-        .context("name the files, or the server with --config or --state")?;
-    if found.is_empty() {
-        bail!("there is no audit log in {}: name the files", folder.display());
+    match files(folder, None) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        found => found.with_context(|| format!("the audit log in {} cannot be read", folder.display())),
     }
-    Ok(found)
+}
+
+/// What is missing where there are no files, and what brings them. Who named the configuration is not told to name it.
+fn none_there(settings: &Settings, state: &Path, file: Option<&Path>) -> anyhow::Error {
+    let what = if state.exists() {
+        format!("there is no audit log in {}", folder(settings, state).display())
+    } else {
+        format!("there is no state folder {} yet, and so no audit log", state.display())
+    };
+    let fix = match (file, &settings.audit.to) {
+        (None, _) => "name the folder with --state, or the configuration with --config".to_owned(),
+        (Some(file), AuditTo::Stdout) => format!(
+            "the server writes it to its standard output ([audit] to = \"stdout\" in {}), and only commands write files; \
+             `hallpass audit verify` and `export` take files that were collected",
+            file.display()
+        ),
+        (Some(file), AuditTo::Folder(_) | AuditTo::Nothing) => {
+            format!("start the server once, which begins it: hallpass serve --config {}", file.display())
+        }
+    };
+    anyhow!("{what}: {fix}")
 }
 
 /// The folder of a configuration's audit log.
-pub fn folder(settings: &hallpass_server::Settings, state: &Path) -> PathBuf {
+pub fn folder(settings: &Settings, state: &Path) -> PathBuf {
     match &settings.audit.to {
         AuditTo::Folder(folder) => folder.clone(),
         AuditTo::Nothing | AuditTo::Stdout => state.join("audit"),

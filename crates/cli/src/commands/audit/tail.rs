@@ -33,8 +33,11 @@ const INTERVAL: Duration = Duration::from_millis(300);
 
 /// Runs it. It reads the files only: no key is needed, and nothing is checked.
 pub async fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
-    let folder = args.place.audit_folder()?;
-    super::of_folder(&folder)?;
+    let config = args.place.config()?;
+    let folder = super::folder(&config.settings, &config.state);
+    if super::of_folder(&folder)?.is_empty() {
+        return Err(super::none_there(&config.settings, &config.state, args.place.file()));
+    }
     let mut seen = Seen::default();
     let mut last: BTreeSet<(String, String)> = BTreeSet::new();
     seen.read(&folder, &mut |line| {
