@@ -25,6 +25,7 @@ mod hostile;
 mod http;
 mod keys;
 mod machines;
+mod many_grants;
 mod master_keys;
 mod node;
 mod numbers;
