@@ -5,8 +5,8 @@
 //! point and only add: half of the time or less. No library offers it, so it is here, on field arithmetic that was proven
 //! correct by machine (`fiat-crypto`), and kept so that it cannot become a second opinion:
 //!
-//! - A key gets a table after [`USES`] signatures that the library found good, and only if the table finds the last of them good
-//!   and the same one over another message bad.
+//! - A key gets a table after [`USES`] signatures that the library found good, where there is room or others are used less, and only
+//!   if the table finds the last of them good and the same one over another message bad.
 //! - Whatever is malformed or outside the formulas is the library's to decide.
 //! - In builds with assertions the library is asked each time, and another answer is a panic: all tests and fuzz targets compare.
 //!
@@ -41,7 +41,7 @@ use std::{
 };
 use table::Table;
 
-/// Good signatures of a key before it gets a table, which costs as much as twenty verifications.
+/// Good signatures of a key before it asks for a table, which costs as much as twenty verifications, and before it asks again.
 const USES: u32 = 32;
 /// The width of the table of a key: 33 multiples for a scalar, 264 KiB.
 const KEY_WIDTH: u16 = 8;
@@ -67,7 +67,7 @@ pub(super) struct Key {
     x: [u8; 32],
     y: [u8; 32],
     parsed: ParsedPublicKey,
-    /// Signatures that the library found good.
+    /// Its good signatures, now and then halved: how much it is used beside others.
     good: AtomicU32,
     /// Empty until it was tried.
     table: OnceLock<Option<Table>>,
@@ -84,25 +84,36 @@ impl fmt::Debug for Key {
 impl Key {
     /// The key with these coordinates, which several may share; nothing where they are no point of the curve.
     pub(super) fn new(x: &[u8; 32], y: &[u8; 32]) -> Option<Arc<Self>> {
-        recent::find_or(x, y, || {
-            let point = [&[4][..], x, y].concat();
-            let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
-            let (good, table, thumbprint) = (AtomicU32::new(0), OnceLock::new(), OnceLock::new());
-            Some(Self { x: *x, y: *y, parsed, good, table, thumbprint })
-        })
+        recent::find_or(x, y, || Self::parse(x, y))
+    }
+
+    fn parse(x: &[u8; 32], y: &[u8; 32]) -> Option<Self> {
+        let point = [&[4][..], x, y].concat();
+        let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
+        let (good, table, thumbprint) = (AtomicU32::new(0), OnceLock::new(), OnceLock::new());
+        Some(Self { x: *x, y: *y, parsed, good, table, thumbprint })
     }
 
     /// Whether `signature` (r ‖ s, 64 bytes) is this key's over `message`.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         if let Some(verdict) = self.table().and_then(|table| verdict(table, message, signature)) {
             debug_assert_eq!(verdict, self.library_verifies(message, signature), "the table is wrong");
+            if verdict {
+                self.good.fetch_add(1, Ordering::Relaxed);
+            }
             return verdict;
         }
         let good = self.library_verifies(message, signature);
-        if good && self.good.fetch_add(1, Ordering::Relaxed) == USES - 1 {
+        if good && self.asks_for_a_table() && recent::admits(self) {
             self.prepare(message, signature);
         }
         good
+    }
+
+    /// Counts a good signature.
+    fn asks_for_a_table(&self) -> bool {
+        let good = self.good.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        good.is_multiple_of(USES) && self.table.get().is_none()
     }
 
     fn library_verifies(&self, message: &[u8], signature: &[u8]) -> bool {
