@@ -9,6 +9,7 @@ use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
+    process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -433,28 +434,36 @@ fn t_74_no_header_opens_a_door_no_path_shows_the_inside_and_nothing_secret_is_in
     }
 }
 
-#[test]
-fn t_85_no_route_of_a_whole_node_does_anything_for_a_stranger() {
-    let guarded = Guarded::new();
-    let port = guarded.port;
-    let described = http::send(port, "GET", "/openapi.json", &[], "").unwrap().json();
+/// What a listener answers a stranger at each path that the node at `public` describes, and at some that nobody has.
+fn crawl(public: u16, listener: u16) -> Vec<(&'static str, String, http::Answer)> {
+    let described = http::send(public, "GET", "/openapi.json", &[], "").unwrap().json();
     let mut paths: Vec<String> = described["paths"].as_object().unwrap().keys().cloned().collect();
     assert!(paths.len() > 20 && paths.iter().any(|path| path == "/mcp"), "{paths:?}");
     // Everything that is not in the table.
     paths.extend(["/unknown", "/sse", "/mcp/x", "/account/unknown"].map(str::to_owned));
-    let mut answered = Vec::new();
+    let mut answers = Vec::new();
     for path in &paths {
         let path = path.replace("{provider}", "x").replace("{connection}", "x");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             let body = if method.starts_with('P') { PING } else { "" };
-            let answer = http::send(port, method, &path, &[("Content-Type", "application/json")], body);
+            let answer = http::send(listener, method, &path, &[("Content-Type", "application/json")], body);
             let answer = answer.unwrap_or_else(|| panic!("{method} {path}"));
             assert!(answer.status < 500, "{method} {path}: {answer:?}");
-            if path == "/mcp" {
-                assert!(answer.status == 401 || method == "OPTIONS", "{method}: {answer:?}");
-            } else if answer.status < 300 && method != "OPTIONS" {
-                answered.push((format!("{method} {path}"), answer.body.contains("<h1>Sign in</h1>")));
-            }
+            answers.push((method, path.clone(), answer));
+        }
+    }
+    answers
+}
+
+#[test]
+fn t_85_no_route_of_a_whole_node_does_anything_for_a_stranger() {
+    let guarded = Guarded::new();
+    let mut answered = Vec::new();
+    for (method, path, answer) in crawl(guarded.port, guarded.port) {
+        if path == "/mcp" {
+            assert!(answer.status == 401 || method == "OPTIONS", "{method}: {answer:?}");
+        } else if answer.status < 300 && method != "OPTIONS" {
+            answered.push((format!("{method} {path}"), answer.body.contains("<h1>Sign in</h1>")));
         }
     }
     answered.sort_unstable();
@@ -472,4 +481,34 @@ fn t_85_no_route_of_a_whole_node_does_anything_for_a_stranger() {
     ];
     assert_eq!(answered, expected.map(|(route, is_sign_in)| (route.to_owned(), is_sign_in)));
     assert_eq!(guarded.seen(), "", "the server behind was asked");
+}
+
+#[test]
+fn t_85_as_225_the_listener_of_the_operator_has_three_answers_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, port, admin) = (folder.path().join("hallpass.toml"), free_port(), free_port());
+    let text = format!(
+        "public_url = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
+         [admin]\nlisten = \"127.0.0.1:{admin}\"\n[[server]]\nname = \"mcp\"\npath = \"/mcp\"\n"
+    );
+    fs::write(&file, text).unwrap();
+    let serve = command(&["serve", "--config", file.to_str().unwrap()]);
+    let node = Node::spawn_until(serve, port, Stdio::null(), "Setup link");
+    let mut answered = Vec::new();
+    for (method, path, answer) in crawl(port, admin) {
+        // No page of a browser on this machine reads what is here.
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{method} {path}");
+        if answer.status < 400 {
+            answered.push(format!("{method} {path}: {}", answer.status));
+        } else {
+            assert!(matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(
+        answered,
+        ["/health/live", "/health/ready", "/metrics"].map(|path| format!("GET {path}: 200"))
+    );
+    // Nothing of what was posted there has become anything: the link of the set-up still makes the first account.
+    person::Person::set_up(port, node.setup_link.as_deref().unwrap());
 }
