@@ -2,7 +2,8 @@
 //!
 //! Written here, because one message with one kind of span is less than what the crates of OpenTelemetry would add, and
 //! because everything that leaves this process leaves through `fetch`. A call never waits for a collector: what does not
-//! fit into the queue is counted, and said once.
+//! fit into the queue is counted, and said once. It is off until a configuration has `[traces]`, and no Cargo feature: there is no
+//! package that a build without it would be rid of.
 
 use crate::config::TraceSettings;
 use bytes::Bytes;
