@@ -16,6 +16,8 @@ pub struct Question<'a> {
     pub groups: &'a [String],
     /// The client.
     pub client: &'a str,
+    /// The machine, by the `sub` of its tokens, where that says which of several programs of the client it is.
+    pub machine: Option<&'a str>,
     /// The grant, where one is meant.
     pub grant: Option<GrantId>,
     /// Nobody: without a token.
@@ -62,7 +64,7 @@ pub fn explain(required: &Scope, policy: &Policy, question: &Question<'_>) -> Ex
         person: question.person,
         groups: question.groups,
         client: question.client,
-        machine: None,
+        machine: question.machine,
         actors: &[],
         grant: question.grant,
         anonymous: question.anonymous,

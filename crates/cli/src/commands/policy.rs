@@ -24,7 +24,8 @@ pub enum PolicyCommand {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXPLAIN)]
 pub struct ExplainArgs {
-    /// Who calls: the name of an account, or NAME:SUB for a person of the authorization server NAME. Without it, a machine.
+    /// Who calls: the name of an account, NAME:SUB for a person of the authorization server NAME, or "ID SUBJECT" for one of the
+    /// programs of the workload ID, as `sub` of its tokens says it. Without it, a machine.
     #[arg(long = "as", value_name = "NAME")]
     person: Option<String>,
     /// A group that the token of a person of another authorization server names, as NAME:GROUP. May be repeated. Groups of the
@@ -34,7 +35,8 @@ pub struct ExplainArgs {
     /// Nobody calls: there is no token.
     #[arg(long, conflicts_with_all = ["person", "client", "grant", "scope"])]
     anonymous: bool,
-    /// The client that calls, by its client_id, or NAME:CLIENT_ID for a client of the authorization server NAME.
+    /// The client that calls, by its client_id, or NAME:CLIENT_ID for a client of the authorization server NAME. One of several
+    /// programs of a client is named here too, by the `sub` of its tokens.
     #[arg(long, value_name = "CLIENT_ID", default_value = "")]
     client: String,
     /// The grant that its token belongs to, by its id.
@@ -64,7 +66,8 @@ const EXPLAIN: &str = "\
 Examples:
   hallpass policy explain --config hallpass.toml --as ann --scope \"read write\" tools/call delete_file
   hallpass policy explain --config hallpass.toml --as ann --client https://claude.ai/oauth/mcp-oauth-client-metadata \\
-      tools/call read_file --arguments '{\"path\": \"/public/a.txt\"}'";
+      tools/call read_file --arguments '{\"path\": \"/public/a.txt\"}'
+  hallpass policy explain --config hallpass.toml --as \"ci system:serviceaccount:ci:deploy\" tools/call read_file";
 
 /// Runs it.
 pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
@@ -79,20 +82,15 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         (None, Some(resource)) => Scope::of(resource.scopes.iter().map(|scope| scope.name.as_str())),
         (None, None) => Scope::none(),
     };
-    let theirs = |written: &str| config::foreign(&config.authorization_servers, written);
-    let client = theirs(&args.client).unwrap_or_else(|| args.client.clone());
-    let person = match &args.person {
-        Some(name) if theirs(name).is_some() => theirs(name),
-        Some(name) => Some(args.place.open().await?.person(name).await?.id.to_string()),
-        None => None,
-    };
+    let caller = caller(&config, &args).await?;
     let grant =
         args.grant.as_deref().map(|id| GrantId::parse(id).context("--grant is not the id of a grant"));
     let groups = groups(&config, &args)?;
     let question = Question {
-        person: person.as_deref(),
+        person: caller.person.as_deref(),
         groups: &groups,
-        client: if args.anonymous { hallpass_resource::ANONYMOUS } else { &client },
+        client: if args.anonymous { hallpass_resource::ANONYMOUS } else { &caller.client },
+        machine: caller.machine.as_deref(),
         anonymous: args.anonymous,
         grant: grant.transpose()?,
         scope: &scope,
@@ -106,6 +104,54 @@ pub async fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
     }
     let passes = found.decision == "allowed" || found.dry_run;
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Who calls, as tokens say it.
+struct Caller {
+    person: Option<String>,
+    client: String,
+    machine: Option<String>,
+}
+
+async fn caller(config: &Config, args: &ExplainArgs) -> anyhow::Result<Caller> {
+    let program_of_ours =
+        |name: &&str| name.split_once(' ').is_some_and(|(client, _)| config.settings.is_workload(client));
+    let named = args.person.as_deref().filter(program_of_ours);
+    // No client has a space in its id, while the name of a person may have one.
+    if let Some(sub) = named.or_else(|| Some(&*args.client).filter(|client| client.contains(' '))) {
+        if args.person.is_some() && !args.client.is_empty() {
+            bail!(
+                "a program calls for nobody but itself: name it with --as or with --client, and nobody else"
+            );
+        }
+        return program(config, sub);
+    }
+    let theirs = |written: &str| config::foreign(&config.authorization_servers, written);
+    let client = theirs(&args.client).unwrap_or_else(|| args.client.clone());
+    let person = match &args.person {
+        Some(name) if theirs(name).is_some() => theirs(name),
+        Some(name) => Some(args.place.open().await?.person(name).await?.id.to_string()),
+        None => None,
+    };
+    Ok(Caller { person, client, machine: None })
+}
+
+/// One of several programs of a client, by the `sub` of its tokens: the client, a space, and which it is.
+fn program(config: &Config, sub: &str) -> anyhow::Result<Caller> {
+    let (id, which) = sub.split_once(' ').unwrap_or((sub, ""));
+    if let Some(client) = config::foreign(&config.authorization_servers, id) {
+        let machine = format!("{client} {which}");
+        return Ok(Caller { person: None, client, machine: Some(machine) });
+    }
+    let workload = config.settings.workloads().find(|workload| workload.id() == id);
+    let workload = workload.with_context(|| {
+        format!("there is no workload {id:?}, and no other client has programs called {sub:?}")
+    })?;
+    // With another one the answer would be about a token that nobody can get.
+    if workload.subject(which).as_deref() != Some(sub) {
+        bail!("no program of the workload {id:?} is called {sub:?}: its `subject` says how they are");
+    }
+    Ok(Caller { person: None, client: id.to_owned(), machine: Some(sub.to_owned()) })
 }
 
 /// The groups of a token, which can name those of its own authorization server alone.

@@ -126,3 +126,73 @@ fn rs_035_the_operator_is_told_by_which_group_a_rule_is_about_somebody() {
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(json["rules"][0]["group"], "staff");
 }
+
+const PROGRAMS: &str = r#"
+[[server.rules]]
+name = "deploy alone"
+tools = ["ship"]
+clients = ["ci system:serviceaccount:ci:deploy"]
+
+[[server.rules]]
+name = "all of ci"
+tools = ["build"]
+clients = ["ci"]
+
+[[server.rules]]
+name = "not the intern"
+tools = ["build"]
+clients = ["ci system:serviceaccount:ci:intern"]
+deny = true
+
+[[workload_issuer]]
+issuer = "https://kubernetes.example"
+jwks_uri = "https://kubernetes.example/keys"
+
+[[workload_issuer.workload]]
+id = "ci"
+subject = "{sub}"
+claims = { sub = "system:serviceaccount:ci:*" }
+scopes = ["read"]
+
+[[workload_issuer.workload]]
+id = "nightly"
+subject = "backup"
+claims = { sub = "system:serviceaccount:nightly:backup" }
+scopes = ["read"]
+"#;
+
+#[test]
+fn rs_035_the_operator_is_told_which_rule_decides_for_one_of_many_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hallpass.toml");
+    std::fs::write(&path, format!("{FILE}{PROGRAMS}")).unwrap();
+    let ask =
+        |tool: &str, more: &[&str]| explain(path.to_str().unwrap(), &[&["tools/call", tool], more].concat());
+    let [deploy, intern] = ["deploy", "intern"].map(|name| format!("ci system:serviceaccount:ci:{name}"));
+    for by in ["--as", "--client"] {
+        for (tool, who, code, part) in [
+            ("ship", &*deploy, 0, "rule        deploy alone: fits"),
+            ("ship", &intern, 1, "rule        deploy alone: is for other callers"),
+            ("build", &deploy, 0, "rule        all of ci: fits"),
+            ("build", &intern, 1, "rule        not the intern: forbids it"),
+            ("ship", "nightly backup", 1, "is for other callers"),
+            // Of these there are no tokens, so that an answer would be about nothing.
+            (
+                "ship",
+                "nightly restore",
+                1,
+                "no program of the workload \"nightly\" is called \"nightly restore\"",
+            ),
+            ("ship", "ci two words", 1, "is called \"ci two words\""),
+        ] {
+            let (found, said) = ask(tool, &[by, who]);
+            assert!(found == code && said.contains(part), "{by} {tool} {who}: {said}");
+        }
+    }
+    let (code, said) = ask("build", &["--client", "ci"]);
+    assert!(code == 0 && said.contains("all of ci"), "{said}");
+    let (code, said) = ask("ship", &["--client", "other x"]);
+    assert!(code == 1 && said.contains("no workload \"other\""), "{said}");
+    let (code, said) = ask("ship", &["--as", &deploy, "--client", "ci"]);
+    assert!(code == 1 && said.contains("for nobody but itself"), "{said}");
+}

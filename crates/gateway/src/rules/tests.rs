@@ -341,6 +341,7 @@ fn rs_035_lists_and_explanations_know_groups() {
             person: asker.person,
             groups: asker.groups,
             client: "c",
+            machine: asker.machine,
             grant: None,
             anonymous: false,
             scope: &Scope::none(),
