@@ -1,7 +1,7 @@
 //! An event stream whose lists are filtered: read event by event, and written anew from what was read.
 
 use crate::{
-    handles::{self, Handles, Seeker},
+    handles::{self, Handles},
     lists,
     rules::{Rules, Viewer},
     stream::CutOff,
@@ -120,7 +120,7 @@ impl EventFilter {
         let message = match (Message::parse(data, limits), &self.lists) {
             (Ok(message), _) => message,
             // Whatever it is, no handle in it gets to a client as it is.
-            (Err(_), None) if Seeker::default().finds(data) => return Err(CutOff::Handle),
+            (Err(_), None) if handles::names_one(data) => return Err(CutOff::Handle),
             (Err(_), None) => return Ok(as_lines(data)),
             (Err(_), Some(_)) => return Err(CutOff::Event),
         };

@@ -7,7 +7,7 @@ use crate::{
     browser,
     challenge::ChallengeStyle,
     events::EventFilter,
-    handles::{self, Handles, Seeker},
+    handles::{self, Handles},
     headers::{self, AnswerFault, Kind},
     lists,
     message::{self, Action, Call, SESSION_ID, Unread},
@@ -396,7 +396,7 @@ async fn json(handles: Handles, mut body: Guarded) -> Result<Body, AnswerFault> 
     let sealed = match Message::parse(&read, limits) {
         Ok(message) => handles.sealed(&message).map_err(|_| AnswerFault::Handles)?,
         // Whatever it is, no handle in it gets to a client as it is.
-        Err(_) if Seeker::default().finds(&read) => return Err(AnswerFault::Handles),
+        Err(_) if handles::names_one(&read) => return Err(AnswerFault::Handles),
         Err(_) => None,
     };
     Ok(sealed.map_or_else(|| Body::from(read), |message| Body::from(message.to_canonical())))

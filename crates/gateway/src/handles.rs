@@ -4,6 +4,10 @@
 //! A person with a client, never a token: tokens change while a task goes on. What a server says of tasks that the *client*
 //! runs for it is the client's, and stays as it is.
 
+mod passing;
+
+pub(crate) use passing::Passing;
+
 use crate::{
     session::{Principal, SessionSealer},
     tools::Operation,
@@ -92,34 +96,10 @@ fn may_be_taken_for_one(text: &str) -> bool {
     ["requeststate", "cursor", "taskid"].iter().any(|mark| lower.contains(mark))
 }
 
-/// Looks for a handle in what is not read as a message, or is too long for it, as it passes. The names that places have are looked for as
-/// they are written in JSON: in a text inside it their quotes are escaped.
-#[derive(Default)]
-pub(crate) struct Seeker {
-    /// The end of what has passed, with which a name may begin.
-    end: Vec<u8>,
-}
-
-const NAMES: [&[u8]; 3] = [b"\"requestState\"", b"\"nextCursor\"", b"\"taskId\""];
-/// One byte less than the longest of them.
-const OVERLAP: usize = 13;
-
-impl Seeker {
-    /// Whether there is one in this piece, or between it and those before.
-    pub(crate) fn finds(&mut self, piece: &[u8]) -> bool {
-        let (start, last) = (piece.len().min(OVERLAP), piece.len().saturating_sub(OVERLAP));
-        self.end.extend_from_slice(piece.get(..start).unwrap_or_default());
-        let found = has_name(&self.end) || has_name(piece);
-        if last > 0 {
-            self.end = piece.get(last..).unwrap_or_default().to_vec();
-        } else {
-            self.end.drain(..self.end.len().saturating_sub(OVERLAP));
-        }
-        found
-    }
-}
-
-fn has_name(text: &[u8]) -> bool {
+/// Whether what is no message could have one all the same: the names of the places are looked for as they are written in JSON. In a
+/// text inside it their quotes are escaped.
+pub(crate) fn names_one(text: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"\"requestState\"", b"\"nextCursor\"", b"\"taskId\""];
     let quotes = text.iter().enumerate().filter(|(_, byte)| **byte == b'"');
     let mut rests = quotes.filter_map(|(at, _)| text.get(at..));
     rests.any(|rest| NAMES.iter().any(|name| rest.starts_with(name)))
@@ -240,25 +220,5 @@ impl Handles {
     fn belongs_to(&self, kind: Kind) -> String {
         let request = if kind == Kind::State { &*self.request } else { "" };
         format!("{}\n{request}", kind.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rs_055_a_handle_is_found_however_the_answer_is_cut() {
-        let with = br#"{"result":{"content":[{"text":"\"taskId\" requestState"}],"requestState":"x"}}"#;
-        let without =
-            br#"{"result":{"content":[{"text":"\"taskId\": requestState"}],"cursor":"x","nextcursor":1}}"#;
-        for size in 1..with.len() {
-            let found = |text: &[u8]| {
-                let mut seeker = Seeker::default();
-                text.chunks(size).any(|piece| seeker.finds(piece))
-            };
-            assert!(found(with), "{size}");
-            assert!(!found(without), "{size}");
-        }
     }
 }

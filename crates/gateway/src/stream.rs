@@ -1,7 +1,7 @@
 //! What comes back, piece by piece, for as long as the caller's token is good (RS-058, T-86).
 
 use crate::{
-    events::EventFilter, handles::Seeker, headers::AnswerFault, router::Server, traffic::Place,
+    events::EventFilter, handles::Passing, headers::AnswerFault, router::Server, traffic::Place,
     upstream::AnswerBody,
 };
 use bytes::{Bytes, BytesMut};
@@ -42,7 +42,7 @@ pub(crate) struct Guarded {
     /// How much may still come. Of streams of events, each event has its own limit.
     left: u64,
     /// Where a handle would pass unsealed.
-    seeker: Option<Seeker>,
+    passing: Option<Passing>,
 }
 
 /// Comments for a stream that is silent.
@@ -103,7 +103,7 @@ impl Guarded {
         Self {
             inner,
             left,
-            seeker: None,
+            passing: None,
             server,
             caller,
             silence,
@@ -134,11 +134,11 @@ impl Guarded {
 
     /// The same, and it is cut off where a handle would pass. At once where there is one in what was read already.
     pub(crate) fn without_handles(mut self) -> Result<Self, CutOff> {
-        let mut seeker = Seeker::default();
-        if self.ahead.as_ref().is_some_and(|ahead| seeker.finds(ahead)) {
+        let mut passing = Passing::default();
+        if self.ahead.as_ref().is_some_and(|ahead| passing.finds(ahead)) {
             return Err(CutOff::Handle);
         }
-        self.seeker = Some(seeker);
+        self.passing = Some(passing);
         Ok(self)
     }
 
@@ -170,7 +170,7 @@ impl Guarded {
         if let Some(piece) = frame.data_ref() {
             let left = u64::try_from(piece.len()).ok().and_then(|length| self.left.checked_sub(length));
             self.left = left.ok_or(CutOff::TooLong)?;
-            if self.seeker.as_mut().is_some_and(|seeker| seeker.finds(piece)) {
+            if self.passing.as_mut().is_some_and(|passing| passing.finds(piece)) {
                 return Err(CutOff::Handle);
             }
         }

@@ -54,8 +54,12 @@ async fn world(seen: &Arc<Mutex<Vec<Value>>>) -> World {
                 Some(b"no-message") => {
                     vec![r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{"requestState":"the-state"}}"#.into()]
                 }
+                // What a tool says of tasks is its own.
                 Some(b"harmless") => {
-                    vec![" ".repeat(17 * 1024 * 1024), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.into()]
+                    let result =
+                        json!({ "structuredContent": { "taskId": "of-a-tool", "nextCursor": "of-a-tool" } });
+                    let text = json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
+                    vec![" ".repeat(17 * 1024 * 1024), text]
                 }
                 Some(_) => vec![text[..20].to_owned(), text[20..].to_owned()],
             };
@@ -227,7 +231,7 @@ async fn rs_055_t_83_of_answers_that_do_not_say_how_long_they_are_too() {
         assert!(status == 502 && !text.contains("the-"), "{pad}: {text}");
     }
     let (status, text, whole) = ask("harmless").await;
-    assert!(status == 200 && whole && text.len() > 17 * 1024 * 1024);
+    assert!(status == 200 && whole && text.len() > 17 * 1024 * 1024 && text.contains("of-a-tool"));
 }
 
 #[tokio::test]
