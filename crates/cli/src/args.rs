@@ -184,3 +184,47 @@ pub enum ConfigCommand {
         file: PathBuf,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    /// The words of a command as a shell takes them, as far as pages need it: up to a comment, or to another command.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match quote {
+                Some(open) if c == open => quote = None,
+                None if matches!(c, '\'' | '"') => {
+                    word.get_or_insert_default();
+                    quote = Some(c);
+                }
+                None if c == ' ' => words.extend(word.take()),
+                None if matches!(c, '|' | '&' | ';') || (c == '#' && word.is_none()) => break,
+                Some(_) | None => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn each_command_of_the_guide_can_be_typed() {
+        let mut count = 0;
+        for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide")).unwrap() {
+            let page = page.unwrap().path();
+            let text = fs::read_to_string(&page).unwrap().replace("\\\n", " ");
+            for line in text.lines().filter(|line| line.starts_with("    ")) {
+                let typed = words(line);
+                if typed.first().is_some_and(|word| word == "hallpass") {
+                    if let Err(error) = Args::try_parse_from(&typed) {
+                        panic!("{}: {line}\n{error}", page.display());
+                    }
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 50, "{count} commands found");
+    }
+}
