@@ -43,6 +43,12 @@ impl Prover {
         }
     }
 
+    fn proves_often(&self, times: u32, recent: &mut Recent) {
+        for _ in 0..times {
+            self.proves(recent);
+        }
+    }
+
     fn is_in(&self, keys: &[Arc<Key>]) -> bool {
         keys.iter().any(|key| key.x == self.x && key.y == self.y)
     }
@@ -73,8 +79,12 @@ fn of_many_keys_in_turn_those_that_are_used_most_get_tables_and_keep_them() {
     // The busy ones come last in each round, so that nothing is theirs for having come first.
     let rounds = |count: u32, busy: usize, recent: &mut Recent| {
         for _ in 0..count {
-            provers.iter().for_each(|prover| prover.proves(recent));
-            (0..4).for_each(|_| provers[200 - busy..].iter().for_each(|prover| prover.proves(recent)));
+            for prover in &provers {
+                prover.proves(recent);
+            }
+            for prover in &provers[200 - busy..] {
+                prover.proves_often(4, recent);
+            }
         }
     };
     rounds(4 * USES, 0, &mut recent);
@@ -93,7 +103,9 @@ fn of_many_keys_in_turn_those_that_are_used_most_get_tables_and_keep_them() {
 #[test]
 fn strangers_take_no_table_away_for_less_than_twice_the_use() {
     let (mut recent, clients) = (Recent::default(), Prover::many(MOST));
-    clients.iter().for_each(|client| (0..4 * USES).for_each(|_| client.proves(&mut recent)));
+    for client in &clients {
+        client.proves_often(4 * USES, &mut recent);
+    }
     let theirs = tables(&recent);
     assert_eq!(theirs.len(), MOST);
     // Each with a key of its own once, and some with a key for a while.
@@ -101,15 +113,17 @@ fn strangers_take_no_table_away_for_less_than_twice_the_use() {
         Prover::new().proves(&mut recent);
     }
     for stranger in Prover::many(MOST) {
-        (0..7 * USES).for_each(|_| stranger.proves(&mut recent));
+        stranger.proves_often(7 * USES, &mut recent);
     }
     assert_eq!(tables(&recent), theirs);
     // One that was used a lot and is not there any more makes room, and not only when it is overtaken.
     let (gone, successor) = (&clients[0], Prover::new());
-    (0..1_000 * USES).for_each(|_| gone.proves(&mut recent));
+    gone.proves_often(1_000 * USES, &mut recent);
     for _ in 0..800 * USES {
         successor.proves(&mut recent);
-        clients[1..].iter().for_each(|client| client.proves(&mut recent));
+        for client in &clients[1..] {
+            client.proves(&mut recent);
+        }
     }
     successor.comes(&mut recent);
     assert!(successor.is_in(&recent.prepared) && !gone.is_in(&recent.prepared));
@@ -120,9 +134,11 @@ fn strangers_take_no_table_away_for_less_than_twice_the_use() {
 fn what_was_never_good_counts_for_nothing_and_takes_nothing_away() {
     let mut recent = Recent::default();
     let prover = Prover::new();
-    (0..USES - 1).for_each(|_| prover.proves(&mut recent));
+    prover.proves_often(USES - 1, &mut recent);
     for _ in 0..5_000 / MOST {
-        Prover::many(MOST).iter().for_each(|stranger| drop(stranger.comes(&mut recent)));
+        for stranger in Prover::many(MOST) {
+            stranger.comes(&mut recent);
+        }
     }
     assert!(!prover.is_in(&recent.plain));
     prover.proves(&mut recent);
