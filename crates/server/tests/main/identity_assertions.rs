@@ -346,7 +346,7 @@ async fn as_120_as_207_as_136_it_ends_with_the_person_and_by_itself() {
 }
 
 #[tokio::test]
-async fn as_170_an_assertion_for_a_key_takes_the_proof_of_that_key() {
+async fn as_170_an_assertion_for_a_key_takes_the_proof_of_that_key_alone_and_no_other() {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let server = Server::with(trusting(&key)).await;
     server.set_up().await;
