@@ -1,6 +1,6 @@
 //! Who may speak to us at all: the checks that come before the token (RS-060, T-53).
 
-use hallpass_resource::cors;
+use hallpass_resource::{cors, head::single};
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 
 /// What a request has to come from.
@@ -122,18 +122,6 @@ fn may_ask(origin: &HeaderValue, allowed: &[Box<str>]) -> bool {
     }
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     authority.and_then(host_of).is_some_and(|host| THIS_MACHINE.contains(&host))
-}
-
-/// At most one value of a header.
-pub(crate) fn single<'a>(
-    headers: &'a HeaderMap,
-    name: &header::HeaderName,
-) -> Result<Option<&'a HeaderValue>, ()> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (first, None) => Ok(first),
-        (_, Some(_)) => Err(()),
-    }
 }
 
 #[cfg(test)]

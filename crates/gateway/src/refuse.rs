@@ -12,12 +12,14 @@ use crate::{
 };
 use axum::body::Body;
 use hallpass_core::mcp::{
-    HeaderMismatch, MessageError, Raw,
-    error::{HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR},
-    error_body,
+    Raw,
+    error::{INVALID_PARAMS, INVALID_REQUEST},
 };
 use hallpass_core::scope::Scope;
-use hallpass_resource::{Reason, Scheme, refuse::ERROR_CODE};
+use hallpass_resource::{
+    Reason, Scheme, message,
+    refuse::{self, ERROR_CODE},
+};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::time::Duration;
 
@@ -121,21 +123,21 @@ pub(crate) fn respond(
         return prompt.respond(id);
     }
     let (status, code, message) = row(refusal);
-    let id = if let Refusal::Unread(Unread::Headers { id, .. } | Unread::NoHandle { id }) = refusal {
+    let unread = if let Refusal::Unread(Unread::Message(unread)) = refusal { Some(unread) } else { None };
+    let id = if let Refusal::Unread(Unread::NoHandle { id }) = refusal {
         id.as_ref()
     } else {
-        id
+        unread.and_then(message::Unread::id).or(id)
     };
     let mut response = error(status, id, code, message);
     let headers = response.headers_mut();
     if let Some(seconds) = retry_after(refusal) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if matches!(refusal, Refusal::Unread(Unread::Method)) {
+    if unread == Some(&message::Unread::Method) {
         headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     }
-    // Whoever does not finish its request is not waited for.
-    if matches!(refusal, Refusal::Unread(Unread::Slow | Unread::TooLong | Unread::CutOff)) {
+    if unread.is_some_and(message::Unread::ends_connection) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -157,12 +159,8 @@ pub(crate) const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
 /// A JSON-RPC error with our headers.
 pub(crate) fn error(status: StatusCode, id: Option<&Raw>, code: i64, message: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(error_body(id, code, message)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers::protect(headers);
+    let mut response = refuse::error(status, id, code, message).map(Body::from);
+    headers::protect(response.headers_mut());
     response
 }
 
@@ -299,24 +297,7 @@ const fn retry_after(refusal: &Refusal) -> Option<u64> {
 
 fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
     match unread {
-        Unread::Method => {
-            (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "Only POST, GET and DELETE are understood here")
-        }
-        Unread::MediaType => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, "Content-Type must be application/json")
-        }
-        Unread::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, "The message is too long"),
-        Unread::Slow => {
-            (StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "The message was not received in time")
-        }
-        Unread::CutOff => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "The message was cut off"),
-        Unread::Message(error) => (StatusCode::BAD_REQUEST, error.code(), describe(*error)),
-        Unread::Headers { rule: HeaderMismatch::Unsaid, .. } => {
-            (StatusCode::BAD_REQUEST, INVALID_PARAMS, "The message does not say its protocol version")
-        }
-        Unread::Headers { .. } => {
-            (StatusCode::BAD_REQUEST, HEADER_MISMATCH, "The headers and the message differ")
-        }
+        Unread::Message(unread) => unread.answer(),
         Unread::NoHandle { .. } => (
             StatusCode::BAD_REQUEST,
             INVALID_PARAMS,
@@ -324,18 +305,5 @@ fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
         ),
         Unread::Repeated => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "A header occurs more than once"),
         Unread::NoSession => (StatusCode::NOT_FOUND, NO_SESSION, "No such session: initialize a new one"),
-    }
-}
-
-/// The class of a malformed message; the exact rule is in the log.
-fn describe(error: MessageError) -> &'static str {
-    if error == MessageError::Batch {
-        "Batches are not accepted: send one message at a time"
-    } else if matches!(error, MessageError::DuplicateMember | MessageError::FoldedMember) {
-        "The message can be read in two ways"
-    } else if error.code() == PARSE_ERROR {
-        "The message is not JSON"
-    } else {
-        "Not a JSON-RPC message that is accepted here"
     }
 }

@@ -1,8 +1,8 @@
 //! Where a call stands in a trace (W3C Trace Context). What a client says of its own trace is a stranger's text (RS-067): it
 //! becomes the parent only where the operator wants that, elsewhere a link, and it decides about nothing else.
 
-use crate::admit::single;
 use hallpass_core::entropy::{Entropy, random};
+use hallpass_resource::head::single;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{fmt::Write, num::NonZeroU64};
 

@@ -1,6 +1,6 @@
 //! What of a request its token and its proof are checked by.
 
-use http::{Extensions, HeaderMap, Method, Request, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, header, request::Parts};
 
 /// Method, path and header of a request.
 #[derive(Clone, Copy, Debug)]
@@ -49,5 +49,18 @@ impl Scheme {
         } else {
             Self::Bearer
         }
+    }
+}
+
+/// At most one value of a header.
+///
+/// # Errors
+/// There are several: two readers may take different ones.
+#[expect(clippy::result_unit_err, reason = "each caller has its own word for it")]
+pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(()),
     }
 }

@@ -14,6 +14,7 @@
 //! | tokens of other servers | [`issuer`], [`introspection`] |
 //! | the document that names the authorization server | [`metadata`] |
 //! | the ways to use it | [`layer`], [`axum`] |
+//! | one message of an MCP server, read strictly | [`message`] |
 //!
 //! ```
 //! use hallpass_core::{jose::KeySet, scope::Scope, uri::ResourceUri};
@@ -52,6 +53,7 @@ pub mod introspection;
 pub mod issuer;
 pub mod keys;
 pub mod layer;
+pub mod message;
 pub mod metadata;
 pub mod proof;
 pub mod protected_resource;

@@ -8,6 +8,7 @@ use hallpass_core::{
         AccessTokenError,
         proof::{ALGORITHMS, ProofError},
     },
+    mcp::{Raw, error_body},
     scope::Scope,
 };
 use http::{HeaderValue, Response, StatusCode, header};
@@ -179,11 +180,8 @@ pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope, scheme: Sche
             body(r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Not ready, try again"}}"#),
         ),
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
+    let mut response = answer(status, body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match challenge {
         // A challenge is printable ASCII whatever was put in, so this does not fail.
         Some(challenge) => {
@@ -195,6 +193,21 @@ pub fn refuse(reason: Reason, metadata_url: &str, required: &Scope, scheme: Sche
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
     }
+    response
+}
+
+/// A refusal that no other token would change: a JSON-RPC error without a challenge, with the id of its request, once that was
+/// read.
+pub fn error(status: StatusCode, id: Option<&Raw>, code: i64, message: &str) -> Response<Bytes> {
+    answer(status, error_body(id, code, message).into())
+}
+
+fn answer(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
