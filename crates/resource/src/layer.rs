@@ -1,6 +1,6 @@
 //! A tower layer that lets only authorized requests through to any HTTP service.
 
-use crate::{Authorized, Head, ProtectedResource, Scheme, cors, metadata};
+use crate::{Authorized, Head, ProtectToolsLayer, ProtectedResource, Scheme, ToolScopes, cors, metadata};
 use axum::body::Body;
 use bytes::Bytes;
 use hallpass_core::{jwt::proof, scope::Scope};
@@ -44,6 +44,18 @@ impl ProtectLayer {
         let (resource, required) = (Arc::clone(&self.shared.resource), self.shared.required.clone());
         let document = Some((at, metadata::document(description)));
         Self { shared: Arc::new(Shared { resource, required, document }) }
+    }
+
+    /// Also reads what is asked, and lets nobody call a tool without the scopes of that, beside those that every request
+    /// takes. For a service that is an MCP server and nothing else.
+    #[must_use]
+    pub fn with_tools(self, tools: ToolScopes) -> ProtectToolsLayer {
+        ProtectToolsLayer::new(self, tools)
+    }
+
+    /// Which resource, and the scopes that every request needs.
+    pub(crate) fn guards(&self) -> (Arc<ProtectedResource>, Scope) {
+        (Arc::clone(&self.shared.resource), self.shared.required.clone())
     }
 }
 

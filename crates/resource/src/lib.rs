@@ -14,7 +14,7 @@
 //! | tokens of other servers | [`issuer`], [`introspection`] |
 //! | the document that names the authorization server | [`metadata`] |
 //! | the ways to use it | [`layer`], [`axum`] |
-//! | one message of an MCP server, read strictly | [`message`] |
+//! | scopes for each tool of an MCP server | [`tools`], [`message`] |
 //!
 //! ```
 //! use hallpass_core::{jose::KeySet, scope::Scope, uri::ResourceUri};
@@ -59,6 +59,7 @@ pub mod proof;
 pub mod protected_resource;
 pub mod refuse;
 pub mod revocations;
+pub mod tools;
 pub mod validate;
 
 pub use authorized::{ANONYMOUS, Authenticated, Authorized};
@@ -66,8 +67,9 @@ pub use head::{Head, Scheme};
 pub use introspection::Introspector;
 pub use issuer::{ScopeNames, TrustedIssuer, Verification};
 pub use keys::KeySource;
-pub use layer::ProtectLayer;
+pub use layer::{Protect, ProtectLayer};
 pub use proof::{BoundTokens, Proofs};
 pub use protected_resource::{ProtectedResource, Settings};
 pub use refuse::Reason;
 pub use revocations::{Revocation, Revocations, Revoked};
+pub use tools::{ProtectToolsLayer, ToolScopes};

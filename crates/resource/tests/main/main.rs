@@ -7,5 +7,6 @@ mod issuers;
 mod keys;
 mod proofs;
 mod support;
+mod tools;
 mod validation;
 mod wrapped;
