@@ -4,6 +4,7 @@ use crate::{
     authorized::{ANONYMOUS, Authenticated, Authorized, Identity},
     cache::{Fingerprint, Proof, SeenTokens},
     head::{Head, Scheme},
+    introspection::Introspector,
     issuer::{self, TrustedIssuer, Verification, Whose},
     keys::KeySource,
     proof::{BoundTokens, ProofCheck, Proofs},
@@ -14,7 +15,7 @@ use crate::{
 use bytes::Bytes;
 use hallpass_core::{
     jose::{JwsError, KeySet},
-    jwt::AccessTokenError,
+    jwt::{AccessTokenError, foreign_token},
     scope::Scope,
     time::{Clock, SystemClock, Timestamp},
     uri::ResourceUri,
@@ -40,6 +41,7 @@ pub struct Settings {
 pub struct ProtectedResource {
     settings: Settings,
     keys: Arc<KeySource>,
+    introspector: Option<Arc<Introspector>>,
     revocations: Arc<Revocations>,
     seen: SeenTokens,
     proofs: ProofCheck,
@@ -73,6 +75,7 @@ impl ProtectedResource {
         Self {
             settings,
             keys,
+            introspector: None,
             revocations,
             seen,
             proofs,
@@ -89,6 +92,15 @@ impl ProtectedResource {
     #[must_use]
     pub fn with_issuers(self, others: Vec<TrustedIssuer>) -> Self {
         Self { others, ..self }
+    }
+
+    /// Asks [`Settings::issuer`] about each of its tokens too, once its keys say that it is genuine (RFC 7662): one that was
+    /// taken back is good for as long as an answer is used and no longer, wherever this program runs. For a server that
+    /// follows no feed of revocations. While it does not answer, nobody is let in that it was not asked about just now. What
+    /// is open already, such as a stream, is not asked about again.
+    #[must_use]
+    pub fn with_introspection(self, introspector: Arc<Introspector>) -> Self {
+        Self { introspector: Some(introspector), ..self }
     }
 
     /// Takes no tokens of [`Settings::issuer`]: those of other servers alone.
@@ -266,7 +278,13 @@ impl ProtectedResource {
             Whose::Own => {
                 let (issuer, resource) = (&self.settings.issuer, self.settings.resource.as_str());
                 let check = |set: &KeySet| validate::verify(presented.token, set, issuer, resource, now);
-                return self.verify_by_keys(presented, (&self.keys, &Proof::Own), check, now).await;
+                let Some(introspector) = &self.introspector else {
+                    return self.verify_by_keys(presented, (&self.keys, &Proof::Own), check, now).await;
+                };
+                // Good by its keys alone it is good for nobody: an answer that is over.
+                let unasked = |_| Proof::Answer(now);
+                let caller = self.verify_by_keys(presented, (&self.keys, &unasked), check, now).await?;
+                return self.ask(introspector, presented, caller, now).await;
             }
             Whose::Of(at) => (at, self.others.get(at)),
         };
@@ -304,6 +322,26 @@ impl ProtectedResource {
             }
             outcome => self.keep(presented, outcome?, proof(keys.version())),
         }
+    }
+
+    /// The caller, whose token is genuine, once its server says that it is alive.
+    async fn ask(
+        &self,
+        introspector: &Introspector,
+        presented: Presented<'_>,
+        caller: Authenticated,
+        now: Timestamp,
+    ) -> Result<Authenticated, Reason> {
+        let style = foreign_token::Style::default();
+        let until = match introspector.ask(&self.settings.issuer, presented.token, &style, now).await {
+            Ok((_, until)) => until,
+            Err(reason) => {
+                self.seen.forget(presented.fingerprint);
+                return Err(reason);
+            }
+        };
+        self.seen.keep(presented.fingerprint, caller.clone(), Proof::Answer(until));
+        Ok(caller)
     }
 
     fn keep(

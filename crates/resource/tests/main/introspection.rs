@@ -255,6 +255,44 @@ async fn rs_031_t_71_no_server_is_shown_the_tokens_of_others() {
     assert!(ask(&resource, &own).await.is_ok());
 }
 
+/// Keys say that a token is genuine, and only the server that it was not taken back.
+#[tokio::test]
+async fn rs_032_as_207_tokens_of_our_own_server_are_asked_about_too_where_somebody_wants_to_know_at_once() {
+    let (world, server) = (world(), Server::start().await);
+    let introspector = server.introspector().using_answers_for(Duration::from_millis(500));
+    let resource = resource(&world, vec![]).with_introspection(Arc::new(introspector));
+    let stranger = sign(&SigningKey::generate(Algorithm::Es256).unwrap(), &claims());
+    assert!(matches!(ask(&resource, &stranger).await, Err(Reason::Token(AccessTokenError::Jws(_)))));
+    let other = AccessToken { audience: "https://mcp.example/other".into(), ..claims() };
+    let other = ask(&resource, &sign(&world.key, &other)).await.unwrap_err();
+    assert_eq!(other, Reason::Token(AccessTokenError::WrongAudience));
+    assert_eq!(server.asked(), 0, "what is no token for this resource is shown to nobody");
+
+    let token = world.token();
+    server.knows(&token, &json!({ "client_id": "client", "scope": "files:read files:write" }));
+    for _ in 0..20 {
+        let caller = ask(&resource, &token).await.unwrap();
+        assert_eq!((caller.subject(), caller.grant().is_some()), ("ann", true), "its names are ours");
+    }
+    assert_eq!(server.asked(), 1);
+    server.answers.lock().unwrap().clear();
+    world.clock.push(Duration::from_millis(499));
+    assert!(ask(&resource, &token).await.is_ok());
+    world.clock.push(Duration::from_millis(2));
+    for _ in 0..2 {
+        let gone = ask(&resource, &token).await.unwrap_err();
+        assert_eq!(gone, Reason::Token(AccessTokenError::Inactive));
+    }
+    assert_eq!(server.asked(), 2);
+
+    // Who cannot be asked lets nobody in (RS-064).
+    let fresh = sign(&world.key, &AccessToken { client_id: "fresh".into(), ..claims() });
+    *server.status.lock().unwrap() = Some(503);
+    for _ in 0..2 {
+        assert_eq!(ask(&resource, &fresh).await.unwrap_err(), Reason::IntrospectionNotAvailable);
+    }
+}
+
 #[tokio::test]
 async fn rs_031_an_address_may_be_written_down() {
     let (world, server) = (world(), Server::start().await);
