@@ -16,7 +16,7 @@ pub fn run(file: &Path) -> ExitCode {
             say!(
                 "{}: good, {} protected server(s) at {}",
                 file.display(),
-                read.servers.len(),
+                read.settings.resources.len(),
                 read.settings.issuer
             );
             for weak in &read.dangerous {

@@ -7,6 +7,7 @@ use super::{
     database::DatabaseEntry,
     issuers::{IdentityProviderEntry, WorkloadIssuerEntry},
     proofs::DpopSection,
+    resources::ResourceEntry,
     sign_in::SignInSection,
     traces::TracesEntry,
     trust::{AuthorizationServerEntry, TokensEntry},
@@ -92,6 +93,9 @@ pub struct ConfigFile {
     /// `[[server]]`.
     #[serde(default)]
     pub server: Vec<ServerEntry>,
+    /// `[[resource]]`.
+    #[serde(default)]
+    pub resource: Vec<ResourceEntry>,
 }
 
 /// `[tokens]`.

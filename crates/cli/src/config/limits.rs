@@ -2,8 +2,8 @@
 
 use super::{
     Check,
-    file::{KeysSection, Limits as Typed, ServerEntry},
-    proofs::resource_of,
+    file::{ConfigFile, KeysSection, Limits as Typed},
+    resources::resource_of,
 };
 use hallpass_core::jose::Algorithm;
 use hallpass_server::{KeySettings, Limits, Settings};
@@ -65,9 +65,9 @@ impl Check<'_> {
     }
 
     /// The clients that servers name have to exist: a misspelt one would be refused only when it asks.
-    pub(super) fn introspection(&mut self, servers: &[ServerEntry], settings: &mut Settings) {
-        for entry in servers {
-            let Some(named) = &entry.introspection_clients else { continue };
+    pub(super) fn introspection(&mut self, file: &ConfigFile, settings: &mut Settings) {
+        for entry in file.for_tokens(settings) {
+            let Some(named) = entry.introspection_clients else { continue };
             for id in named.get_ref() {
                 match settings.clients.iter().find(|client| client.id() == id) {
                     None => self.wrong(
@@ -83,7 +83,7 @@ impl Check<'_> {
                     Some(_) => {}
                 }
             }
-            if let Some(resource) = resource_of(settings, entry) {
+            if let Some(resource) = resource_of(settings, &entry.uri) {
                 resource.introspectors.clone_from(named.get_ref());
             }
         }

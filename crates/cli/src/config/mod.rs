@@ -16,6 +16,7 @@ mod local;
 mod named;
 mod problem;
 mod proofs;
+mod resources;
 mod rules;
 mod sign_in;
 mod traces;
@@ -47,6 +48,7 @@ use hallpass_gateway::{
 };
 use hallpass_server::{Resource, ScopeEntry, Settings, upstream_token::UpstreamTokenSettings};
 use hallpass_store::RotationWindows;
+use resources::scope_entries;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -91,7 +93,7 @@ pub struct Protected {
 /// Everything that a node is started with.
 #[derive(Debug)]
 pub struct Config {
-    /// For the authorization server. Its resources are in the order of `servers`.
+    /// For the authorization server. Its resources are in the order of `servers`; those that are elsewhere come after them.
     pub settings: Settings,
     /// For the gateway.
     pub servers: Vec<Protected>,
@@ -208,16 +210,19 @@ impl Check<'_> {
                 servers.push(server);
             }
         }
-        if file.server.is_empty() {
+        let nothing = file.server.is_empty() && file.resource.is_empty();
+        if nothing {
             self.problems.push(Problem::whole(
                 "there is no [[server]]".to_owned(),
-                "add one with name, path, and upstream or command".to_owned(),
+                "add one with name, path, and upstream or command, or a [[resource]] with the url of a server that checks tokens itself"
+                    .to_owned(),
             ));
         }
         // A stand-in, so that what is wrong further down is told at once too; with a problem, no settings come out.
         self.dry_run(&file.dangerous.rules_dry_run, &mut servers);
         let connections = self.connections(&file.connection, folder);
         self.connected(&file.server, &file.connection, &mut servers, &mut resources);
+        resources.extend(self.resources(&file.resource));
         let issuer = issuer.or_else(|| Issuer::parse("https://unknown.invalid").ok())?;
         if servers.len() == file.server.len() {
             self.one_audience_each(&file.server, &servers, &issuer);
@@ -236,13 +241,13 @@ impl Check<'_> {
         settings.identity_providers = self.identity_providers(&file.identity_provider, folder);
         settings.cross_domain = self.cross_domain(&file.cross_domain_access);
         settings.workload_issuers = self.workload_issuers(&file.workload_issuer, folder, &settings.resources);
-        self.introspection(&file.server, &mut settings);
+        self.introspection(file, &mut settings);
         self.proofs(file, &mut settings);
         let named: Vec<(&str, &str)> = servers.iter().map(|server| (&*server.name, &*server.path)).collect();
         settings.beside = hallpass_gateway::describe(&named);
         let admin = self.admin(&file.admin, &listen);
         if let Err(error) = settings.check()
-            && !file.server.is_empty()
+            && !nothing
             && self.problems.is_empty()
         {
             self.problems
@@ -386,18 +391,7 @@ impl Check<'_> {
         }
         let behind = self.behind(entry, folder);
         let title = entry.title.clone().unwrap_or_else(|| name.clone());
-        let scopes: Vec<ScopeEntry> = if entry.scopes.is_empty() {
-            vec![ScopeEntry { name: "mcp".to_owned(), title: format!("Use all tools of {title}") }]
-        } else {
-            entry
-                .scopes
-                .iter()
-                .map(|scope| ScopeEntry {
-                    name: scope.name.clone(),
-                    title: scope.title.clone().unwrap_or_else(|| scope.name.clone()),
-                })
-                .collect()
-        };
+        let scopes = scope_entries(&title, &entry.scopes);
         let required_scope = self.required(entry, &scopes);
         let policy = self.policy(entry, &scopes);
         let (callers, caller_audience) = (self.callers(entry), self.caller_audience(entry));

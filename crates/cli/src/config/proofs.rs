@@ -1,10 +1,7 @@
 //! `[dpop]`: tokens that are bound to a key.
 
-use super::{
-    Check,
-    file::{ConfigFile, ServerEntry},
-};
-use hallpass_server::{Resource, Settings};
+use super::{Check, file::ConfigFile, resources::resource_of};
+use hallpass_server::Settings;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -36,8 +33,8 @@ impl Check<'_> {
         let mode = file.dpop.mode.as_ref().map_or(Mode::Offered, |mode| *mode.get_ref());
         settings.proofs.offered = mode != Mode::Off;
         settings.proofs.nonces = file.dpop.nonces;
-        for entry in &file.server {
-            let only = entry.bound_tokens_only.as_ref();
+        for entry in file.for_tokens(settings) {
+            let only = entry.bound_tokens_only;
             let asked = only.is_some_and(|only| *only.get_ref());
             if let (Some(only), true, Mode::Off) = (only, asked, mode) {
                 self.wrong(
@@ -46,15 +43,9 @@ impl Check<'_> {
                     "write mode = \"offered\" under [dpop], or remove bound_tokens_only here",
                 );
             }
-            if let Some(resource) = resource_of(settings, entry) {
+            if let Some(resource) = resource_of(settings, &entry.uri) {
                 resource.bound_tokens_only = asked || mode == Mode::Required;
             }
         }
     }
-}
-
-/// The resource that an entry of the file became.
-pub(super) fn resource_of<'a>(settings: &'a mut Settings, entry: &ServerEntry) -> Option<&'a mut Resource> {
-    let uri = format!("{}{}", settings.issuer.origin(), entry.path.get_ref());
-    settings.resources.iter_mut().find(|resource| resource.uri.as_str() == uri)
 }

@@ -410,6 +410,52 @@ fn as_208_t_101_who_may_introspect_exists_and_proves_it() {
 }
 
 #[test]
+fn as_208_a_server_elsewhere_checks_tokens_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "a-secret-of-the-notes-server\n").unwrap();
+    let read = |entry: &str| {
+        let client = "[[client]]\nid = \"asks\"\nname = \"A\"\nauth = \"client_secret_basic\"\nsecret_file = \"secret\"\ngrant_types = []\n";
+        let text = format!("public_url = \"https://a.example\"\n{client}[[resource]]\n{entry}");
+        parse(&text, folder.path()).map_err(|problems| format!("{problems:?}"))
+    };
+    let good = "url = \"https://notes.example/mcp\"\ntitle = \"Notes\"\nscopes = [{ name = \"notes:read\", title = \"Read\" }]\n\
+                introspection_clients = [\"asks\"]\nbound_tokens_only = true\n";
+    // No server is behind us, and none has to be.
+    let config = read(good).unwrap();
+    let resource = &config.settings.resources[0];
+    assert!(config.servers.is_empty() && config.settings.resources.len() == 1);
+    assert_eq!((resource.uri.as_str(), &*resource.title), ("https://notes.example/mcp", "Notes"));
+    assert_eq!((&resource.introspectors[..], resource.bound_tokens_only), (&["asks".to_owned()][..], true));
+    assert_eq!(resource.usual().to_string(), "notes:read");
+    let plain = read("url = \"http://localhost:3000/mcp\"").unwrap();
+    assert_eq!(plain.settings.resources[0].usual().to_string(), "mcp");
+
+    // Beside those that are, each keeps its own place.
+    let server = "[[server]]\nname = \"a\"\npath = \"/mcp\"\nupstream = \"http://10.0.0.1/\"\n";
+    let config = read(&format!("{good}{server}")).unwrap();
+    let uris: Vec<&str> = config.settings.resources.iter().map(|one| one.uri.as_str()).collect();
+    assert_eq!(uris, ["https://a.example/mcp", "https://notes.example/mcp"]);
+    let introspectors = config.settings.resources.iter().map(|one| one.introspectors.len());
+    assert_eq!(introspectors.collect::<Vec<_>>(), [0, 1]);
+
+    for (from, to, what) in [
+        ("https://notes.example/mcp", "http://notes.example/mcp", "https"),
+        ("https://notes.example/mcp", "notes", "url is not usable"),
+        ("\"Read\" }", "\"Read\", implies = [\"x\"] }", "remove implies"),
+        ("[\"asks\"]", "[\"aks\"]", "no [[client]] has this id"),
+        ("notes:read", "notes read", "scope"),
+        ("url =", "path =", "unknown field"),
+    ] {
+        let problems = read(&good.replacen(from, to, 1)).unwrap_err();
+        assert!(problems.contains(what), "{to}: {problems}");
+    }
+    let twice = format!("{good}[[resource]]\n{good}");
+    assert!(read(&twice).unwrap_err().contains("the same resource identifier"));
+    let none = parse("public_url = \"https://a.example\"\n", folder.path()).unwrap_err();
+    assert!(none.len() == 1 && none[0].fix.contains("[[resource]]"), "{none:?}");
+}
+
+#[test]
 fn as_223_p27_limits_are_numbers_and_networks() {
     let read = |section: &str| {
         let text = format!(
