@@ -7,7 +7,8 @@ import { test } from 'node:test';
 import { everything, example, serve } from './lib/hallpass.mjs';
 import { exchange } from './lib/http.mjs';
 import { start } from './lib/programs.mjs';
-import { Provider, SDKS } from './lib/sdk.mjs';
+import { SDKS } from './lib/sdk.mjs';
+import { scopesOf, Session, SETTINGS } from './lib/session.mjs';
 
 const LIMIT = { timeout: 240_000 };
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -45,12 +46,9 @@ const STEPS = [
   ['get-sum', { a: 2, b: 3 }, 'admin read write'],
 ];
 
-// The first generation answers a challenge with its refresh token where it has one, and gives up.
-const SETTINGS = [['', '[tokens]\nrefresh_tokens = "offline_access"\n'], ['', '']];
-
 for (const [at, sdk] of SDKS.entries()) {
   test(`${sdk.name} steps up`, LIMIT, async (t) => {
-    const hallpass = await server(t, SETTINGS[at][1]);
+    const hallpass = await server(t, SETTINGS[at]);
     for (const [name, calls, signIns] of [['at once', CALLS, 2], ['step by step', STEPS, 3]]) {
       await t.test(name, LIMIT, async () => {
         const session = new Session(sdk, hallpass);
@@ -98,54 +96,9 @@ test('rmcp steps up', LIMIT, async (t) => {
   }
 });
 
-/** In order, without the one that only asks for a refresh token. */
-const scopesOf = (text) => text.split(' ').filter((scope) => scope !== 'offline_access').sort().join(' ');
-
 /** The server with three scopes at /three, behind one that a test helper brings along. */
 async function server(t, more) {
   const upstream = await everything(t);
   const hallpass = await serve(t, { upstream, more, after: SERVER.replace('UPSTREAM', JSON.stringify(upstream)) });
   return { ...hallpass, url: `${hallpass.issuer}/three` };
-}
-
-/** A client that is sent to its person whenever it says so. */
-class Session {
-  #provider = new Provider();
-  signIns = 0;
-
-  constructor(sdk, hallpass) {
-    Object.assign(this, { sdk, hallpass, client: new sdk.Client({ name: 'hallpass-e2e', version: '1' }) });
-  }
-
-  async connect() {
-    const first = this.#transport();
-    await assert.rejects(new this.sdk.Client({ name: 'hallpass-e2e', version: '1' }).connect(first), this.sdk.UnauthorizedError);
-    await this.#signIn(first);
-    this.transport = this.#transport();
-    await this.client.connect(this.transport);
-  }
-
-  /** Calls a tool; sent away once, the person signs in and it is called again. A second time is a failure. */
-  async call([name, given, scopes]) {
-    const attempt = () => this.sdk.callTool(this.client, { name, arguments: given });
-    let result;
-    try {
-      result = await attempt();
-    } catch (error) {
-      assert.ok(error instanceof this.sdk.UnauthorizedError, String(error));
-      await this.#signIn(this.transport);
-      result = await attempt();
-    }
-    assert.ok(!result.isError && result.content.length > 0, JSON.stringify(result));
-    assert.equal(scopesOf(this.#provider.kept.tokens.scope), scopes, name);
-  }
-
-  async #signIn(transport) {
-    this.signIns += 1;
-    await this.sdk.finish(transport, await this.hallpass.person.authorize(this.#provider.kept.authorizationUrl.href));
-  }
-
-  #transport() {
-    return new this.sdk.Transport(new URL(this.hallpass.url), { authProvider: this.#provider });
-  }
 }
