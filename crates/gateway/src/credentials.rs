@@ -31,12 +31,13 @@ pub(crate) fn headers(call: &Call) -> HeaderMap {
         if !headers.contains_key(header::ACCEPT) {
             headers.insert(header::ACCEPT, ANSWERS);
         }
-        if call.mirrors {
+        if call.writes_mirrors {
             mirror(MCP_METHOD, message.method(), &mut headers);
             // Of what is sent on, in which a task has the id that the server gave it.
             let name = message.call().and_then(mcp::Call::mirrored_name);
             mirror(MCP_NAME, name.as_deref(), &mut headers);
-            if message.call().is_some() {
+            // Of an unknown revision nothing was compared, and what was not compared is not passed.
+            if call.mirrors && message.call().is_some() {
                 pass_parameters(client, &mut headers);
             }
         }

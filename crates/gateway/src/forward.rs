@@ -23,7 +23,11 @@ use crate::{
     upstream_credential::{Added, SecretHeader},
 };
 use axum::body::Body;
-use hallpass_core::{json, mcp::Message, time::Timestamp};
+use hallpass_core::{
+    json,
+    mcp::{self, Message},
+    time::Timestamp,
+};
 use hallpass_resource::{Authenticated, Authorized, Scheme, cors, refuse::ERROR_CODE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body as _;
@@ -144,16 +148,21 @@ async fn read(server: &Server, parts: Parts, body: Body, caller: &Authenticated)
     let mut call = message::read(parts, body, &server.limits, &principal, &*server.sessions).await?;
     let handles = server.handles(caller, &call);
     if let Action::Message(message) = &mut call.action
-        && let Some(opened) = handles.opened(message).map_err(|_| no_handle(message))?
+        && let Some(opened) = handles.opened(message).map_err(|_| no_handle(message, call.mirrors))?
     {
         *message = opened;
     }
     Ok(call)
 }
 
-fn no_handle(message: &Message) -> Refusal {
+fn no_handle(message: &Message, is_newest: bool) -> Refusal {
     let id = matches!(message, Message::Request { .. }).then(|| message.id().cloned()).flatten();
-    Unread::NoHandle { id }.into()
+    let is_undeclared = |call: &mcp::Call| call.method().starts_with("tasks/") && !call.declares_tasks();
+    if is_newest && message.call().is_some_and(is_undeclared) {
+        Unread::NoTasks { id }.into()
+    } else {
+        Unread::NoHandle { id }.into()
+    }
 }
 
 fn take(server: &Server, what: Counted, caller: &Authenticated, per_minute: u32) -> Result<(), Refusal> {

@@ -15,6 +15,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// What revision 2026-07-28 has no more, of the methods that are about something of a caller's (SEP-2575, SEP-2663). They are
+/// answered here: an upstream of several revisions must not see one without the session that says whose it is.
+const REMOVED: [&str; 4] = ["resources/subscribe", "resources/unsubscribe", "tasks/list", "tasks/result"];
+
 /// One call, read and consistent, but not yet allowed.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -24,6 +28,9 @@ pub(crate) struct Call {
     pub version: Option<HeaderValue>,
     /// Whether that revision's servers compare headers with the body, so that the headers mean something.
     pub mirrors: bool,
+    /// Whether the headers are written for the upstream: those of a revision that is not known here may be compared there, and
+    /// only the upstream can say that it does not know it either.
+    pub writes_mirrors: bool,
     /// The session that it belongs to.
     pub session: Option<Session>,
     /// Where it stands in a trace: what the client said, or what is said of it here.
@@ -69,9 +76,32 @@ pub(crate) enum Unread {
         /// The request that is answered.
         id: Option<Raw>,
     },
+    /// A method that older revisions had, by a client of one that has it no more.
+    #[error("the method is not in this revision any more")]
+    NoSuchMethod {
+        /// The request that is answered.
+        id: Option<Raw>,
+    },
+    /// A task is asked for by a client that did not say that it knows tasks, and it is not one of this principal either.
+    #[error("the client did not declare tasks")]
+    NoTasks {
+        /// The request that is answered.
+        id: Option<Raw>,
+    },
     /// The session id is not one that this principal got from us.
     #[error("no such session of this caller")]
     NoSession,
+}
+
+impl Unread {
+    /// The request that is answered, where it was read that far.
+    pub(crate) const fn id(&self) -> Option<&Raw> {
+        match self {
+            Self::NoHandle { id } | Self::NoSuchMethod { id } | Self::NoTasks { id } => id.as_ref(),
+            Self::Message(unread) => unread.id(),
+            Self::Repeated | Self::NoSession => None,
+        }
+    }
 }
 
 impl Call {
@@ -115,10 +145,21 @@ pub(crate) async fn read(
     };
     let version = single(&headers, &PROTOCOL_VERSION).map_err(|()| Unread::Repeated)?.cloned();
     let mirrors = mirrors(version.as_ref(), &action);
+    if let Action::Message(message @ Message::Request { .. }) = &action
+        && mirrors
+        && message.method().is_some_and(|method| REMOVED.contains(&method))
+    {
+        return Err(Unread::NoSuchMethod { id: message.id().cloned() });
+    }
     // Revision 2026-07-28 has no sessions, and a server of several revisions must not see one with it (RS-057).
     let session = if mirrors { None } else { open_session(&headers, principal, sealer)? };
     let traceparent = span::received(&headers).cloned();
-    Ok(Call { action, version, mirrors, session, traceparent, headers })
+    let writes_mirrors = mirrors || version.as_ref().is_some_and(is_unknown);
+    Ok(Call { action, version, mirrors, writes_mirrors, session, traceparent, headers })
+}
+
+fn is_unknown(version: &HeaderValue) -> bool {
+    version.to_str().is_ok_and(|text| Revision::parse(text).is_none())
 }
 
 fn mirrors(version: Option<&HeaderValue>, action: &Action) -> bool {

@@ -13,7 +13,7 @@ use crate::{
 use axum::body::Body;
 use hallpass_core::mcp::{
     Raw,
-    error::{INVALID_PARAMS, INVALID_REQUEST},
+    error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY},
 };
 use hallpass_core::scope::Scope;
 use hallpass_resource::{
@@ -21,6 +21,7 @@ use hallpass_resource::{
     refuse::{self, ERROR_CODE},
 };
 use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 use std::time::Duration;
 
 /// Why a call is not answered by the upstream.
@@ -124,12 +125,11 @@ pub(crate) fn respond(
     }
     let (status, code, message) = row(refusal);
     let unread = if let Refusal::Unread(Unread::Message(unread)) = refusal { Some(unread) } else { None };
-    let id = if let Refusal::Unread(Unread::NoHandle { id }) = refusal {
-        id.as_ref()
-    } else {
-        unread.and_then(message::Unread::id).or(id)
-    };
+    let id = if let Refusal::Unread(unread) = refusal { unread.id().or(id) } else { id };
     let mut response = error(status, id, code, message);
+    if let Refusal::Unread(Unread::NoTasks { .. }) = refusal {
+        *response.body_mut() = Body::from(missing_tasks(id, message));
+    }
     let headers = response.headers_mut();
     if let Some(seconds) = retry_after(refusal) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -295,6 +295,14 @@ const fn retry_after(refusal: &Refusal) -> Option<u64> {
     }
 }
 
+/// The error that names what is missing (SEP-2575).
+fn missing_tasks(id: Option<&Raw>, message: &str) -> Vec<u8> {
+    let needed = json!({ "requiredCapabilities": { "extensions": { "io.modelcontextprotocol/tasks": {} } } });
+    let error = json!({ "code": MISSING_CAPABILITY, "message": message, "data": needed });
+    let id = id.map_or("null", Raw::as_str);
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}").into_bytes()
+}
+
 fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
     match unread {
         Unread::Message(unread) => unread.answer(),
@@ -303,6 +311,12 @@ fn unread_row(unread: &Unread) -> (StatusCode, i64, &'static str) {
             INVALID_PARAMS,
             "No such task, cursor or state of this caller: begin anew",
         ),
+        Unread::NoSuchMethod { .. } => {
+            (StatusCode::NOT_FOUND, METHOD_NOT_FOUND, "This revision of MCP has no such method any more")
+        }
+        Unread::NoTasks { .. } => {
+            (StatusCode::BAD_REQUEST, MISSING_CAPABILITY, "The client does not say that it knows tasks")
+        }
         Unread::Repeated => (StatusCode::BAD_REQUEST, INVALID_REQUEST, "A header occurs more than once"),
         Unread::NoSession => (StatusCode::NOT_FOUND, NO_SESSION, "No such session: initialize a new one"),
     }

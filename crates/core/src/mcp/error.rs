@@ -14,6 +14,8 @@ pub const METHOD_NOT_FOUND: i64 = -32601;
 pub const INVALID_PARAMS: i64 = -32602;
 /// JSON-RPC 2.0 §5.1: our own failure.
 pub const INTERNAL_ERROR: i64 = -32603;
+/// The client did not declare a capability that the method takes (SEP-2575). HTTP 400; `data` names it.
+pub const MISSING_CAPABILITY: i64 = -32021;
 /// Headers and body differ (SEP-2243 as published in revision 2026-07-28). HTTP 400.
 pub const HEADER_MISMATCH: i64 = -32020;
 

@@ -248,6 +248,15 @@ impl Call {
         params.get_mut("arguments").map(Value::take)
     }
 
+    /// Whether the client says in `_meta` that it knows tasks (SEP-2663), which since revision 2026-07-28 each request says.
+    pub fn declares_tasks(&self) -> bool {
+        let params = self.params.as_ref().and_then(Raw::to_value);
+        params.is_some_and(|params| {
+            let declared = &params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+            declared["extensions"]["io.modelcontextprotocol/tasks"].is_object()
+        })
+    }
+
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]` (revision 2026-07-28).
     pub fn protocol_version(&self) -> Option<&str> {
         self.protocol_version.as_deref()

@@ -190,3 +190,44 @@ async fn rs_065_limits() {
     assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST, DELETE, OPTIONS"));
     assert_eq!(world.upstream.asked(), 1);
 }
+
+#[tokio::test]
+async fn rs_051_only_the_server_says_that_it_does_not_know_an_unknown_revision() {
+    let world = world("echo").await;
+    let body = call("a", true).replace("2026-07-28", "v999.0.0");
+    let version = ("mcp-protocol-version", "v999.0.0");
+    let answer = world.post(&body, &[version, ("mcp-param-region", "us-west1")]).await;
+    assert_eq!(answer.seen("mcp-protocol-version"), ["v999.0.0"]);
+    // A server that compares them would else complain of headers that the client sent.
+    assert_eq!(answer.seen("mcp-method"), ["tools/call"]);
+    assert_eq!(answer.seen("mcp-name"), ["a"]);
+    assert!(answer.seen("mcp-param-region").is_empty(), "it was compared with nothing");
+    let answer = world.post(&call("a", false), &[("mcp-protocol-version", "2025-11-25")]).await;
+    assert!(answer.seen("mcp-method").is_empty() && answer.seen("mcp-name").is_empty());
+}
+
+#[tokio::test]
+async fn rs_055_t_83_what_the_newest_revision_has_no_more_is_refused_as_there_is_no_such_method() {
+    let world = world("echo").await;
+    let ask = async |method: &str, declared: &str| {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{"taskId":"t","uri":"a:b","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{declared}}}}}}}"#
+        );
+        let answer = world.post(&body, &[V26, ("mcp-method", method), ("mcp-name", "t")]).await;
+        let error = answer.json()["error"].clone();
+        (answer.status, error["code"].as_i64(), error["data"].to_string())
+    };
+    for method in ["resources/subscribe", "resources/unsubscribe", "tasks/list", "tasks/result"] {
+        let (status, code, _) = ask(method, "{}").await;
+        assert_eq!((status, code), (404, Some(-32601)), "{method}");
+    }
+    // Nobody's task: who did not say that it knows tasks hears of that first, as from a server alone (SEP-2663).
+    let tasks = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+    let (status, code, data) = ask("tasks/get", "{}").await;
+    assert_eq!((status, code), (400, Some(-32021)));
+    assert_eq!(data, format!(r#"{{"requiredCapabilities":{tasks}}}"#));
+    assert_eq!(ask("tasks/get", tasks).await.1, Some(-32602));
+    assert_eq!(world.upstream.asked(), 0, "the server hears of none");
+    let older = r#"{"jsonrpc":"2.0","id":7,"method":"resources/subscribe","params":{"uri":"a:b"}}"#;
+    assert_eq!(world.post(older, &[("mcp-protocol-version", "2025-11-25")]).await.status, 200);
+}
