@@ -251,10 +251,16 @@ impl Call {
     /// Whether the client says in `_meta` that it knows tasks (SEP-2663), which since revision 2026-07-28 each request says.
     pub fn declares_tasks(&self) -> bool {
         let params = self.params.as_ref().and_then(Raw::to_value);
-        params.is_some_and(|params| {
-            let declared = &params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
-            declared["extensions"]["io.modelcontextprotocol/tasks"].is_object()
-        })
+        let declared = [
+            "_meta",
+            "io.modelcontextprotocol/clientCapabilities",
+            "extensions",
+            "io.modelcontextprotocol/tasks",
+        ];
+        let said = |params: &Value| {
+            declared.iter().try_fold(params, |within, name| within.get(name)).is_some_and(Value::is_object)
+        };
+        params.as_ref().is_some_and(said)
     }
 
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]` (revision 2026-07-28).
