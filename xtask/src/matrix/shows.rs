@@ -70,9 +70,10 @@ impl Shows {
         let refusal = |text: &&str| has(text, REFUSALS) || numbers(text).any(is_refusal);
         let alone = asserted.is_empty() && refusal(&body);
         let refuses = is_named(name) || has(body, HELPERS) || alone || asserted.iter().any(refusal);
-        let served = has(body, SERVED) || numbers(body).any(|number| matches!(number, 200..=204 | 302 | 303));
-        let serves = served || asserted.is_empty() || asserted.iter().any(|text| !refusal(text));
+        let goes_through =
+            has(body, SERVED) || numbers(body).any(|number| matches!(number, 200..=204 | 302 | 303));
         // Whoever asserts elsewhere and says nothing of refusals shows that something works.
+        let serves = goes_through || asserted.is_empty() || asserted.iter().any(|text| !refusal(text));
         Self { serves, refuses }
     }
 
