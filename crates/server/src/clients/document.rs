@@ -5,6 +5,7 @@ use super::{
     AuthMethod, Client, ClientRefusal, Origin, Proofs, Redirects,
     display::DisplayName,
     keys::{ClientKeys, KeyPlace},
+    known,
     operator::TOKEN_EXCHANGE,
 };
 use crate::device;
@@ -45,7 +46,7 @@ pub fn read(url: &ClientMetadataUrl, body: &Bytes) -> Result<Client, ClientRefus
             body: body.clone(),
             fresh_until: Timestamp::from_millis(0),
         },
-        refresh: lists("refresh_token"),
+        refresh: lists("refresh_token") || known::refreshes(url.as_str()),
         exchange: lists(TOKEN_EXCHANGE).then(Arc::default),
         device: lists(device::GRANT_TYPE),
         redirects: Redirects { texts, ..Redirects::default() },

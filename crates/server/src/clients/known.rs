@@ -51,6 +51,9 @@ struct KnownClient {
     /// Forms of ids whose assertions name the token endpoint as their audience.
     #[serde(default)]
     signs_for_token_endpoint: Vec<String>,
+    /// Documents that do not list the grant for refreshing, of programs that refresh.
+    #[serde(default)]
+    refreshes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +103,7 @@ struct Table {
     pinned: HashMap<String, Bytes>,
     rules: Vec<RedirectRule>,
     signs_for_token_endpoint: Vec<String>,
+    refreshes: Vec<String>,
     /// Names in plain letters, with the hosts that are known to be theirs.
     names: Vec<(String, Vec<String>)>,
 }
@@ -109,6 +113,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         pinned: HashMap::new(),
         rules: Vec::new(),
         signs_for_token_endpoint: Vec::new(),
+        refreshes: Vec::new(),
         names: Vec::new(),
     };
     for client in FILES.iter().filter_map(|text| serde_json::from_str::<KnownClient>(text).ok()) {
@@ -124,6 +129,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         }
         table.rules.extend(client.redirect_rules);
         table.signs_for_token_endpoint.extend(client.signs_for_token_endpoint);
+        table.refreshes.extend(client.refreshes);
     }
     table
 });
@@ -168,6 +174,12 @@ pub fn is_rule(name: &str) -> bool {
 /// Whether a rule of a vendor lets a client with these redirect URIs and rules ask with `asked` (P34).
 pub fn lets(named: &[String], registered: &[RedirectUri], asked: &RedirectUri) -> bool {
     TABLE.rules.iter().any(|rule| rule.lets(named, registered, asked.as_str()))
+}
+
+/// Whether this client is known to refresh, though its document lists no grant for it: without, its people would sign in anew as
+/// often as a token ends (P06).
+pub fn refreshes(client_id: &str) -> bool {
+    TABLE.refreshes.iter().any(|id| id == client_id)
 }
 
 /// Whether this client is known to make its assertions out to the token endpoint, and not to the issuer.
