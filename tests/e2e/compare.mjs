@@ -3,11 +3,10 @@
 // suite finds otherwise behind hallpass is printed; nothing means that hallpass changes nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { differences, suite, throughHallpass } from './lib/suite.mjs';
+import { differences, RULES, suite, throughHallpass } from './lib/suite.mjs';
 
 const [revision, url, ...command] = process.argv.slice(2);
 assert.ok(revision && URL.canParse(url), 'usage: node compare.mjs REVISION URL [COMMAND…]');
-const RULES = '[[server.rules]]\ntools = ["*"]\nprompts = ["*"]\nresources = ["*"]\n';
 const MANY = 'max_processes_per_person = 64\n';
 
 function count(found) {

@@ -4,17 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sessions } from './lib/conformance/sessions.mjs';
 import { guarded, stateless } from './lib/conformance/stateless.mjs';
-import { differences, listen, suite, throughHallpass } from './lib/suite.mjs';
+import { differences, listen, RULES, suite, throughHallpass } from './lib/suite.mjs';
 
 const LIMIT = { timeout: 480_000 };
-
-/** Rules that allow everything: every list is then read, filtered and written anew. */
-const RULES = `
-[[server.rules]]
-tools = ["*"]
-prompts = ["*"]
-resources = ["*"]
-`;
 
 const REVISIONS = [
   { revision: '2025-11-25', upstream: sessions, checks: 91 },

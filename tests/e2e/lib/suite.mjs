@@ -10,6 +10,14 @@ import { atEnd, folder, start } from './programs.mjs';
 
 const SUITE = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js');
 
+/** Rules that allow everything: every list is then read, filtered and written anew. */
+export const RULES = `
+[[server.rules]]
+tools = ["*"]
+prompts = ["*"]
+resources = ["*"]
+`;
+
 /** Listens on loopback until the test ends. The URL of its MCP endpoint. */
 export async function listen(t, listener) {
   const server = http.createServer(listener);
